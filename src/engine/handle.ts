@@ -1,0 +1,94 @@
+/**
+ * How the rest of Switchyard talks to a packet engine, wherever that engine runs: in this thread, or
+ * in the worker that pumps packets in userspace mode. All values are structured-cloneable.
+ *
+ * @module
+ */
+
+import type { Protocol } from "../cluster/objects.ts";
+import type { Backend, FrontendKind, PlanChange, SourceClass } from "../plan/plan.ts";
+
+/** A packet in a query. */
+export interface PacketQuery {
+  readonly source: string;
+  /** Absent: any port. */
+  readonly sourcePort?: number;
+  readonly dest: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+}
+
+/** FORWARD to a backend, REJECT (answered), DROP (silent), or PASS: no Service rule applies. */
+export type Verdict = "FORWARD" | "REJECT" | "DROP" | "PASS";
+
+/** Where a packet would go now, and why. Asking changes nothing in the engine. */
+export interface LookupResult {
+  readonly verdict: Verdict;
+  /** kube-proxy's service port name, or null. */
+  readonly service: string | null;
+  readonly frontend: FrontendKind | null;
+  readonly sourceClass: SourceClass;
+  /** The backend that this packet would take now. */
+  readonly backend: { readonly address: string; readonly port: number } | null;
+  /** Everything that a new connection could be given, with probabilities that sum to 1. */
+  readonly backends: readonly {
+    readonly address: string;
+    readonly port: number;
+    readonly probability: number;
+  }[];
+  readonly masquerade: boolean;
+  /** One line: conntrack hit, affinity, scheduler and its inputs, or why it is refused. */
+  readonly reason: string;
+}
+
+/** Live counters of one backend of one service port. */
+export interface BackendCounters {
+  readonly service: string;
+  readonly protocol: Protocol;
+  readonly backend: Pick<Backend, "address" | "port">;
+  /** Connections given to it since it was added. */
+  readonly connections: number;
+  /** Connections that conntrack holds now. */
+  readonly active: number;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** Totals of the engine since it started; every drop is counted under its reason. */
+export interface EngineCounters {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly forwarded: number;
+  readonly rejected: number;
+  readonly passed: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly connections: { readonly now: number; readonly created: number; readonly limit: number };
+  /** Connections moved to another backend because the first refused or stayed silent. */
+  readonly retried: number;
+  readonly backends: readonly BackendCounters[];
+}
+
+/** One connection that the engine tracks. */
+export interface ConntrackEntry {
+  readonly protocol: Protocol;
+  readonly state: string;
+  readonly original: { source: string; sourcePort: number; dest: string; port: number };
+  readonly reply: { source: string; sourcePort: number; dest: string; port: number };
+  readonly service: string | null;
+  readonly assured: boolean;
+  readonly expiresInMs: number;
+}
+
+/** A packet engine. */
+export interface EngineHandle {
+  /** Takes over what changed in the plan; connections to surviving backends go on. */
+  apply(change: PlanChange): Promise<void>;
+  /** Answers in the order asked. */
+  lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]>;
+  counters(): Promise<EngineCounters>;
+  /** A page of entries: at most `limit`, starting after `cursor` (0 first); `next` is null at the end. */
+  conntrack(
+    cursor: number,
+    limit: number,
+  ): Promise<{ entries: ConntrackEntry[]; next: number | null }>;
+}

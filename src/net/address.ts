@@ -1,0 +1,144 @@
+/**
+ * IP addresses and networks as the rest of Switchyard writes them: canonical text.
+ *
+ * Two addresses are equal exactly when their canonical texts are equal, so maps and comparisons
+ * use plain strings; bytes appear only where packets or kernel messages are made.
+ *
+ * @module
+ */
+
+import { Address4, Address6 } from "ip-address";
+
+/** IP family, spelled as in EndpointSlice.addressType and Service.spec.ipFamilies. */
+export type Family = "IPv4" | "IPv6";
+
+/** Both families, IPv4 first. */
+export const FAMILIES: readonly Family[] = ["IPv4", "IPv6"];
+
+/** A network: canonical base address (host bits cleared) and prefix length. */
+export interface Network {
+  readonly family: Family;
+  readonly address: string;
+  readonly prefix: number;
+  /** The base address, 4 or 16 bytes in network order. */
+  readonly bytes: Uint8Array;
+}
+
+/** The family of a *canonical* address. */
+export function familyOf(address: string): Family {
+  return address.includes(":") ? "IPv6" : "IPv4";
+}
+
+/**
+ * Canonical text of an address, or null when it is none.
+ *
+ * Accepts what kube-proxy accepts ("sloppy" parsing, as Go before 1.17 did): IPv4 octets may carry
+ * leading zeros, which are decimal: 172.30.0.041 is 172.30.0.41. IPv6 follows RFC 5952 on the way
+ * out. IPv4-mapped IPv6 addresses become IPv4, as in Go's net.IP. Zone identifiers are refused.
+ */
+export function parseAddress(text: string): string | null {
+  if (text.includes(":")) return parseIPv6(text);
+  const octets = text.split(".");
+  if (octets.length !== 4) return null;
+  const numbers: number[] = [];
+  for (const octet of octets) {
+    if (!/^[0-9]+$/.test(octet)) return null;
+    const value = Number(octet);
+    if (value > 255) return null;
+    numbers.push(value);
+  }
+  return numbers.join(".");
+}
+
+function parseIPv6(text: string): string | null {
+  if (text.includes("%") || text.includes("/") || !Address6.isValid(text)) return null;
+  const address = new Address6(text);
+  const bytes = address.toUnsignedByteArray();
+  const padded = new Uint8Array(16);
+  padded.set(bytes, 16 - bytes.length);
+  return formatAddress(padded);
+}
+
+/** The 4 or 16 bytes of an address in network order; throws on text that is no address. */
+export function addressBytes(address: string): Uint8Array {
+  if (!address.includes(":")) {
+    const canonical = parseAddress(address);
+    if (canonical === null) throw new TypeError(`not an IP address: ${JSON.stringify(address)}`);
+    return Uint8Array.from(canonical.split("."), Number);
+  }
+  if (!Address6.isValid(address)) {
+    throw new TypeError(`not an IP address: ${JSON.stringify(address)}`);
+  }
+  const bytes = new Address6(address).toUnsignedByteArray();
+  const padded = new Uint8Array(16);
+  padded.set(bytes, 16 - bytes.length);
+  return padded;
+}
+
+/** Canonical text of 4 or 16 bytes in network order. */
+export function formatAddress(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) {
+    throw new TypeError(`an IP address has 4 or 16 bytes, not ${bytes.length}`);
+  }
+  const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff &&
+    bytes[11] === 0xff;
+  if (mapped) return bytes.subarray(12).join(".");
+  const groups: number[] = [];
+  for (let i = 0; i < 16; i += 2) groups.push(bytes[i] << 8 | bytes[i + 1]);
+  let start = -1;
+  let length = 1;
+  for (let i = 0; i < 8;) {
+    let end = i;
+    while (end < 8 && groups[end] === 0) end++;
+    if (end - i > length) [start, length] = [i, end - i];
+    i = Math.max(end, i + 1);
+  }
+  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(":");
+  if (start < 0) return hex(groups);
+  return `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
+}
+
+/**
+ * A network from "address/prefix" or, as a host network, a bare address; null when it is none.
+ * Sloppy like {@link parseAddress}, for the prefix too: 203.0.113.000/025 is 203.0.113.0/25.
+ */
+export function parseNetwork(text: string): Network | null {
+  const slash = text.indexOf("/");
+  const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
+  if (address === null) return null;
+  const family = familyOf(address);
+  const width = family === "IPv4" ? 32 : 128;
+  let prefix = width;
+  if (slash >= 0) {
+    const digits = text.slice(slash + 1);
+    if (!/^[0-9]+$/.test(digits)) return null;
+    prefix = Number(digits);
+    if (prefix > width) return null;
+  }
+  const bytes = addressBytes(address);
+  for (let bit = prefix; bit < width; bit++) bytes[bit >> 3] &= ~(0x80 >> (bit & 7));
+  return { family, address: formatAddress(bytes), prefix, bytes };
+}
+
+/** "address/prefix" of a network. */
+export function formatNetwork(network: Network): string {
+  return `${network.address}/${network.prefix}`;
+}
+
+/** Whether the network contains the address; addresses of the other family are outside. */
+export function networkContains(network: Network, address: string): boolean {
+  if (familyOf(address) !== network.family) return false;
+  const bytes = addressBytes(address);
+  const whole = network.prefix >> 3;
+  for (let i = 0; i < whole; i++) if (bytes[i] !== network.bytes[i]) return false;
+  const rest = network.prefix & 7;
+  if (rest === 0) return true;
+  const mask = 0xff << (8 - rest) & 0xff;
+  return (bytes[whole] & mask) === network.bytes[whole];
+}
+
+/** "address:port", with IPv6 addresses in brackets. */
+export function formatSocketAddress(address: string, port: number): string {
+  return familyOf(address) === "IPv6" ? `[${address}]:${port}` : `${address}:${port}`;
+}
