@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Address4, Address6 } from "ip-address";
+import { Address6 } from "ip-address";
 
 /** IP family, spelled as in EndpointSlice.addressType and Service.spec.ipFamilies. */
 export type Family = "IPv4" | "IPv6";
