@@ -1,0 +1,124 @@
+/**
+ * What the node's routing must send into the engine's TUN device, as data: userspace mode's rule set.
+ *
+ * @module
+ */
+
+import type { Protocol } from "../../cluster/objects.ts";
+import { familyOf } from "../../net/address.ts";
+import type { Plan } from "../../plan/plan.ts";
+
+/** Ports of one local address that are taken away from the node's own sockets. */
+export interface Capture {
+  readonly address: string;
+  /** "ICMP" has no ports (both 0): errors about masqueraded packets come to the node's address. */
+  readonly protocol: Protocol | "ICMP";
+  readonly firstPort: number;
+  readonly lastPort: number;
+}
+
+/** The rule set of userspace mode. */
+export interface UserspaceRules {
+  /** Addresses that are nothing but Service addresses: routed to the engine whole. */
+  readonly routes: ReadonlySet<string>;
+  /** Ports on addresses that the node itself has, by {@link captureKey}. */
+  readonly captures: ReadonlyMap<string, Capture>;
+}
+
+/** Source ports that masqueraded connections use; above Linux's default ephemeral ports (≤ 60999). */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The port range of masqueraded connections unless configured otherwise. */
+export const MASQUERADE_PORTS: PortRange = { first: 61000, last: 65535 };
+
+/** Node ports that Kubernetes hands out by default (`--service-node-port-range`). */
+const NODE_PORTS: PortRange = { first: 30000, last: 32767 };
+
+/** Identity of a capture, also its description in messages. */
+export function captureKey(capture: Capture): string {
+  return `${capture.protocol} ${capture.address} ${capture.firstPort}-${capture.lastPort}`;
+}
+
+/**
+ * The rule set for a plan.
+ *
+ * A Service address of the node itself (an external IP, say) cannot be routed whole, since that
+ * would take the node's other traffic along: only the Service's ports are captured. Node ports in
+ * the default range are captured as one range per address and protocol, so that the number of
+ * policy rules, which the kernel walks one by one, does not grow with Services; a packet to a port
+ * in the range that no Service has is handed back unchanged.
+ */
+export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
+  const own = new Set(plan.node.addresses);
+  const nodePortAddresses = new Set(plan.node.nodePortAddresses);
+  const routes = new Set<string>();
+  const captures = new Map<string, Capture>();
+  const capture = (
+    address: string,
+    protocol: Capture["protocol"],
+    firstPort: number,
+    lastPort: number,
+  ) => {
+    const added = { address, protocol, firstPort, lastPort };
+    captures.set(captureKey(added), added);
+  };
+
+  for (const service of plan.services.values()) {
+    for (const port of service.ports) {
+      for (const frontend of port.frontends) {
+        if (frontend.address === null) {
+          const inRange = frontend.port >= NODE_PORTS.first && frontend.port <= NODE_PORTS.last;
+          const { first, last } = inRange
+            ? NODE_PORTS
+            : { first: frontend.port, last: frontend.port };
+          for (const address of nodePortAddresses) {
+            if (familyOf(address) === port.family) capture(address, port.protocol, first, last);
+          }
+        } else if (own.has(frontend.address)) {
+          capture(frontend.address, port.protocol, frontend.port, frontend.port);
+        } else {
+          routes.add(frontend.address);
+        }
+      }
+    }
+  }
+  for (const address of masqueradeAddresses(plan)) {
+    for (const protocol of ["TCP", "UDP"] as const) {
+      capture(address, protocol, masqueradePorts.first, masqueradePorts.last);
+    }
+    // ICMPv6 also carries neighbour discovery, which must stay with the link it belongs to.
+    if (familyOf(address) === "IPv4") capture(address, "ICMP", 0, 0);
+  }
+  return { routes, captures };
+}
+
+/** The node's address in each family that connections are masqueraded to: the first of the family. */
+export function masqueradeAddresses(plan: Pick<Plan, "node">): string[] {
+  const chosen: string[] = [];
+  for (const family of ["IPv4", "IPv6"]) {
+    const address = plan.node.addresses.find((candidate) => familyOf(candidate) === family);
+    if (address !== undefined) chosen.push(address);
+  }
+  return chosen;
+}
+
+/** A step from one rule set to another: additions come first, so that nothing is uncovered between. */
+export interface Transaction {
+  readonly addRoutes: readonly string[];
+  readonly addCaptures: readonly Capture[];
+  readonly removeRoutes: readonly string[];
+  readonly removeCaptures: readonly Capture[];
+}
+
+/** The transaction that turns `from` (what the node has) into `to`. */
+export function diff(from: UserspaceRules, to: UserspaceRules): Transaction {
+  return {
+    addRoutes: [...to.routes].filter((address) => !from.routes.has(address)),
+    addCaptures: [...to.captures].filter(([key]) => !from.captures.has(key)).map(([, c]) => c),
+    removeRoutes: [...from.routes].filter((address) => !to.routes.has(address)),
+    removeCaptures: [...from.captures].filter(([key]) => !to.captures.has(key)).map(([, c]) => c),
+  };
+}

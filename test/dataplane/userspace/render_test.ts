@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Plan, Route, ServicePlan } from "../../../src/plan/plan.ts";
+import {
+  type Capture,
+  captureKey,
+  diff,
+  MASQUERADE_PORTS,
+  render,
+  type UserspaceRules,
+} from "../../../src/dataplane/userspace/render.ts";
+
+const forward: Route = { action: "forward", to: "cluster", masquerade: false };
+
+/** A Service with one frontend for each address; null is its node port. */
+function service(name: string, frontends: [address: string | null, port: number][]): ServicePlan {
+  return {
+    namespace: "default",
+    name,
+    type: "NodePort",
+    headless: false,
+    healthCheckNodePort: 0,
+    localReadyEndpoints: 0,
+    ports: [{
+      namespace: "default",
+      service: name,
+      portName: "",
+      protocol: "TCP",
+      family: "IPv4",
+      scheduler: "rr",
+      affinitySeconds: null,
+      internalTrafficPolicy: "Cluster",
+      externalTrafficPolicy: "Cluster",
+      cluster: [],
+      local: [],
+      endpoints: [],
+      hasEndpoints: false,
+      frontends: frontends.map(([address, port]) => ({
+        kind: address === null ? "NodePort" : "ClusterIP",
+        address,
+        port,
+        routes: { pod: forward, node: forward, outside: forward },
+        sourceRanges: null,
+      })),
+    }],
+  };
+}
+
+function plan(...services: ServicePlan[]): Plan {
+  return {
+    node: {
+      name: "n",
+      addresses: ["192.168.50.10", "fd00:50::10"],
+      nodePortAddresses: ["192.168.50.10", "fd00:50::10"],
+      podNetworks: [],
+    },
+    services: new Map(services.map((s) => [`${s.namespace}/${s.name}`, s])),
+  };
+}
+
+const masquerade = [
+  "TCP 192.168.50.10 61000-65535",
+  "UDP 192.168.50.10 61000-65535",
+  "ICMP 192.168.50.10 0-0",
+  "TCP fd00:50::10 61000-65535",
+  "UDP fd00:50::10 61000-65535",
+];
+
+Deno.test("replies to masqueraded connections are captured without any Service", () => {
+  const rules = render(plan(), MASQUERADE_PORTS);
+  assert.deepEqual([...rules.routes], []);
+  assert.deepEqual([...rules.captures.keys()], masquerade);
+});
+
+Deno.test("Service addresses are routed whole, the node's own only at the Service's port", () => {
+  const rules = render(
+    plan(service("a", [["10.96.0.1", 80], ["10.96.0.1", 443], ["192.168.50.10", 8080]])),
+    MASQUERADE_PORTS,
+  );
+  assert.deepEqual([...rules.routes], ["10.96.0.1"]);
+  assert.deepEqual([...rules.captures.keys()], ["TCP 192.168.50.10 8080-8080", ...masquerade]);
+});
+
+Deno.test("node ports share one capture per address in the usual range, of their family only", () => {
+  const rules = render(
+    plan(service("a", [[null, 30007], [null, 31000]]), service("b", [[null, 20000]])),
+    MASQUERADE_PORTS,
+  );
+  assert.deepEqual([...rules.captures.keys()], [
+    "TCP 192.168.50.10 30000-32767",
+    "TCP 192.168.50.10 20000-20000",
+    ...masquerade,
+  ]);
+});
+
+Deno.test("a transaction turns any rule set into any other and adds before it removes", () => {
+  const rules: fc.Arbitrary<UserspaceRules> = fc.record({
+    routes: fc.uniqueArray(fc.nat(20).map((n) => `10.96.0.${n}`)).map((list) => new Set(list)),
+    captures: fc.array(fc.tuple(fc.nat(3), fc.nat(3))).map((list) =>
+      new Map(list.map(([host, port]): [string, Capture] => {
+        const capture = {
+          address: `192.168.0.${host}`,
+          protocol: "TCP" as const,
+          firstPort: port,
+          lastPort: port,
+        };
+        return [captureKey(capture), capture];
+      }))
+    ),
+  });
+  fc.assert(fc.property(rules, rules, (from, to) => {
+    const step = diff(from, to);
+    const routes = new Set([...from.routes, ...step.addRoutes]);
+    for (const address of step.removeRoutes) assert.ok(routes.delete(address));
+    assert.deepEqual(routes, to.routes);
+    const captures = new Set([...from.captures.keys(), ...step.addCaptures.map(captureKey)]);
+    for (const capture of step.removeCaptures) assert.ok(captures.delete(captureKey(capture)));
+    assert.deepEqual(captures, new Set(to.captures.keys()));
+    const same = diff(to, to);
+    assert.equal(Object.values(same).flat().length, 0);
+  }));
+});
