@@ -1,0 +1,169 @@
+/**
+ * The configuration of the agent, from its flags.
+ *
+ * @module
+ */
+
+import type { ProxyMode } from "../dataplane/dataplane.ts";
+import type { Family } from "../net/address.ts";
+import type { SchedulerName } from "../plan/plan.ts";
+import { type FlagCommand, type FlagName, FLAGS, type FlagSpec } from "./flag_table.ts";
+import { type ParsedArguments, parseFlags } from "./flags.ts";
+import { UsageError } from "./usage.ts";
+import { isLoopback, type SocketAddress } from "./values.ts";
+
+/** How often the node may and must be synced, milliseconds. */
+export interface SyncPeriods {
+  /** Least time from the end of one sync to the start of the next. */
+  readonly minMs: number;
+  /** A sync that failed is tried again after this time; health waits twice as long. */
+  readonly periodMs: number;
+}
+
+/** Everything that the agent can be told. */
+export interface Config {
+  /** Null: the best mode that works here. */
+  readonly proxyMode: ProxyMode | null;
+  /** A file, a folder, or "-" for standard input; null: no manifests were named. */
+  readonly manifests: string | null;
+  readonly nodeName: string;
+  /** Canonical, the primary one of each family first; empty: to be found. */
+  readonly nodeIPs: readonly string[];
+  readonly clusterCIDRs: readonly string[];
+  readonly families: readonly Family[];
+  readonly serviceClusterIPRanges: readonly string[];
+  /** Networks, or the single word "primary"; empty: all addresses of the node. */
+  readonly nodePortAddresses: readonly string[];
+  readonly masqueradeAll: boolean;
+  /** Null: what the mode does when nothing is asked for. */
+  readonly scheduler: SchedulerName | null;
+  /** Null: not served. */
+  readonly healthzBindAddress: SocketAddress | null;
+  readonly metricsBindAddress: SocketAddress | null;
+  readonly apiBindAddress: SocketAddress | null;
+  readonly apiTokenFile: string | null;
+  readonly bindAddressHardFail: boolean;
+  readonly iptablesSync: SyncPeriods;
+  readonly ipvsSync: SyncPeriods;
+  readonly output: "text" | "json";
+  readonly logging: { readonly format: "text" | "json"; readonly verbosity: number };
+  /** Flags that were given and have no effect yet, as typed: "--oom-score-adj". */
+  readonly withoutEffect: readonly string[];
+}
+
+/** A command's configuration and what else was on its line. */
+export interface CommandLine {
+  readonly config: Config;
+  readonly positionals: readonly string[];
+  readonly rest: readonly string[] | null;
+  readonly help: boolean;
+}
+
+/**
+ * The configuration from a command's arguments.
+ *
+ * @param hostname asked only when `--hostname-override` is not given.
+ * @throws {UsageError} naming the flag, its value and what was expected.
+ */
+export function parseCommandLine(
+  args: readonly string[],
+  command: FlagCommand,
+  hostname: () => string,
+): CommandLine {
+  const parsed = parseFlags(args, command);
+  if (!parsed.help) refuse(parsed);
+  const { positionals, rest, help } = parsed;
+  return { config: configOf(parsed, hostname), positionals, rest, help };
+}
+
+function refuse(parsed: ParsedArguments): void {
+  for (const name of parsed.given) {
+    const spec: FlagSpec = FLAGS[name];
+    const value = parsed.values[name];
+    if (spec.support !== "refused" || value === false || value === "") continue;
+    const shown = spec.kind === "boolean" ? "" : ` ${JSON.stringify(value)}`;
+    throw new UsageError(`--${name}${shown}: ${spec.refusal}`);
+  }
+}
+
+function configOf(parsed: ParsedArguments, hostname: () => string): Config {
+  const values = parsed.values;
+  const families = familiesOf(values["ip-family"]!);
+  const config: Config = {
+    proxyMode: values["proxy-mode"] ?? null,
+    manifests: values.manifests ?? null,
+    nodeName: nodeName(values["hostname-override"]!, hostname),
+    nodeIPs: nodeIPs(values["node-ip"]!, values["bind-address"]),
+    clusterCIDRs: values["cluster-cidr"]!,
+    families,
+    serviceClusterIPRanges: values["service-cluster-ip-range"]!,
+    nodePortAddresses: values["nodeport-addresses"]!,
+    masqueradeAll: values["masquerade-all"]!,
+    scheduler: values["ipvs-scheduler"] ?? null,
+    healthzBindAddress: values["healthz-bind-address"]!,
+    metricsBindAddress: values["metrics-bind-address"]!,
+    apiBindAddress: values["api-bind-address"]!,
+    apiTokenFile: values["api-token-file"] ?? null,
+    bindAddressHardFail: values["bind-address-hard-fail"]!,
+    iptablesSync: periods(parsed, "iptables-min-sync-period", "iptables-sync-period"),
+    ipvsSync: periods(parsed, "ipvs-min-sync-period", "ipvs-sync-period"),
+    output: values.output!,
+    logging: { format: values["logging-format"]!, verbosity: values.v! },
+    withoutEffect: [...parsed.given]
+      .filter((name) => ["not-yet", "deprecated"].includes(FLAGS[name].support))
+      .map((name) => `--${name}`),
+  };
+  checkApiToken(config);
+  return config;
+}
+
+function familiesOf(value: "ipv4" | "ipv6" | "dual"): readonly Family[] {
+  if (value === "dual") return ["IPv4", "IPv6"];
+  return value === "ipv4" ? ["IPv4"] : ["IPv6"];
+}
+
+/** As in kube-proxy, trimmed and in lower case. */
+function nodeName(override: string, hostname: () => string): string {
+  const given = override.trim().toLowerCase();
+  if (given !== "") return given;
+  if (override !== "") {
+    throw new UsageError(
+      `--hostname-override ${JSON.stringify(override)}: expected the name of a node`,
+    );
+  }
+  return hostname().trim().toLowerCase();
+}
+
+/** A bind address that is not the unspecified one stands for the node's primary address. */
+function nodeIPs(given: readonly string[], bindAddress: string | undefined): readonly string[] {
+  if (bindAddress === undefined || bindAddress === "0.0.0.0" || bindAddress === "::") return given;
+  return [bindAddress, ...given.filter((address) => address !== bindAddress)];
+}
+
+function periods(
+  parsed: ParsedArguments,
+  minFlag: "iptables-min-sync-period" | "ipvs-min-sync-period",
+  periodFlag: "iptables-sync-period" | "ipvs-sync-period",
+): SyncPeriods {
+  const minMs = parsed.values[minFlag]!;
+  const periodMs = parsed.values[periodFlag]!;
+  const shown = (name: FlagName, ms: number) => `--${name} "${ms / 1000}s"`;
+  if (periodMs <= 0) {
+    throw new UsageError(`${shown(periodFlag, periodMs)}: expected more than 0`);
+  }
+  if (minMs > periodMs) {
+    throw new UsageError(
+      `${shown(minFlag, minMs)}: expected at most --${periodFlag}, which is ${periodMs / 1000}s`,
+    );
+  }
+  return { minMs, periodMs };
+}
+
+function checkApiToken(config: Config): void {
+  const address = config.apiBindAddress;
+  if (address === null || isLoopback(address.host) || config.apiTokenFile !== null) return;
+  throw new UsageError(
+    `--api-bind-address "${address.host}": expected --api-token-file too, ` +
+      "because the address is not a loopback address",
+  );
+}

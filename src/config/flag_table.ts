@@ -1,0 +1,291 @@
+/**
+ * Every flag: name, value, default, help, and which commands take it. The names and defaults of
+ * kube-proxy's flags are kube-proxy's.
+ *
+ * @module
+ */
+
+import type { z } from "zod";
+import * as value from "./values.ts";
+
+/** The commands that take flags. */
+export type FlagCommand = "run" | "lab";
+
+/** How a flag is taken. */
+export type FlagSupport =
+  /** It does what it says. */
+  | "honoured"
+  /** kube-proxy has it; it is accepted, has no effect yet, and a line at the start says so. */
+  | "not-yet"
+  /** It has no effect in kube-proxy on Linux either. */
+  | "deprecated"
+  /** It cannot be ignored without doing something other than asked. */
+  | "refused";
+
+/** One flag. */
+export interface FlagSpec {
+  /** From what was typed (a list gets every occurrence) to the value; the message on failure. */
+  readonly schema: z.ZodType<unknown, string> | z.ZodType<unknown, string[]>;
+  readonly kind: "value" | "list" | "boolean";
+  /** What stands for the value in the help. */
+  readonly placeholder: string;
+  /** As it would be typed; null: unset. */
+  readonly default: string | null;
+  readonly help: string;
+  readonly commands: readonly FlagCommand[];
+  readonly support: FlagSupport;
+  /** For refused flags: why, and what to do. */
+  readonly refusal?: string;
+}
+
+const ALL: readonly FlagCommand[] = ["run", "lab"];
+
+interface Extra {
+  readonly commands?: readonly FlagCommand[];
+  readonly support?: FlagSupport;
+  readonly refusal?: string;
+}
+
+function flag<S extends z.ZodType<unknown, string>>(
+  schema: S,
+  placeholder: string,
+  defaultText: string | null,
+  help: string,
+  extra: Extra = {},
+) {
+  const rest = { commands: ALL, support: "honoured" as FlagSupport, ...extra };
+  return { schema, kind: "value" as const, placeholder, default: defaultText, help, ...rest };
+}
+
+function listFlag<S extends z.ZodType<unknown, string[]>>(
+  schema: S,
+  placeholder: string,
+  defaultText: string,
+  help: string,
+  extra: Extra = {},
+) {
+  const rest = { commands: ALL, support: "honoured" as FlagSupport, ...extra };
+  return { schema, kind: "list" as const, placeholder, default: defaultText, help, ...rest };
+}
+
+function booleanFlag(defaultValue: boolean, help: string, extra: Extra = {}) {
+  const rest = { commands: ALL, support: "honoured" as FlagSupport, ...extra };
+  const schema = value.boolean;
+  return {
+    schema,
+    kind: "boolean" as const,
+    placeholder: "",
+    default: String(defaultValue),
+    help,
+    ...rest,
+  };
+}
+
+const notYet = { support: "not-yet" } as const;
+const deprecated = { support: "deprecated" } as const;
+const NO_API_SOURCE = "the Kubernetes API source is not there yet; use --manifests";
+
+/** What `--proxy-mode` may be. */
+export const PROXY_MODES = ["iptables", "ipvs", "nftables", "userspace"] as const;
+
+/** What `--ipvs-scheduler` may be. */
+export const SCHEDULERS = [
+  "rr",
+  "wrr",
+  "lc",
+  "wlc",
+  "lblc",
+  "lblcr",
+  "dh",
+  "sh",
+  "sed",
+  "nq",
+  "fo",
+  "ovf",
+  "mh",
+  "twos",
+] as const;
+
+/** Every flag by name. */
+export const FLAGS = {
+  "manifests": flag(
+    value.nonEmpty("a file, a folder, or - for standard input"),
+    "FILE|DIR|-",
+    null,
+    "Kubernetes manifests to serve, YAML or JSON; a file or folder is followed live",
+  ),
+  "proxy-mode": flag(
+    value.oneOf(PROXY_MODES),
+    "MODE",
+    null,
+    `how packets are forwarded: ${PROXY_MODES.join(", ")}; unset: the best that works here`,
+  ),
+  "hostname-override": flag(value.text, "NODE", "", "name of this node; unset: the hostname"),
+  "node-ip": listFlag(
+    value.addresses,
+    "ADDRESS",
+    "",
+    "address of this node, the primary one of each family first; unset: found by itself",
+  ),
+  "cluster-cidr": listFlag(
+    value.networkPerFamily,
+    "NETWORK",
+    "",
+    "networks of the pods; sources outside them are masqueraded to cluster IPs",
+  ),
+  "ip-family": flag(
+    value.oneOf(["ipv4", "ipv6", "dual"]),
+    "FAMILY",
+    "dual",
+    "which IP families are served: ipv4, ipv6, dual",
+  ),
+  "service-cluster-ip-range": listFlag(
+    value.networkPerFamily,
+    "NETWORK",
+    "10.96.0.0/12,fd00:10:96::/112",
+    "where cluster IPs come from that manifests leave open",
+  ),
+  "nodeport-addresses": listFlag(
+    value.nodePortAddresses,
+    "NETWORK",
+    "",
+    'networks whose addresses of this node answer node ports, or "primary"; unset: all',
+  ),
+  "masquerade-all": booleanFlag(false, "masquerade all traffic to cluster IPs"),
+  "ipvs-scheduler": flag(
+    value.oneOf(SCHEDULERS),
+    "NAME",
+    null,
+    "how backends are chosen; unset: rr in ipvs and userspace mode",
+  ),
+  "healthz-bind-address": flag(
+    value.listenAddress(10256),
+    "ADDRESS:PORT",
+    "0.0.0.0:10256",
+    'where /healthz and /livez answer; "" for nowhere',
+  ),
+  "metrics-bind-address": flag(
+    value.listenAddress(10249),
+    "ADDRESS:PORT",
+    "127.0.0.1:10249",
+    'where /metrics and /proxyMode answer; "" for nowhere',
+  ),
+  "api-bind-address": flag(
+    value.listenAddress(10247),
+    "ADDRESS:PORT",
+    "127.0.0.1:10247",
+    'where the rule-query API answers; "" for nowhere',
+  ),
+  "api-token-file": flag(
+    value.nonEmpty("a file that holds the token"),
+    "FILE",
+    null,
+    "bearer token that the rule-query API asks for; needed when it is not on loopback",
+  ),
+  "bind-address-hard-fail": booleanFlag(
+    false,
+    "a health or metrics address that cannot be bound is fatal, not retried",
+  ),
+  "bind-address": flag(
+    value.address,
+    "ADDRESS",
+    null,
+    "overrides the node's primary address, unless it is 0.0.0.0 or ::",
+  ),
+  "iptables-sync-period": flag(value.duration, "DURATION", "30s", "longest time between syncs"),
+  "iptables-min-sync-period": flag(value.duration, "DURATION", "1s", "least time between syncs"),
+  "ipvs-sync-period": flag(value.duration, "DURATION", "30s", "longest time between syncs"),
+  "ipvs-min-sync-period": flag(value.duration, "DURATION", "0s", "least time between syncs"),
+  "output": flag(value.oneOf(["text", "json"]), "FORMAT", "text", "text, or json for programs"),
+  "logging-format": flag(value.oneOf(["text", "json"]), "FORMAT", "text", "log lines: text, json"),
+  "v": flag(value.integer(0, 10), "LEVEL", "0", "how much is logged: 4 and more for debugging"),
+
+  "config": flag(value.text, "FILE", null, "KubeProxyConfiguration file", {
+    support: "refused",
+    refusal: "configuration files are not there yet; give their fields as flags",
+  }),
+  "kubeconfig": flag(value.text, "FILE", null, "how to reach the API server", {
+    support: "refused",
+    refusal: NO_API_SOURCE,
+  }),
+  "master": flag(value.text, "URL", null, "address of the API server", {
+    support: "refused",
+    refusal: NO_API_SOURCE,
+  }),
+  "cleanup": booleanFlag(false, "remove what a proxy left on this node, and exit", {
+    support: "refused",
+    refusal: "cleaning up is not there yet",
+  }),
+  "init-only": booleanFlag(false, "set up what needs privileges, and exit", {
+    support: "refused",
+    refusal: "it is not there yet",
+  }),
+  "write-config-to": flag(value.text, "FILE", null, "write the default configuration, and exit", {
+    support: "refused",
+    refusal: "configuration files are not there yet",
+  }),
+
+  "kube-api-content-type": flag(
+    value.text,
+    "TYPE",
+    "application/vnd.kubernetes.protobuf",
+    "content type of requests to the API server",
+    notYet,
+  ),
+  "kube-api-burst": flag(value.integer(0, 1e6), "N", "10", "burst of requests allowed", notYet),
+  "kube-api-qps": flag(value.number, "N", "5", "requests a second allowed", notYet),
+  "config-sync-period": flag(value.duration, "DURATION", "15m", "refresh of the config", notYet),
+  "detect-local-mode": flag(
+    value.oneOf(["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]),
+    "MODE",
+    "ClusterCIDR",
+    "how traffic of local pods is recognised",
+    notYet,
+  ),
+  "pod-bridge-interface": flag(value.interfaceName, "NAME", "", "bridge of the pods", notYet),
+  "pod-interface-name-prefix": flag(value.interfaceName, "PREFIX", "", "links of pods", notYet),
+  "feature-gates": listFlag(value.list, "NAME=BOOL", "", "Kubernetes feature gates", notYet),
+  "iptables-masquerade-bit": flag(value.integer(0, 31), "BIT", "14", "fwmark bit", notYet),
+  "iptables-localhost-nodeports": booleanFlag(true, "node ports on 127.0.0.1", notYet),
+  "ipvs-exclude-cidrs": listFlag(value.networks, "NETWORK", "", "left alone by ipvs", notYet),
+  "ipvs-strict-arp": booleanFlag(false, "arp_ignore 1 and arp_announce 2", notYet),
+  "ipvs-tcp-timeout": flag(value.duration, "DURATION", "0s", "idle TCP connections", notYet),
+  "ipvs-tcpfin-timeout": flag(value.duration, "DURATION", "0s", "after a FIN", notYet),
+  "ipvs-udp-timeout": flag(value.duration, "DURATION", "0s", "idle UDP flows", notYet),
+  "conntrack-max-per-core": flag(value.integer(0, 2 ** 31), "N", "32768", "limit", notYet),
+  "conntrack-min": flag(value.integer(0, 2 ** 31), "N", "131072", "least limit", notYet),
+  "conntrack-tcp-timeout-established": flag(
+    value.duration,
+    "DURATION",
+    "24h",
+    "idle established TCP connections",
+    notYet,
+  ),
+  "conntrack-tcp-timeout-close-wait": flag(
+    value.duration,
+    "DURATION",
+    "1h",
+    "TCP connections in CLOSE_WAIT",
+    notYet,
+  ),
+  "conntrack-tcp-be-liberal": booleanFlag(false, "accept out-of-window packets", notYet),
+  "conntrack-udp-timeout": flag(value.duration, "DURATION", "0s", "one-way UDP", notYet),
+  "conntrack-udp-timeout-stream": flag(value.duration, "DURATION", "0s", "UDP streams", notYet),
+  "oom-score-adj": flag(value.integer(-1000, 1000), "N", "-999", "of this process", notYet),
+  "profiling": booleanFlag(false, "profiles at the metrics address", notYet),
+  "show-hidden-metrics-for-version": flag(value.text, "VERSION", "", "hidden metrics", notYet),
+  "vmodule": flag(value.text, "PATTERN=N", "", "verbosity by file", notYet),
+  "log-flush-frequency": flag(value.duration, "DURATION", "5s", "log lines are not held", notYet),
+  "healthz-port": flag(value.integer(0, 65_535), "PORT", "10256", "no effect", deprecated),
+  "metrics-port": flag(value.integer(0, 65_535), "PORT", "10249", "no effect", deprecated),
+  "proxy-port-range": flag(value.text, "RANGE", "", "no effect", deprecated),
+  "cleanup-ipvs": booleanFlag(true, "no effect", deprecated),
+} satisfies Record<string, FlagSpec>;
+
+/** Names of all flags. */
+export type FlagName = keyof typeof FLAGS;
+
+/** The values of all flags; undefined for those that are unset and have no default. */
+export type FlagValues = {
+  readonly [Name in FlagName]: z.output<(typeof FLAGS)[Name]["schema"]> | undefined;
+};

@@ -1,0 +1,185 @@
+/**
+ * The kinds of value that flags take, as zod schemas from text to value. Messages say what was
+ * expected; the caller names the flag and the value.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import {
+  familyOf,
+  formatNetwork,
+  formatSocketAddress,
+  type Network,
+  parseAddress,
+  parseNetwork,
+} from "../net/address.ts";
+
+/** A TCP address to listen on. */
+export interface SocketAddress {
+  /** Canonical address. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** "address:port", with IPv6 addresses in brackets. */
+export function formatListenAddress(address: SocketAddress): string {
+  return formatSocketAddress(address.host, address.port);
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(address: string): boolean {
+  return familyOf(address) === "IPv4" ? address.startsWith("127.") : address === "::1";
+}
+
+const expected = (what: string) => ({ error: `expected ${what}` });
+
+/** A schema from text by a function that answers null for what it does not take. */
+function parsed<T>(what: string, parse: (text: string) => T | null) {
+  return z.string().transform((text, context): T => {
+    const value = parse(text);
+    if (value !== null) return value;
+    context.addIssue({ code: "custom", message: `expected ${what}` });
+    return z.NEVER;
+  });
+}
+
+/** Any text. */
+export const text = z.string();
+
+/** Text that is not empty. */
+export const nonEmpty = (what: string) => z.string().min(1, expected(what));
+
+/** true or false, in the spellings that Go's strconv.ParseBool takes. */
+export const boolean = parsed("true or false", (value) => {
+  if (["1", "t", "T", "true", "TRUE", "True"].includes(value)) return true;
+  if (["0", "f", "F", "false", "FALSE", "False"].includes(value)) return false;
+  return null;
+});
+
+/** A whole number in a range, bounds included. */
+export function integer(min: number, max: number) {
+  return parsed(`a whole number from ${min} to ${max}`, (value) => {
+    if (!/^[+-]?[0-9]+$/.test(value)) return null;
+    const number = Number(value);
+    return number >= min && number <= max ? number : null;
+  });
+}
+
+/** A number that is not negative. */
+export const number = parsed("a number", (value) => {
+  return /^[0-9]+(?:\.[0-9]+)?$/.test(value) ? Number(value) : null;
+});
+
+/** A name of a network link, or a prefix of one: at most 15 bytes (IFNAMSIZ − 1); "" for none. */
+export const interfaceName = z.string().regex(
+  /^[^/\s]{0,15}$/,
+  expected("an interface name of at most 15 characters"),
+);
+
+/** One of some words. */
+export function oneOf<const T extends readonly [string, ...string[]]>(words: T) {
+  return z.enum(words, expected(`one of ${words.join(", ")}`));
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  "µs": 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** Milliseconds from a Go duration ("1m30s", "100ms", "0"), which may not be negative. */
+export const duration = parsed("a duration such as 30s, 1m30s or 100ms", (value) => {
+  if (value === "0") return 0;
+  if (!/^\+?(?:[0-9]+(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h))+$/.test(value)) return null;
+  let total = 0;
+  for (const [, amount, unit] of value.matchAll(/([0-9.]+)(ns|us|µs|ms|s|m|h)/g)) {
+    total += Number(amount) * UNIT_MS[unit];
+  }
+  return Number.isFinite(total) ? total : null;
+});
+
+/** One address, canonical. */
+export const address = parsed("an IP address", parseAddress);
+
+/**
+ * "address:port", or an address alone, which gets the default port (as kube-proxy's bind addresses).
+ * The empty text is null: the server is not wanted.
+ */
+export function listenAddress(defaultPort: number) {
+  return parsed(
+    `an address and port such as 127.0.0.1:${defaultPort}, or "" for none`,
+    (value): { address: SocketAddress | null } | null => {
+      if (value === "") return { address: null };
+      const bare = parseAddress(value.replace(/^\[(.*)\]$/, "$1"));
+      if (bare !== null) return { address: { host: bare, port: defaultPort } };
+      const split = /^(?:\[([^\]]+)\]|([^:]*)):([0-9]{1,5})$/.exec(value);
+      if (split === null) return null;
+      const host = split[1] ?? (split[2] === "" ? "0.0.0.0" : split[2]);
+      const canonical = parseAddress(host);
+      const port = Number(split[3]);
+      if (canonical === null || port > 65_535) return null;
+      return { address: { host: canonical, port } };
+    },
+  ).transform((value) => value.address);
+}
+
+/** The items of a comma-separated list; the flag may be repeated too. */
+function items(values: readonly string[]): string[] {
+  return values.flatMap((value) => value.split(",")).map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+/** A list of text. */
+export const list = z.array(z.string()).transform(items);
+
+function listOf<T>(what: string, parse: (item: string) => T | null) {
+  return list.transform((values, context): T[] => {
+    const result: T[] = [];
+    for (const item of values) {
+      const value = parse(item);
+      if (value === null) {
+        context.addIssue({ code: "custom", message: `${JSON.stringify(item)}: expected ${what}` });
+      } else result.push(value);
+    }
+    return result;
+  });
+}
+
+/** A list of addresses, canonical. */
+export const addresses = listOf("an IP address", parseAddress);
+
+/** "address/prefix" of a network whose prefix is written out; null for anything else. */
+function networkText(item: string): string | null {
+  const network: Network | null = item.includes("/") ? parseNetwork(item) : null;
+  return network === null ? null : formatNetwork(network);
+}
+
+/** A list of networks, canonical. */
+export const networks = listOf("a network such as 10.244.0.0/16", networkText);
+
+/** At most one network of each family, canonical, in the order given. */
+export const networkPerFamily = networks.refine(
+  (values) => new Set(values.map(familyOf)).size === values.length,
+  expected("at most one IPv4 and one IPv6 network"),
+);
+
+const primary: readonly string[] = ["primary"];
+const networksOrPrimary = listOf(
+  'a network such as 192.168.0.0/16, or the single word "primary"',
+  networkText,
+);
+
+/** Networks, or the single word "primary": the node's primary address of each family. */
+export const nodePortAddresses = z.array(z.string()).transform((values, context) => {
+  const given = items(values);
+  if (given.length === 1 && given[0] === "primary") return primary;
+  const result = networksOrPrimary.safeParse(given);
+  if (result.success) return result.data;
+  context.addIssue({ code: "custom", message: result.error.issues[0].message });
+  return z.NEVER;
+});
