@@ -1,0 +1,73 @@
+/**
+ * Facts about processes, from /proc. Read through the C library, because Deno asks for all
+ * permissions below /proc.
+ *
+ * @module
+ */
+
+import { close, ERRNO, lastErrno, O_RDONLY, open, read, SystemError } from "../linux/libc.ts";
+
+/** A process beyond doubt: ids are used again, start times are not. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** In clock ticks since the machine started. */
+  readonly startTime: number;
+}
+
+/** Who this process is. */
+export function ownIdentity(): ProcessIdentity {
+  const startTime = startTimeOf(Deno.pid);
+  if (startTime === null) throw new Error("/proc does not show this process");
+  return { pid: Deno.pid, startTime };
+}
+
+/** Whether exactly this process still runs. */
+export function isRunning(process: ProcessIdentity): boolean {
+  return startTimeOf(process.pid) === process.startTime;
+}
+
+/** Start time of a process that runs, or null: proc_pid_stat(5), fields 3 and 22. */
+function startTimeOf(pid: number): number | null {
+  const stat = readWhole(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  // The second field, the program's name in parentheses, may itself contain spaces and ")".
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state] = fields;
+  return state === "Z" || state === "X" ? null : Number(fields[22 - 3]);
+}
+
+/** The arguments that this process was started with, the program first: proc_pid_cmdline(5). */
+export function ownArguments(): string[] {
+  const text = readWhole("/proc/self/cmdline");
+  if (text === null) throw new Error("/proc does not show this process");
+  return text.replace(/\0$/, "").split("\0");
+}
+
+/** A file's text; null when it is not there. */
+function readWhole(path: string): string | null {
+  let fd: number;
+  try {
+    fd = open(path, O_RDONLY);
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return null;
+    throw error;
+  }
+  try {
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(4096);
+    let text = "";
+    for (;;) {
+      const length = read(fd, buffer, buffer.length);
+      if (length === 0) return text + decoder.decode();
+      if (length < 0) {
+        const errno = lastErrno();
+        // The process ended between the two calls.
+        if (errno === ERRNO.ESRCH) return null;
+        throw new SystemError(errno, `read ${path}`);
+      }
+      text += decoder.decode(buffer.subarray(0, length), { stream: true });
+    }
+  } finally {
+    close(fd);
+  }
+}

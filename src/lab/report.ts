@@ -1,0 +1,119 @@
+/**
+ * The lab's first words: every frontend asked with real requests, and a table of who answered.
+ *
+ * @module
+ */
+
+import { formatSocketAddress } from "../net/address.ts";
+import type { NodeInfo, ServicePlan } from "../plan/plan.ts";
+import type { Outcome, ProbeOptions, Target } from "./probe.ts";
+import { answers, mismatch, type Question, questionsFor } from "./questions.ts";
+import { formatTable } from "./table.ts";
+import type { Client } from "./topology.ts";
+
+/** How long silence is listened to, in milliseconds: longer than a retransmitted SYN takes (1 s). */
+const PATIENCE_MS = 1500;
+
+/** What the report needs of the lab. */
+export interface Asker {
+  probe(from: string, target: Target, options: ProbeOptions): Promise<Outcome[]>;
+  /** The name that the server at an address answers with. */
+  nameAt(address: string): string | undefined;
+}
+
+/** A question with what came of it. */
+export interface Answered {
+  readonly question: Question;
+  readonly outcomes: readonly Outcome[];
+  /** What is not as the plan says; null when all is well. */
+  readonly problem: string | null;
+}
+
+/**
+ * Asks all questions: those of one service port one after the other, so that no other question
+ * takes a turn of its scheduler, and different ones side by side.
+ */
+export async function askAll(asker: Asker, questions: readonly Question[]): Promise<Answered[]> {
+  const byService = Map.groupBy(questions, (question) => question.service);
+  const answered = await Promise.all([...byService.values()].map(async (own) => {
+    const results: Answered[] = [];
+    for (const question of own) {
+      const { count, from, target } = question;
+      const outcomes = await asker.probe(from, target, { count, timeoutMs: PATIENCE_MS });
+      const problem = mismatch(question, outcomes, (address) => asker.nameAt(address));
+      results.push({ question, outcomes, problem });
+    }
+    return results;
+  }));
+  return answered.flat();
+}
+
+/** Asks every frontend of the Services and gives the lines of the table, at most `width` wide. */
+export async function report(
+  asker: Asker,
+  services: readonly ServicePlan[],
+  node: NodeInfo,
+  clients: readonly Client[],
+  width: number,
+): Promise<{ readonly lines: readonly string[]; readonly problems: number }> {
+  const answered = await askAll(asker, questionsFor(services, node, clients));
+  return {
+    lines: formatReport(services, answered, width),
+    problems: answered.filter(({ problem }) => problem !== null).length,
+  };
+}
+
+/** The lines of the table: one row a question, and one for each Service that has no frontend. */
+export function formatReport(
+  services: readonly ServicePlan[],
+  answered: readonly Answered[],
+  width: number,
+): string[] {
+  const rows = answered.map(({ question, outcomes, problem }) => [
+    question.service,
+    question.kind,
+    formatTarget(question.target),
+    question.from,
+    String(question.count),
+    describe(outcomes) + (problem === null ? "" : `  ! ${problem}`),
+  ]);
+  for (const service of services) {
+    if (service.ports.length > 0) continue;
+    const name = `${service.namespace}/${service.name}`;
+    if (service.type === "ExternalName") {
+      rows.push([name, "ExternalName", "-", "-", "-", `a DNS alias of ${service.externalName}`]);
+    } else if (service.headless) {
+      rows.push([name, "headless", "-", "-", "-", "DNS gives the pods' own addresses"]);
+    }
+  }
+  return formatTable(["SERVICE", "KIND", "FRONTEND", "FROM", "ASKED", "ANSWERED BY"], rows, width);
+}
+
+function formatTarget({ address, port, protocol }: Target): string {
+  const socket = formatSocketAddress(address, port);
+  return protocol === "TCP" ? socket : `${socket}/${protocol}`;
+}
+
+/** "a 3, b 3, c 3" or "refused at once (0.4 ms)", or several of these. */
+function describe(outcomes: readonly Outcome[]): string {
+  const parts = [...answers(outcomes)].map(([pod, count]) => `${pod} ${count}`);
+  const refused = outcomes.filter(({ kind }) => kind === "refused");
+  if (refused.length > 0) {
+    parts.push(`refused ${refused.length} (${milliseconds(refused)} ms)`);
+  }
+  const silent = outcomes.filter(({ kind }) => kind === "timeout");
+  if (silent.length > 0) parts.push(`no answer ${silent.length} (${PATIENCE_MS / 1000} s)`);
+  const failures = new Map<string, number>();
+  for (const outcome of outcomes) {
+    if (outcome.kind !== "failed") continue;
+    failures.set(outcome.message, (failures.get(outcome.message) ?? 0) + 1);
+  }
+  for (const [message, count] of failures) parts.push(`failed ${count} (${message})`);
+  return parts.join(", ");
+}
+
+/** The longest time. */
+function milliseconds(outcomes: readonly Outcome[]): string {
+  const ms = Math.max(...outcomes.map((outcome) => outcome.ms));
+  return ms < 10 ? ms.toFixed(1) : ms.toFixed(0);
+}
