@@ -1,0 +1,134 @@
+/**
+ * Where a packet that begins a connection goes, by the plan alone: what every data plane must do.
+ *
+ * @module
+ */
+
+import type { Protocol } from "../cluster/objects.ts";
+import {
+  formatSocketAddress,
+  networkContains,
+  parseAddress,
+  parseNetwork,
+} from "../net/address.ts";
+import { FrontendIndex } from "./frontend_index.ts";
+import { isLoopback } from "./node.ts";
+import {
+  type Backend,
+  type FrontendKind,
+  type NodeInfo,
+  type Plan,
+  servicePortName,
+  type SourceClass,
+} from "./plan.ts";
+
+/** The packet, with addresses in any accepted notation. */
+export interface DecisionQuery {
+  readonly source: string;
+  readonly dest: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+}
+
+/** A backend that a new connection may get. */
+export interface DecidedBackend {
+  readonly address: string;
+  readonly port: number;
+  /** Of all together 1. */
+  readonly probability: number;
+  /** Whether the source becomes the node's on the way to this backend. */
+  readonly masquerade: boolean;
+}
+
+/** What happens to the packet. */
+export interface Decision {
+  readonly verdict: "FORWARD" | "REJECT" | "DROP" | "PASS";
+  /** kube-proxy's service port name; null when no Service rule applies. */
+  readonly service: string | null;
+  readonly frontend: FrontendKind | null;
+  readonly sourceClass: SourceClass;
+  readonly backends: readonly DecidedBackend[];
+  /** Whether the packet is masqueraded whichever backend it gets. */
+  readonly masquerade: boolean;
+  /** One line. */
+  readonly reason: string;
+}
+
+/** The class of a canonical source address; pods come first, wherever they are. */
+export function classifySource(node: NodeInfo, source: string): SourceClass {
+  if (node.podNetworks.some((network) => networkContains(parseNetwork(network)!, source))) {
+    return "pod";
+  }
+  return isLoopback(source) || node.addresses.includes(source) ? "node" : "outside";
+}
+
+/**
+ * Decides about one packet. Give the index when deciding about many; without it, one is made from
+ * the plan. Throws a TypeError when an address is none.
+ *
+ * Probabilities are those of a new client: session affinity and the history of a scheduler are not
+ * part of the plan. Weights are.
+ */
+export function decide(
+  plan: Plan,
+  query: DecisionQuery,
+  index: FrontendIndex = new FrontendIndex(plan),
+): Decision {
+  const source = requireAddress(query.source);
+  const dest = requireAddress(query.dest);
+  const sourceClass = classifySource(plan.node, source);
+  const dialled = `${formatSocketAddress(dest, query.port)}/${query.protocol}`;
+  const nothing = { backends: [], masquerade: false, sourceClass };
+  const match = index.find(dest, query.port, query.protocol);
+  if (match === null) {
+    const reason = `no Service has a frontend at ${dialled}`;
+    return { ...nothing, verdict: "PASS", service: null, frontend: null, reason };
+  }
+  const { port, frontend } = match;
+  const service = servicePortName(port);
+  const refused = { ...nothing, service, frontend: frontend.kind };
+  const { sourceRanges } = frontend;
+  const admitted = sourceRanges === null ||
+    sourceRanges.some((range) => networkContains(parseNetwork(range)!, source));
+  if (!admitted) {
+    const reason = `${source} is in none of the source ranges ${sourceRanges.join(", ")}`;
+    return { ...refused, verdict: "DROP", reason };
+  }
+  const route = frontend.routes[sourceClass];
+  if (route.action === "reject") {
+    return { ...refused, verdict: "REJECT", reason: `${service} has no endpoints` };
+  }
+  if (route.action === "drop") {
+    return { ...refused, verdict: "DROP", reason: `${service} has no endpoints on this node` };
+  }
+  const backends = candidates(port[route.to], source, route.masquerade);
+  const policy = route.to === "local" ? "Local" : "Cluster";
+  return {
+    ...refused,
+    verdict: "FORWARD",
+    backends,
+    masquerade: backends.every((backend) => backend.masquerade),
+    reason: `${frontend.kind} ${dialled}: policy ${policy}, ${backends.length} of ` +
+      `${port.endpoints.length} endpoints for sources of class ${sourceClass}`,
+  };
+}
+
+function candidates(
+  list: readonly Backend[],
+  source: string,
+  masquerade: boolean,
+): DecidedBackend[] {
+  const total = list.reduce((sum, backend) => sum + backend.weight, 0);
+  return list.filter((backend) => backend.weight > 0).map(({ address, port, weight }) => ({
+    address,
+    port,
+    probability: weight / total,
+    masquerade: masquerade || address === source,
+  }));
+}
+
+function requireAddress(text: string): string {
+  const address = parseAddress(text);
+  if (address === null) throw new TypeError(`not an IP address: ${JSON.stringify(text)}`);
+  return address;
+}

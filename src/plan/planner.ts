@@ -1,0 +1,218 @@
+/**
+ * Keeps the plan up to date: cluster changes in, changed Services out.
+ *
+ * @module
+ */
+
+import { isDeepStrictEqual } from "node:util";
+import type { Node } from "../cluster/objects.ts";
+import type { ClusterChange, ClusterProblem } from "../cluster/source.ts";
+import { countReadyAddresses, type Endpoint, isOnNode } from "../services/endpoints.ts";
+import { mergeEndpoints } from "../services/endpoints.ts";
+import type { ServicePort } from "../services/service_port.ts";
+import { ServiceTracker, type TrackedService, type UdpChange } from "../services/tracker.ts";
+import { FrontendClaims } from "./claims.ts";
+import {
+  admittedSources,
+  type FrontendRequest,
+  requestedFrontends,
+  requestedKeys,
+} from "./frontends.ts";
+import { describeNode, type NodeContext, type PlannerConfig } from "./node.ts";
+import type {
+  Backend,
+  Frontend,
+  FrontendKind,
+  Plan,
+  PlanChange,
+  ServicePlan,
+  ServicePortPlan,
+} from "./plan.ts";
+import { externalRoutes, internalRoutes, type RouteInputs } from "./routes.ts";
+import { categorizeEndpoints } from "./topology.ts";
+
+/** A plan change with what data planes need to clean up after it. */
+export interface PlannerChange extends PlanChange {
+  /** UDP Service ports whose stale conntrack entries are to be deleted once the change is made. */
+  readonly udp: readonly UdpChange[];
+}
+
+/** The field of a Service that asks for a kind of frontend. */
+const FIELDS: Readonly<Record<FrontendKind, string>> = {
+  ClusterIP: "spec.clusterIP",
+  NodePort: "spec.ports[].nodePort",
+  ExternalIP: "spec.externalIPs",
+  LoadBalancer: "status.loadBalancer.ingress",
+};
+
+/**
+ * Makes and keeps the plan for one node. The cost of an update is that of the Services it touches;
+ * only a change of this node itself looks at all of them.
+ */
+export class Planner {
+  readonly #config: PlannerConfig;
+  readonly #tracker: ServiceTracker;
+  readonly #claims = new FrontendClaims();
+  readonly #services = new Map<string, ServicePlan>();
+  #node: NodeContext;
+  #started = false;
+
+  /** Throws a TypeError when the configuration has an address or network that is none. */
+  constructor(config: PlannerConfig) {
+    this.#config = config;
+    this.#tracker = new ServiceTracker(config.families);
+    this.#node = describeNode(config, null);
+  }
+
+  /** The plan as it is now; its map of Services follows every update. */
+  get plan(): Plan {
+    return { node: this.#node.info, services: this.#services };
+  }
+
+  /** Frontends that Services ask for and do not get, because another one already has them. */
+  get problems(): ClusterProblem[] {
+    const losers = new Set<string>();
+    for (const frontend of this.#claims.contested) {
+      for (const service of this.#claims.claimants(frontend).slice(1)) losers.add(service);
+    }
+    return [...losers].sort().flatMap((service) => this.#conflicts(service));
+  }
+
+  /** Takes over a batch of changes and says what became different in the plan. */
+  update(changes: readonly ClusterChange[]): PlannerChange {
+    const formerNode = this.#node;
+    for (const { action, object } of changes) {
+      if (object.kind === "Node" && object.metadata.name === this.#config.nodeName) {
+        this.#node = this.#nodeContext(action === "delete" ? null : object);
+      }
+    }
+    this.#tracker.apply(changes);
+    const { services: changed, udp } = this.#tracker.drain();
+    const stale = new Set(this.#node === formerNode ? [] : this.#tracker.keys());
+    for (const key of changed) {
+      stale.add(key);
+      const { info } = this.#tracker.get(key);
+      const claimed = info === null ? new Set<string>() : requestedKeys(info);
+      for (const other of this.#claims.replace(key, claimed)) stale.add(other);
+    }
+    const nodeChanged = !this.#started || !isDeepStrictEqual(formerNode.info, this.#node.info);
+    this.#started = true;
+    return { node: nodeChanged ? this.#node.info : null, ...this.#replan(stale), udp };
+  }
+
+  /** The node's context, the very same one when nothing about it is different. */
+  #nodeContext(node: Node | null): NodeContext {
+    const context = describeNode(this.#config, node);
+    return isDeepStrictEqual(context, this.#node) ? this.#node : context;
+  }
+
+  #replan(keys: ReadonlySet<string>): Pick<PlanChange, "updated" | "removed"> {
+    const updated: ServicePlan[] = [];
+    const removed: string[] = [];
+    for (const key of [...keys].sort()) {
+      const plan = this.#planService(key, this.#tracker.get(key));
+      if (plan === null) {
+        if (this.#services.delete(key)) removed.push(key);
+      } else if (!isDeepStrictEqual(plan, this.#services.get(key))) {
+        this.#services.set(key, plan);
+        updated.push(plan);
+      }
+    }
+    return { updated, removed };
+  }
+
+  #planService(key: string, { info, slices }: TrackedService): ServicePlan | null {
+    if (info === null) return null;
+    const taken = new Set<string>();
+    return {
+      namespace: info.namespace,
+      name: info.name,
+      type: info.type,
+      headless: info.headless,
+      ...(info.externalName === undefined ? {} : { externalName: info.externalName }),
+      ports: info.ports.map((port) => {
+        const requests = requestedFrontends(port).filter((request) => {
+          if (taken.has(request.key) || !this.#claims.owns(key, request.key)) return false;
+          taken.add(request.key);
+          return true;
+        });
+        return this.#planPort(port, mergeEndpoints(slices, port), requests);
+      }),
+      healthCheckNodePort: info.healthCheckNodePort,
+      localReadyEndpoints: countReadyAddresses(slices, this.#config.nodeName),
+    };
+  }
+
+  #planPort(
+    port: ServicePort,
+    endpoints: readonly Endpoint[],
+    requests: readonly FrontendRequest[],
+  ): ServicePortPlan {
+    const { nodeName, scheduler } = this.#config;
+    const categories = categorizeEndpoints(endpoints, port, { nodeName, zone: this.#node.zone });
+    const backends = new Map(
+      endpoints.map((endpoint) => [endpoint, backend(endpoint, isOnNode(endpoint.node, nodeName))]),
+    );
+    const toBackends = (list: readonly Endpoint[]) => list.map((item) => backends.get(item)!);
+    const inputs: RouteInputs = {
+      hasLocal: categories.local.length > 0,
+      hasEndpoints: categories.hasEndpoints,
+      detectsPods: this.#node.detects.includes(port.family),
+    };
+    return {
+      namespace: port.namespace,
+      service: port.service,
+      portName: port.portName,
+      protocol: port.protocol,
+      family: port.family,
+      scheduler,
+      affinitySeconds: port.affinitySeconds,
+      internalTrafficPolicy: port.internalPolicyLocal ? "Local" : "Cluster",
+      externalTrafficPolicy: port.externalPolicyLocal ? "Local" : "Cluster",
+      cluster: toBackends(categories.cluster),
+      local: toBackends(categories.local),
+      endpoints: [...backends.values()],
+      hasEndpoints: categories.hasEndpoints,
+      frontends: requests.map((request) => this.#frontend(request, port, inputs)),
+    };
+  }
+
+  #frontend(request: FrontendRequest, port: ServicePort, inputs: RouteInputs): Frontend {
+    const { kind, address } = request;
+    const routes = kind === "ClusterIP"
+      ? internalRoutes(port.internalPolicyLocal, this.#config.masqueradeAll, inputs)
+      : externalRoutes(port.externalPolicyLocal, inputs);
+    const sourceRanges = kind === "LoadBalancer"
+      ? admittedSources(port, this.#node.primary[port.family])
+      : null;
+    return { kind, address, port: request.port, routes, sourceRanges };
+  }
+
+  #conflicts(service: string): ClusterProblem[] {
+    const requests = (this.#tracker.get(service).info?.ports ?? []).flatMap(requestedFrontends);
+    return requests.filter((request) => !this.#claims.owns(service, request.key))
+      .map(({ key, kind }) => ({
+        where: "plan",
+        object: `Service ${service}`,
+        field: FIELDS[kind],
+        message: `${key} belongs to Service ${this.#claims.claimants(key)[0]}; ` +
+          `expected a ${kind === "NodePort" ? "port" : "address and port"} of its own`,
+      }));
+  }
+}
+
+function backend(endpoint: Endpoint, local: boolean): Backend {
+  const { address, port, ready, serving, terminating, node, zone, pod } = endpoint;
+  return {
+    address,
+    port,
+    weight: 1,
+    ready,
+    serving,
+    terminating,
+    local,
+    ...(node === undefined ? {} : { node }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(pod === undefined ? {} : { pod }),
+  };
+}

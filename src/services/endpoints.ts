@@ -1,0 +1,87 @@
+/**
+ * The endpoints of a Service port, merged from its Service's slices.
+ *
+ * @module
+ */
+
+import type { Protocol } from "../cluster/objects.ts";
+import { type Family, formatSocketAddress } from "../net/address.ts";
+import type { EndpointInfo, SliceInfo } from "./slices.ts";
+
+/** An endpoint at one port. */
+export interface Endpoint extends EndpointInfo {
+  readonly port: number;
+}
+
+/** What identifies a Service port among the ports of its slices. */
+export interface PortSelector {
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly family: Family;
+}
+
+/**
+ * Every endpoint behind a Service port, sorted by its "address:port" as bytes.
+ *
+ * Slices are joined by port name and protocol, never by number. Where slices repeat an
+ * "address:port", as they do while an endpoint moves from one to another, a later one replaces an
+ * earlier one unless the later is terminating; slices count in the order of their names, so the
+ * result does not depend on the order in which they were seen.
+ */
+export function mergeEndpoints(
+  slices: ReadonlyMap<string, SliceInfo>,
+  selector: PortSelector,
+): Endpoint[] {
+  return [...merge(slices, selector)].sort(([a], [b]) => a < b ? -1 : 1)
+    .map(([, endpoint]) => endpoint);
+}
+
+/** Endpoints by "address:port", in no particular order. */
+function merge(
+  slices: ReadonlyMap<string, SliceInfo>,
+  { portName, protocol, family }: PortSelector,
+): Map<string, Endpoint> {
+  const merged = new Map<string, Endpoint>();
+  for (const name of [...slices.keys()].sort()) {
+    const slice = slices.get(name)!;
+    if (slice.family !== family) continue;
+    for (const port of slice.ports) {
+      if (port.name !== portName || port.protocol !== protocol) continue;
+      for (const endpoint of slice.endpoints) {
+        const key = formatSocketAddress(endpoint.address, port.port);
+        if (endpoint.terminating && merged.has(key)) continue;
+        merged.set(key, { ...endpoint, port: port.port });
+      }
+    }
+  }
+  return merged;
+}
+
+/**
+ * How many distinct addresses of a node are ready, over all ports, protocols and families: what the
+ * Service's health check node port reports. Endpoints that terminate do not count, even where they
+ * still get traffic.
+ */
+export function countReadyAddresses(
+  slices: ReadonlyMap<string, SliceInfo>,
+  nodeName: string,
+): number {
+  const selectors = new Map<string, PortSelector>();
+  for (const { family, ports } of slices.values()) {
+    for (const { name, protocol } of ports) {
+      selectors.set(`${name}/${protocol}/${family}`, { portName: name, protocol, family });
+    }
+  }
+  const addresses = new Set<string>();
+  for (const selector of selectors.values()) {
+    for (const { address, ready, node } of merge(slices, selector).values()) {
+      if (ready && isOnNode(node, nodeName)) addresses.add(address);
+    }
+  }
+  return addresses.size;
+}
+
+/** Whether an endpoint's node is the one named. */
+export function isOnNode(node: string | undefined, nodeName: string): boolean {
+  return nodeName !== "" && node === nodeName;
+}
