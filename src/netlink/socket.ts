@@ -1,0 +1,381 @@
+/**
+ * Netlink sockets. Requests are synchronous: the kernel has carried one out and queued its answer
+ * when sending returns, so they cost two system calls and never wait. Events are awaited on a
+ * helper thread. Sources: netlink(7), linux/netlink.h.
+ *
+ * A socket belongs to the network namespace that the thread is in when it is opened, for good.
+ *
+ * @module
+ */
+
+import {
+  check,
+  close,
+  drainEvent,
+  ERRNO,
+  eventfd,
+  lastErrno,
+  libc,
+  poll,
+  pollAsync,
+  pollSet,
+  signalEvent,
+  SystemError,
+} from "../linux/libc.ts";
+import { malformed, NetlinkError } from "./error.ts";
+import {
+  type Message,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_NOOP,
+  NLMSG_OVERRUN,
+  parseAck,
+  parseMessages,
+  type Request,
+  writeRequest,
+} from "./message.ts";
+import { Writer } from "./writer.ts";
+
+/** Netlink families. */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+export const NETLINK_GENERIC = 16;
+
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC = 3 | 0x80000;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+const SO_RCVBUFFORCE = 33;
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const MSG_TRUNC = 0x20;
+const MSG_DONTWAIT = 0x40;
+
+/** The kernel's dumps come in pieces of at most 32 KB; a repeated request may have 64 KB. */
+const DATAGRAM_LIMIT = 128 * 1024;
+/**
+ * Bounds of one send of a batch. The default send buffer takes 208 KB, and an unprivileged receive
+ * buffer the refusals of 256 messages, should all be refused.
+ */
+const CHUNK_BYTES = 64 * 1024;
+const CHUNK_MESSAGES = 256;
+/** An answer is there at once; the limit only keeps a broken kernel module from hanging us. */
+const ANSWER_TIMEOUT_MS = 5000;
+/** How often a dump that was disturbed is begun anew. */
+const DUMP_ATTEMPTS = 10;
+
+/** How to open a socket. */
+export interface SocketOptions {
+  /** Bytes of the receive buffer (default 1 MiB; less where the process may not have so much). */
+  readonly receiveBuffer?: number;
+  /** Have refused requests repeated whole in the answer, as ipset needs (default: only headers). */
+  readonly repeatRequests?: boolean;
+}
+
+/** Something that happened; `overrun`: messages were lost, so read everything anew. */
+export type NetlinkEvent =
+  | { readonly kind: "message"; readonly message: Message }
+  | { readonly kind: "overrun" };
+
+/** A socket of one netlink family. For requests or, once subscribed, for events; not for both. */
+export class NetlinkSocket {
+  readonly #fd: number;
+  readonly #out = new Writer(4096);
+  readonly #buffer = new Uint8Array(DATAGRAM_LIMIT);
+  readonly #sender = new Uint8Array(12);
+  readonly #senderLength = new Uint32Array(1);
+  #sequence = 0;
+  #wake: number | null = null;
+  #polling = false;
+  #closed = false;
+
+  private constructor(
+    fd: number,
+    /** Port number of this socket: `Message.port` of the events that its own requests cause. */
+    readonly port: number,
+  ) {
+    this.#fd = fd;
+  }
+
+  /** Opens a socket of a family, such as {@link NETLINK_ROUTE}. Throws {@link SystemError}. */
+  static open(protocol: number, options: SocketOptions = {}): NetlinkSocket {
+    const { receiveBuffer = 1 << 20, repeatRequests = false } = options;
+    const fd = check(
+      libc().socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol),
+      `open a netlink socket of family ${protocol}`,
+    );
+    try {
+      check(libc().bind(fd, socketAddress(), 12), "bind a netlink socket");
+      const bound = socketAddress();
+      check(libc().getsockname(fd, bound, Uint32Array.of(bound.length)), "name a netlink socket");
+      if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, receiveBuffer)) {
+        setOption(fd, SOL_SOCKET, SO_RCVBUF, receiveBuffer);
+      }
+      // Kernels that lack one of these answer less precisely; nothing else depends on them.
+      setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      setOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+      if (!repeatRequests) setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      return new NetlinkSocket(fd, new DataView(bound.buffer).getUint32(4, true));
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+  }
+
+  /**
+   * Sends one request and returns the messages that answer it, often none. Throws
+   * {@link NetlinkError} when it is refused.
+   */
+  request(request: Request): Message[] {
+    const sequence = this.#nextSequence();
+    this.#out.clear();
+    writeRequest(this.#out, request, (request.flags ?? 0) | NLM_F_ACK, sequence);
+    this.#send();
+    return this.#answers(sequence, request);
+  }
+
+  /**
+   * Asks for all objects of a kind. A dump during which they changed is begun anew; when that does
+   * not help it throws EINTR.
+   */
+  dump(request: Request): Message[] {
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+      const sequence = this.#nextSequence();
+      this.#out.clear();
+      writeRequest(this.#out, request, (request.flags ?? 0) | NLM_F_DUMP, sequence);
+      this.#send();
+      const messages = this.#answers(sequence, request);
+      if (messages.every((message) => (message.flags & NLM_F_DUMP_INTR) === 0)) return messages;
+    }
+    throw new NetlinkError(ERRNO.EINTR, request.what ?? `netlink dump ${request.type}`, {
+      message: `changed during each of ${DUMP_ATTEMPTS} attempts`,
+    });
+  }
+
+  /**
+   * Carries out many requests with few system calls, in order; one that is refused does not stop
+   * the next. Returns for each null or why it was refused. Messages that they answer with are left
+   * out.
+   */
+  batch(requests: readonly Request[]): (NetlinkError | null)[] {
+    const results = new Array<NetlinkError | null>(requests.length).fill(null);
+    for (let start = 0; start < requests.length;) {
+      const end = chunkEnd(requests, start);
+      this.#chunk(requests, start, end, results);
+      start = end;
+    }
+    return results;
+  }
+
+  /** Joins multicast groups by number; from now on the socket is for {@link events} only. */
+  subscribe(groups: readonly number[]): void {
+    this.#wake ??= eventfd();
+    for (const group of groups) {
+      check(
+        libc().setsockopt(
+          this.#fd,
+          SOL_NETLINK,
+          NETLINK_ADD_MEMBERSHIP,
+          Int32Array.of(group),
+          4,
+        ),
+        `join netlink group ${group}`,
+      );
+    }
+  }
+
+  /**
+   * The messages of the groups that were joined, until {@link close}. One consumer at a time. What
+   * comes between joining and the first `next` waits in the receive buffer.
+   */
+  async *events(): AsyncGenerator<NetlinkEvent, void, void> {
+    if (this.#wake === null) throw new TypeError("a netlink socket that joined no group");
+    const set = pollSet([this.#fd, this.#wake]);
+    while (!this.#closed) {
+      for (let batch = this.#nextEvents(); batch !== null; batch = this.#nextEvents()) {
+        for (const event of batch) {
+          yield event;
+          if (this.#closed) return;
+        }
+      }
+      this.#polling = true;
+      try {
+        await pollAsync(set, -1);
+      } finally {
+        this.#polling = false;
+        if (this.#closed) this.#release();
+      }
+      if (!this.#closed) drainEvent(this.#wake);
+    }
+  }
+
+  /** Closes the socket and ends {@link events}. Doing it again does nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // A descriptor that a helper thread polls may not be closed: its number could be taken anew.
+    if (this.#polling && this.#wake !== null) signalEvent(this.#wake);
+    else this.#release();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #release(): void {
+    close(this.#fd);
+    if (this.#wake !== null) close(this.#wake);
+  }
+
+  #nextSequence(): number {
+    // 0 is the number of events.
+    this.#sequence = this.#sequence === 0xffffffff ? 1 : this.#sequence + 1;
+    return this.#sequence;
+  }
+
+  #send(): void {
+    if (this.#closed) throw new SystemError(ERRNO.EBADF, "send on a closed netlink socket");
+    if (this.#wake !== null) throw new TypeError("a netlink socket for events takes no requests");
+    const bytes = this.#out.written;
+    const kernel = socketAddress();
+    check(
+      libc().sendto(this.#fd, bytes, bytes.length, 0, kernel, kernel.length),
+      "send a netlink request",
+    );
+  }
+
+  /** Collects the answers to one request up to its acknowledgement or the end of its dump. */
+  #answers(sequence: number, request: Request): Message[] {
+    const answers: Message[] = [];
+    for (;;) {
+      for (const message of parseMessages(this.#receive())) {
+        if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          const refused = parseAck(message, request);
+          if (refused !== null) throw refused;
+          return answers;
+        }
+        if (message.type === NLMSG_OVERRUN) throw malformed("the kernel lost netlink data");
+        answers.push(message);
+      }
+    }
+  }
+
+  /** Sends requests start to end − 1 at once, only the last to be acknowledged when done. */
+  #chunk(
+    requests: readonly Request[],
+    start: number,
+    end: number,
+    results: (NetlinkError | null)[],
+  ): void {
+    this.#out.clear();
+    const places = new Map<number, number>();
+    let last = 0;
+    for (let place = start; place < end; place++) {
+      last = this.#nextSequence();
+      places.set(last, place);
+      const flags = (requests[place].flags ?? 0) | (place === end - 1 ? NLM_F_ACK : 0);
+      writeRequest(this.#out, requests[place], flags, last);
+    }
+    this.#send();
+    try {
+      for (let done = false; !done;) {
+        for (const message of parseMessages(this.#receive())) {
+          const place = places.get(message.sequence);
+          if (place === undefined || message.type !== NLMSG_ERROR) continue;
+          results[place] = parseAck(message, requests[place]);
+          done ||= message.sequence === last;
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof SystemError && error.errno === ERRNO.ENOBUFS)) throw error;
+      // Refusals were lost, so that no result of this chunk without one is known.
+      for (let place = start; place < end; place++) {
+        results[place] ??= new NetlinkError(
+          ERRNO.ENOBUFS,
+          requests[place].what ?? `netlink request ${requests[place].type}`,
+          { message: "the answer was lost" },
+        );
+      }
+    }
+  }
+
+  /** The next datagram from the kernel. It is there already, or very soon. */
+  #receive(): Uint8Array {
+    for (;;) {
+      const datagram = this.#receiveNow();
+      if (datagram !== null) return datagram;
+      if (poll(pollSet([this.#fd]), ANSWER_TIMEOUT_MS) === 0) {
+        throw new NetlinkError(ERRNO.ETIMEDOUT, "await the answer to a netlink request");
+      }
+    }
+  }
+
+  /** A copy of the next datagram that the kernel sent, or null when none is there. */
+  #receiveNow(): Uint8Array | null {
+    for (;;) {
+      this.#senderLength[0] = this.#sender.length;
+      const length = libc().recvfrom(
+        this.#fd,
+        this.#buffer,
+        this.#buffer.length,
+        MSG_DONTWAIT | MSG_TRUNC,
+        this.#sender,
+        this.#senderLength,
+      );
+      if (length < 0) {
+        const errno = lastErrno();
+        if (errno === ERRNO.EAGAIN) return null;
+        if (errno === ERRNO.EINTR) continue;
+        throw new SystemError(errno, "receive from netlink");
+      }
+      // Other processes can send to this port too; only port 0 is the kernel.
+      if (new DataView(this.#sender.buffer).getUint32(4, true) !== 0) continue;
+      if (length > this.#buffer.length) {
+        throw new NetlinkError(ERRNO.EMSGSIZE, `receive a netlink message of ${length} bytes`);
+      }
+      return this.#buffer.slice(0, length);
+    }
+  }
+
+  /** The events of the next datagram, or null when none is there. */
+  #nextEvents(): NetlinkEvent[] | null {
+    try {
+      const datagram = this.#receiveNow();
+      if (datagram === null) return null;
+      return Array.from(parseMessages(datagram), (message) => ({ kind: "message", message }));
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === ERRNO.ENOBUFS) {
+        return [{ kind: "overrun" }];
+      }
+      throw error;
+    }
+  }
+}
+
+/** The end of the chunk that starts here: at least one request, however long. */
+function chunkEnd(requests: readonly Request[], start: number): number {
+  let end = start;
+  for (let bytes = 0; end < requests.length && end - start < CHUNK_MESSAGES; end++) {
+    bytes += 16 + requests[end].payload.length + 3;
+    if (bytes > CHUNK_BYTES && end > start) break;
+  }
+  return end;
+}
+
+/** `struct sockaddr_nl` of the kernel, or for binding: of a port that it chooses. */
+function socketAddress(): Uint8Array<ArrayBuffer> {
+  const address = new Uint8Array(12);
+  address[0] = AF_NETLINK;
+  return address;
+}
+
+function setOption(fd: number, level: number, option: number, value: number): boolean {
+  return libc().setsockopt(fd, level, option, Int32Array.of(value), 4) === 0;
+}
