@@ -1,0 +1,154 @@
+/**
+ * The lab: a node, pods and clients in network namespaces of this process, with real servers and
+ * real requests. The host's network and the calling thread's namespace are never touched.
+ *
+ * @module
+ */
+
+import { connectWorker, type Methods, type Remote } from "../rpc/worker_rpc.ts";
+import type { ClientMethods, Transfer } from "./client_worker.ts";
+import type { LabNamespace } from "./fabric.ts";
+import type { FabricMethods } from "./fabric_worker.ts";
+import type { Outcome, ProbeOptions, Target } from "./probe.ts";
+import {
+  CLIENT,
+  type Client,
+  DEFAULT_NODE,
+  type LabNode,
+  NODE,
+  resolveName,
+  type Server,
+  STRANGER,
+} from "./topology.ts";
+
+/** What the lab is made of. */
+export interface LabOptions {
+  /** The node (default {@link DEFAULT_NODE}). */
+  readonly node?: LabNode;
+  /** Those who only dial (default {@link CLIENT} and {@link STRANGER}). */
+  readonly clients?: readonly Client[];
+}
+
+/** A lab that runs. */
+export class Lab {
+  readonly node: LabNode;
+  readonly clients: readonly Client[];
+  readonly #fabricWorker: Worker;
+  readonly #fabric: Remote<FabricMethods>;
+  readonly #dialers = new Map<string, { worker: Worker; remote: Remote<ClientMethods> }>();
+  #namespaces: readonly LabNamespace[] = [];
+  #names: ReadonlyMap<string, string> = new Map();
+  #changing: Promise<unknown> = Promise.resolve();
+
+  private constructor(node: LabNode, clients: readonly Client[]) {
+    this.node = node;
+    this.clients = clients;
+    [this.#fabricWorker, this.#fabric] = startWorker<FabricMethods>("./fabric_worker.ts", "lab");
+  }
+
+  /** Makes the node and the clients. Rejects, leaving nothing, when the kernel refuses. */
+  static async start(options: LabOptions = {}): Promise<Lab> {
+    const { node = DEFAULT_NODE, clients = [CLIENT, STRANGER] } = options;
+    const lab = new Lab(node, clients);
+    try {
+      lab.#namespaces = await lab.#fabric.start(node, clients);
+    } catch (error) {
+      lab.#fabricWorker.terminate();
+      throw error;
+    }
+    return lab;
+  }
+
+  /** Every namespace that is there now. */
+  get namespaces(): readonly LabNamespace[] {
+    return this.#namespaces;
+  }
+
+  /** The process's descriptor of the node's namespace. */
+  get nodeNamespaceFd(): number {
+    return this.#namespace(NODE).fd;
+  }
+
+  /** The name that the server at an address answers with. */
+  nameAt(address: string): string | undefined {
+    return this.#names.get(address);
+  }
+
+  /**
+   * Brings the pods and other servers to those wanted, leaving those that stay and their connections
+   * alone. Resolves with a line for each that cannot be had; the others work. Calls are carried out
+   * in order.
+   */
+  setServers(servers: readonly Server[]): Promise<string[]> {
+    const change = this.#changing.then(async () => {
+      const { problems, namespaces } = await this.#fabric.setServers(servers);
+      const left = new Set(namespaces.map(({ id }) => id));
+      for (const { name, id } of this.#namespaces) if (!left.has(id)) this.#dismiss(name);
+      this.#namespaces = namespaces;
+      this.#names = new Map(
+        servers.flatMap(({ addresses, hostname }) =>
+          addresses.map((address) => [address, hostname] as const)
+        ),
+      );
+      return problems;
+    });
+    this.#changing = change.catch(() => {});
+    return change;
+  }
+
+  /** Asks a target from a namespace: see {@link probe}. */
+  async probe(from: string, target: Target, options: ProbeOptions = {}): Promise<Outcome[]> {
+    return await (await this.#dialer(from)).probe(target, options);
+  }
+
+  /** The text that an HTTP server answers to a GET from a namespace. */
+  async fetchText(from: string, url: string): Promise<string> {
+    return await (await this.#dialer(from)).fetchText(url);
+  }
+
+  /** Known bytes from a pod's server ("http://10.0.1.175") over one connection. */
+  async download(from: string, origin: string, bytes: number): Promise<Transfer> {
+    return await (await this.#dialer(from)).download(origin, bytes);
+  }
+
+  /** Known bytes to a pod's server over one connection: what the pod received. */
+  async upload(from: string, origin: string, bytes: number): Promise<Transfer> {
+    return await (await this.#dialer(from)).upload(origin, bytes);
+  }
+
+  /** Takes everything away. */
+  async stop(): Promise<void> {
+    for (const name of [...this.#dialers.keys()]) this.#dismiss(name);
+    await this.#changing;
+    await this.#fabric.stop();
+    this.#fabricWorker.terminate();
+    this.#namespaces = [];
+  }
+
+  #namespace(name: string): LabNamespace {
+    const resolved = resolveName(this.#namespaces.map((namespace) => namespace.name), name);
+    return this.#namespaces.find((namespace) => namespace.name === resolved)!;
+  }
+
+  /** A thread that dials from this namespace; it stays for the next question. */
+  async #dialer(from: string): Promise<Remote<ClientMethods>> {
+    const { name, fd } = this.#namespace(from);
+    const known = this.#dialers.get(name);
+    if (known !== undefined) return known.remote;
+    const [worker, remote] = startWorker<ClientMethods>("./client_worker.ts", `lab ${name}`);
+    this.#dialers.set(name, { worker, remote });
+    // Calls are answered in order, so those that come before this one resolves wait behind it.
+    await remote.enter(fd);
+    return remote;
+  }
+
+  #dismiss(name: string): void {
+    this.#dialers.get(name)?.worker.terminate();
+    this.#dialers.delete(name);
+  }
+}
+
+function startWorker<M extends Methods>(path: string, name: string): [Worker, Remote<M>] {
+  const worker = new Worker(new URL(path, import.meta.url), { type: "module", name });
+  return [worker, connectWorker<M>(worker)];
+}
