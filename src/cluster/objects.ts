@@ -23,6 +23,12 @@ export interface Metadata {
   readonly uid?: string;
   readonly resourceVersion?: string;
   readonly deletionTimestamp?: string;
+  /** Kept for pods and workloads only. */
+  readonly ownerReferences?: readonly {
+    readonly kind: string;
+    readonly name: string;
+    readonly controller?: boolean;
+  }[];
 }
 
 /** One port of a Service (core/v1 ServicePort). */
@@ -50,6 +56,7 @@ export interface Service {
     readonly externalIPs?: readonly string[];
     readonly externalName?: string;
     readonly loadBalancerSourceRanges?: readonly string[];
+    readonly allocateLoadBalancerNodePorts?: boolean;
     readonly sessionAffinity?: "None" | "ClientIP";
     readonly sessionAffinityConfig?: { readonly clientIP?: { readonly timeoutSeconds?: number } };
     readonly externalTrafficPolicy?: "Cluster" | "Local";
@@ -122,6 +129,33 @@ export interface Ingress {
   readonly kind: "Ingress";
   readonly metadata: Metadata & { readonly namespace: string };
   readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/** core/v1 Pod; not part of what a source reports, only of what slices are computed from. */
+export interface Pod {
+  readonly kind: "Pod";
+  readonly metadata: Metadata & { readonly namespace: string };
+  readonly spec: {
+    readonly nodeName?: string;
+    readonly hostname?: string;
+    readonly subdomain?: string;
+    readonly hostNetwork?: boolean;
+    /** Containers that serve while the pod runs, sidecars included. */
+    readonly containers: readonly {
+      readonly name: string;
+      readonly ports: readonly {
+        readonly name?: string;
+        readonly containerPort: number;
+        readonly protocol: Protocol;
+      }[];
+    }[];
+  };
+  readonly status: {
+    readonly phase?: string;
+    /** Canonical addresses, at most one a family. */
+    readonly podIPs: readonly string[];
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+  };
 }
 
 /** Everything a source may report. */

@@ -1,0 +1,87 @@
+/** core/v1 Service. @module */
+
+import type { z } from "zod";
+import type { Service } from "../objects.ts";
+import {
+  address,
+  defaulted,
+  dnsLabel,
+  externalHostname,
+  family,
+  flag,
+  globalAddress,
+  integer,
+  list,
+  namespacedMetadata,
+  network,
+  object,
+  oneOf,
+  optional,
+  port,
+  portOrZero,
+  protocol,
+  scalar,
+  stringMap,
+  targetPort,
+  text,
+} from "./fields.ts";
+import { parseAddress } from "../../net/address.ts";
+
+/** An address, "None" for a headless Service, or nothing yet (empty). */
+const clusterIP = scalar("an IP address or None", (value) => {
+  if (typeof value !== "string") return undefined;
+  return value === "None" || value === "" ? value : parseAddress(value) ?? undefined;
+}).transform((value) => value === "" ? undefined : value);
+
+const servicePort = object({
+  name: optional(scalar("a DNS label", (value) => value === "" ? "" : dnsLabelOrNothing(value)))
+    .transform((name) => name === "" ? undefined : name),
+  protocol,
+  port,
+  targetPort: optional(targetPort),
+  nodePort: optional(portOrZero),
+  appProtocol: optional(text),
+});
+
+function dnsLabelOrNothing(value: unknown): string | undefined {
+  return dnsLabel.safeParse(value).data;
+}
+
+const spec = object({
+  type: defaulted(oneOf("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"), "ClusterIP"),
+  clusterIP: optional(clusterIP),
+  clusterIPs: optional(list(clusterIP, 2)),
+  ipFamilies: optional(list(family, 2)),
+  ipFamilyPolicy: optional(oneOf("SingleStack", "PreferDualStack", "RequireDualStack")),
+  selector: optional(stringMap),
+  ports: defaulted(list(servicePort, 1000), []),
+  externalIPs: optional(list(globalAddress, 1000)),
+  externalName: optional(externalHostname),
+  loadBalancerSourceRanges: optional(list(network, 10_000)),
+  allocateLoadBalancerNodePorts: optional(flag),
+  sessionAffinity: optional(oneOf("None", "ClientIP")),
+  sessionAffinityConfig: optional(object({
+    clientIP: optional(object({ timeoutSeconds: optional(integer(1, 86400)) })),
+  })),
+  externalTrafficPolicy: optional(oneOf("Cluster", "Local")),
+  internalTrafficPolicy: optional(oneOf("Cluster", "Local")),
+  healthCheckNodePort: optional(portOrZero),
+  publishNotReadyAddresses: optional(flag),
+  trafficDistribution: optional(text),
+});
+
+const loadBalancerIngress = object({
+  ip: optional(address),
+  hostname: optional(text),
+  ipMode: optional(text),
+});
+
+/** A Service with the field limits of the API, but nothing that needs other fields or objects. */
+export const serviceSchema = object({
+  kind: oneOf("Service"),
+  metadata: namespacedMetadata(dnsLabel),
+  spec,
+  status: optional(object({
+    loadBalancer: optional(object({ ingress: optional(list(loadBalancerIngress, 1000)) })),
+  })),
+}) as z.ZodType<Service>;
