@@ -1,0 +1,215 @@
+/**
+ * The agent: cluster state in, a programmed node out.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import {
+  type ClusterChange,
+  type ClusterListener,
+  type ClusterProblem,
+  type ClusterSource,
+  formatProblem,
+} from "../cluster/source.ts";
+import type { DataPlane } from "../dataplane/dataplane.ts";
+import type { Family } from "../net/address.ts";
+import type { Plan, PlanChange } from "../plan/plan.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { ProxyHealth } from "./health.ts";
+import { isNoChange, mergeChanges, NO_CHANGE } from "./plan_change.ts";
+import { BoundedFrequencyRunner } from "./runner.ts";
+
+const logger = getLogger(["switchyard", "agent"]);
+
+/** Without any change the node is synced this often, as in kube-proxy. */
+const MAX_INTERVAL_MS = 3_600_000;
+
+/** What makes plans: see `Planner` in plan/. */
+export interface PlanMaker {
+  readonly plan: Plan;
+  /** What the Services ask for and cannot have. */
+  readonly problems: readonly ClusterProblem[];
+  update(changes: readonly ClusterChange[]): PlanChange;
+}
+
+/** Is told what the agent does, for metrics. */
+export interface AgentObserver {
+  /** Changes came from the cluster and wait for the next sync. */
+  queued(changes: { readonly services: number; readonly endpoints: number }): void;
+  /** A sync ended; the changes that waited at its start are taken. */
+  synced(sync: { readonly durationMs: number; readonly ok: boolean }): void;
+}
+
+/** What the agent works with. */
+export interface AgentOptions {
+  readonly source: ClusterSource;
+  readonly planner: PlanMaker;
+  readonly dataPlane: DataPlane;
+  readonly nodeName: string;
+  readonly families: readonly Family[];
+  /** Least time from the end of a sync to the next, milliseconds. */
+  readonly minSyncMs: number;
+  /** A sync that failed is tried again after this; health waits for changes twice as long. */
+  readonly syncPeriodMs: number;
+  /** Shorter time to the next try; the sync period if absent. */
+  readonly retryMs?: number;
+  readonly observer?: AgentObserver;
+  readonly clock?: Clock;
+}
+
+/**
+ * Carries changes from a source through the planner to a data plane, as often as is good for the
+ * node. It begins with {@link Agent.start} and ends with {@link Agent.stop}, once.
+ */
+export class Agent {
+  readonly health: ProxyHealth;
+  readonly dataPlane: DataPlane;
+  readonly #options: AgentOptions;
+  readonly #clock: Clock;
+  readonly #runner: BoundedFrequencyRunner;
+  readonly #abort = new AbortController();
+  readonly #ready = Promise.withResolvers<void>();
+  #waiting: ClusterChange[] = [];
+  /** When the first of the waiting changes came. */
+  #waitingSince: number | null = null;
+  /** What the data plane has not taken yet, because a sync failed. */
+  #unsynced: PlanChange = NO_CHANGE;
+  #sourceProblems: readonly ClusterProblem[] = [];
+  #planProblems: readonly ClusterProblem[] = [];
+  #logged: ReadonlySet<string> = new Set();
+  #done: Promise<void> | null = null;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.dataPlane = options.dataPlane;
+    this.#clock = options.clock ?? systemClock;
+    this.health = new ProxyHealth(options.families, 2 * options.syncPeriodMs, this.#clock);
+    this.#runner = new BoundedFrequencyRunner(() => this.#sync(), {
+      minIntervalMs: options.minSyncMs,
+      retryIntervalMs: options.retryMs ?? options.syncPeriodMs,
+      maxIntervalMs: MAX_INTERVAL_MS,
+      clock: this.#clock,
+      onError: (error) => logger.error("sync failed: {error}", { error: messageOf(error) }),
+    });
+    this.#ready.promise.catch(() => {});
+  }
+
+  /** The plan as of the last sync. */
+  get plan(): Plan {
+    return this.#options.planner.plan;
+  }
+
+  /** The problems that the input has now. */
+  get problems(): readonly ClusterProblem[] {
+    return [...this.#sourceProblems, ...this.#planProblems];
+  }
+
+  /** Resolves when the initial state is on the node; rejects when it never will be. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Begins. The promise resolves after {@link stop}; it rejects when the source cannot be read. */
+  start(): Promise<void> {
+    this.#done ??= this.#run();
+    return this.#done;
+  }
+
+  /** Ends: no sync starts any more, then the data plane is stopped. */
+  async stop(): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort();
+    this.#ready.reject(new Error("the agent was stopped"));
+    await this.#runner.stop();
+    await this.#done?.catch(() => {});
+    await this.dataPlane.stop();
+  }
+
+  async #run(): Promise<void> {
+    const signal = this.#abort.signal;
+    this.health.updated();
+    try {
+      await this.#options.source.run(this.#listener(), signal);
+    } catch (error) {
+      this.#ready.reject(error);
+      if (!signal.aborted) throw error;
+    }
+    if (signal.aborted) return;
+    const stopped = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => stopped.resolve(), { once: true });
+    await stopped.promise;
+  }
+
+  #listener(): ClusterListener {
+    let first = true;
+    return {
+      changed: (changes) => {
+        if (first) this.#runner.start();
+        if (changes.length > 0 || first) this.#queue(changes);
+        first = false;
+      },
+      problems: (problems) => {
+        this.#sourceProblems = problems;
+        this.#report();
+      },
+    };
+  }
+
+  #queue(changes: readonly ClusterChange[]): void {
+    this.#waitingSince ??= this.#clock.now();
+    for (const change of changes) {
+      this.#waiting.push(change);
+      const object = change.object;
+      if (object.kind === "Node" && object.metadata.name === this.#options.nodeName) {
+        this.health.nodeChanged(change.action === "apply" ? object : null);
+      }
+    }
+    this.health.queued();
+    const count = (kind: string) => changes.filter((change) => change.object.kind === kind).length;
+    this.#options.observer?.queued({
+      services: count("Service"),
+      endpoints: count("EndpointSlice"),
+    });
+    this.#runner.request();
+  }
+
+  async #sync(): Promise<void> {
+    const { planner, observer } = this.#options;
+    const started = this.#clock.now();
+    let change = this.#unsynced;
+    let ok = false;
+    try {
+      if (this.#waiting.length > 0 || isNoChange(change)) {
+        change = this.#unsynced = mergeChanges(change, planner.update(this.#waiting));
+        this.#planProblems = planner.problems;
+        this.#report();
+      }
+      this.#waiting = [];
+      this.#waitingSince = null;
+      await this.dataPlane.sync(planner.plan, change);
+      ok = true;
+    } finally {
+      observer?.synced({ durationMs: this.#clock.now() - started, ok });
+    }
+    this.#unsynced = NO_CHANGE;
+    this.health.updated(this.#waitingSince);
+    this.#ready.resolve();
+    logger.debug("synced {updated} updated and {removed} removed Services", {
+      updated: change.updated.length,
+      removed: change.removed.length,
+    });
+  }
+
+  /** Every problem is one line in the log, once for as long as it lasts. */
+  #report(): void {
+    const lines = new Set(this.problems.map(formatProblem));
+    for (const line of lines) if (!this.#logged.has(line)) logger.warn("{line}", { line });
+    for (const line of this.#logged) if (!lines.has(line)) logger.info("solved: {line}", { line });
+    this.#logged = lines;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,145 @@
+/**
+ * The HTTP servers of the agent: health, metrics, and the rule-query API.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { healthApp, metricsApp, queryApp } from "../api/app.ts";
+import type { Metrics } from "../api/metrics.ts";
+import { ListenError, type RunningServer, serve } from "../api/server.ts";
+import type { ApiState } from "../api/state.ts";
+import type { Config } from "../config/config.ts";
+import { UsageError } from "../config/usage.ts";
+import { formatListenAddress, type SocketAddress } from "../config/values.ts";
+import { VERSION } from "../config/version.ts";
+import { type Clock, systemClock } from "./clock.ts";
+
+const logger = getLogger(["switchyard", "http"]);
+
+/** As kube-proxy does: an address that cannot be bound is tried again this often, milliseconds. */
+const BIND_RETRY_MS = 5000;
+
+/** The part of the configuration that says who answers where. */
+export type ServerConfig = Pick<
+  Config,
+  | "healthzBindAddress"
+  | "metricsBindAddress"
+  | "apiBindAddress"
+  | "apiTokenFile"
+  | "bindAddressHardFail"
+>;
+
+/** The servers that listen; null for those that don't, or don't yet. */
+export interface RunningServers {
+  readonly healthz: RunningServer | null;
+  readonly metrics: RunningServer | null;
+  readonly api: RunningServer | null;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the servers. The rule-query API must be had; the addresses of health and metrics are tried
+ * again until they are free, unless the configuration makes that fatal too.
+ *
+ * @throws {ListenError} for an address that must be had.
+ * @throws {UsageError} for a token file that cannot be used.
+ */
+export async function startServers(
+  config: ServerConfig,
+  state: ApiState,
+  metrics: Metrics,
+  clock: Clock = systemClock,
+): Promise<RunningServers> {
+  const token = config.apiTokenFile === null ? null : await readToken(config.apiTokenFile);
+  const api = config.apiBindAddress === null
+    ? null
+    : serve(config.apiBindAddress, queryApp(state, metrics, { version: VERSION, token }).fetch);
+  const optional: OptionalServer[] = [];
+  const stop = async () => {
+    await Promise.all([api, ...optional].map((server) => server?.stop()));
+  };
+  const start = (flag: string, address: SocketAddress | null, app: typeof healthApp) => {
+    const server = new OptionalServer(flag, address, app(state, metrics).fetch, clock);
+    optional.push(server);
+    server.start(config.bindAddressHardFail);
+    return server;
+  };
+  try {
+    const healthz = start("--healthz-bind-address", config.healthzBindAddress, healthApp);
+    const metricsServer = start("--metrics-bind-address", config.metricsBindAddress, metricsApp);
+    return {
+      get healthz() {
+        return healthz.running;
+      },
+      get metrics() {
+        return metricsServer.running;
+      },
+      api,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** A server whose address is tried again until it can be had. */
+class OptionalServer {
+  running: RunningServer | null = null;
+  #cancel: (() => void) | null = null;
+  #told = false;
+
+  constructor(
+    readonly flag: string,
+    readonly address: SocketAddress | null,
+    readonly handler: (request: Request) => Response | Promise<Response>,
+    readonly clock: Clock,
+  ) {}
+
+  start(hardFail: boolean): void {
+    if (this.address === null) return;
+    try {
+      this.running = serve(this.address, this.handler);
+      logger.debug("{flag}: answering on {address}", {
+        flag: this.flag,
+        address: formatListenAddress(this.running.address),
+      });
+    } catch (error) {
+      if (hardFail || !(error instanceof ListenError)) throw error;
+      if (!this.#told) {
+        logger.warn("{flag}: {error}; trying again every {seconds} s", {
+          flag: this.flag,
+          error: error.message,
+          seconds: BIND_RETRY_MS / 1000,
+        });
+      }
+      this.#told = true;
+      this.#cancel = this.clock.after(BIND_RETRY_MS, () => this.start(false));
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#cancel?.();
+    await this.running?.stop();
+  }
+}
+
+/** A token that cannot be guessed has at least this many characters. */
+const MIN_TOKEN_LENGTH = 16;
+
+async function readToken(file: string): Promise<string> {
+  const bad = (what: string) => new UsageError(`--api-token-file ${JSON.stringify(file)}: ${what}`);
+  let text: string;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (error) {
+    const why = error instanceof Deno.errors.NotFound ? "there is no such file" : String(error);
+    throw bad(why);
+  }
+  const token = text.trim();
+  if (token.length < MIN_TOKEN_LENGTH || /\s/.test(token)) {
+    throw bad(`expected one token of at least ${MIN_TOKEN_LENGTH} characters and nothing else`);
+  }
+  return token;
+}

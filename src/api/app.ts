@@ -1,0 +1,77 @@
+/**
+ * The HTTP applications, one for each address: functions of the state, without any effect of their
+ * own.
+ *
+ * @module
+ */
+
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bearerToken } from "./auth.ts";
+import { invalidRequest, notFound, onError } from "./errors.ts";
+import { addHealth } from "./health.ts";
+import { addLookup } from "./lookup.ts";
+import { addMetrics, type Metrics } from "./metrics.ts";
+import { addProxyMode } from "./proxy_mode.ts";
+import { addServices } from "./services.ts";
+import type { ApiState } from "./state.ts";
+
+/** How the rule-query API answers. */
+export interface ApiOptions {
+  readonly version: string;
+  /** Asked for in every request; null: nobody is asked. */
+  readonly token: string | null;
+  /** A request's body has to be there within this time, milliseconds; 10 s if absent. */
+  readonly bodyTimeoutMs?: number;
+}
+
+function application(): OpenAPIHono {
+  const app = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw invalidRequest(result.error, result.target);
+    },
+  });
+  app.onError(onError);
+  app.notFound(notFound(app));
+  app.use(async (context, next) => {
+    await next();
+    context.header("X-Content-Type-Options", "nosniff");
+    context.header("Cache-Control", "no-store");
+  });
+  return app;
+}
+
+/** What answers on `--healthz-bind-address`. */
+export function healthApp(state: ApiState, metrics: Metrics): OpenAPIHono {
+  const app = application();
+  addHealth(app, state, metrics);
+  return app;
+}
+
+/** What answers on `--metrics-bind-address`. */
+export function metricsApp(state: ApiState, metrics: Metrics): OpenAPIHono {
+  const app = application();
+  addMetrics(app, state, metrics);
+  addProxyMode(app, state);
+  app.get("/healthz", (context) => context.text("ok"));
+  return app;
+}
+
+/** What answers on `--api-bind-address`: the rule-query API, and everything above. */
+export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions): OpenAPIHono {
+  const app = application();
+  if (options.token !== null) app.use(bearerToken(options.token));
+  addHealth(app, state, metrics);
+  addProxyMode(app, state);
+  addMetrics(app, state, metrics);
+  addServices(app, state);
+  addLookup(app, state, options.bodyTimeoutMs ?? 10_000);
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: {
+      title: "Switchyard",
+      version: options.version,
+      description: "Which backend a packet goes to, and why.",
+    },
+  });
+  return app;
+}

@@ -1,0 +1,179 @@
+/**
+ * `GET /api/v1/services` and `/api/v1/services/{namespace}/{name}`.
+ *
+ * @module
+ */
+
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { BackendCounters, EngineCounters } from "../engine/handle.ts";
+import { familyOf, formatSocketAddress } from "../net/address.ts";
+import {
+  type Backend,
+  type Frontend,
+  type Plan,
+  type ServicePlan,
+  servicePortName,
+  type ServicePortPlan,
+} from "../plan/plan.ts";
+import { ApiError, errorResponse } from "./errors.ts";
+import { type BackendView, type FrontendView, ServiceList, ServiceView } from "./schemas.ts";
+import type { ApiState } from "./state.ts";
+
+type CountersByBackend = ReadonlyMap<string, BackendCounters>;
+
+function counterKey(service: string, protocol: string, address: string, port: number): string {
+  return `${service} ${protocol} ${formatSocketAddress(address, port)}`;
+}
+
+/** The counters of every backend, to be found by {@link describeService}. */
+export function indexCounters(counters: EngineCounters): CountersByBackend {
+  return new Map(counters.backends.map((entry) => [
+    counterKey(entry.service, entry.protocol, entry.backend.address, entry.backend.port),
+    entry,
+  ]));
+}
+
+/** A Service as the API shows it; one without cluster IP has no frontends. */
+export function describeService(
+  service: ServicePlan,
+  nodePortAddresses: readonly string[],
+  counters: CountersByBackend,
+): z.infer<typeof ServiceView> {
+  const first = service.ports.at(0);
+  return {
+    namespace: service.namespace,
+    name: service.name,
+    type: service.type,
+    headless: service.headless,
+    externalName: service.externalName,
+    internalTrafficPolicy: first?.internalTrafficPolicy ?? null,
+    externalTrafficPolicy: first?.externalTrafficPolicy ?? null,
+    healthCheckNodePort: service.healthCheckNodePort === 0 ? null : service.healthCheckNodePort,
+    localReadyEndpoints: service.localReadyEndpoints,
+    frontends: service.ports.flatMap((port) =>
+      port.frontends.flatMap((frontend) =>
+        addressesOf(frontend, port, nodePortAddresses).map((address) =>
+          describeFrontend(port, frontend, address, counters)
+        )
+      )
+    ),
+  };
+}
+
+/** A node port is on several addresses of the node, every other frontend on its own. */
+function addressesOf(
+  frontend: Frontend,
+  port: ServicePortPlan,
+  nodePortAddresses: readonly string[],
+): readonly string[] {
+  if (frontend.address !== null) return [frontend.address];
+  return nodePortAddresses.filter((address) => familyOf(address) === port.family);
+}
+
+function describeFrontend(
+  port: ServicePortPlan,
+  frontend: Frontend,
+  address: string,
+  counters: CountersByBackend,
+): z.infer<typeof FrontendView> {
+  return {
+    kind: frontend.kind,
+    address,
+    port: frontend.port,
+    protocol: port.protocol,
+    portName: port.portName,
+    family: port.family,
+    scheduler: port.scheduler,
+    affinity: port.affinitySeconds === null ? "None" : "ClientIP",
+    affinitySeconds: port.affinitySeconds,
+    sourceRanges: frontend.sourceRanges === null ? null : [...frontend.sourceRanges],
+    routes: frontend.routes,
+    backends: backendsOf(port, frontend).map((backend) => describeBackend(port, backend, counters)),
+  };
+}
+
+/** The backends that connections from anywhere can be given: of one list, or of both together. */
+function backendsOf(port: ServicePortPlan, frontend: Frontend): readonly Backend[] {
+  const lists = new Set(
+    Object.values(frontend.routes).flatMap((route) => route.action === "forward" ? [route.to] : []),
+  );
+  if (!lists.has("local")) return lists.has("cluster") ? port.cluster : [];
+  if (!lists.has("cluster")) return port.local;
+  const key = (backend: Backend) => formatSocketAddress(backend.address, backend.port);
+  const inCluster = new Set(port.cluster.map(key));
+  return [...port.cluster, ...port.local.filter((backend) => !inCluster.has(key(backend)))];
+}
+
+function describeBackend(
+  port: ServicePortPlan,
+  backend: Backend,
+  counters: CountersByBackend,
+): z.infer<typeof BackendView> {
+  const { address, port: number, weight, ready, serving, terminating, local } = backend;
+  const { pod, node, zone } = backend;
+  const live = counters.get(counterKey(servicePortName(port), port.protocol, address, number));
+  return {
+    address,
+    port: number,
+    weight,
+    ready,
+    serving,
+    terminating,
+    local,
+    pod,
+    node,
+    zone,
+    connections: live?.connections ?? 0,
+    active: live?.active ?? 0,
+    packets: live?.packets ?? 0,
+    bytes: live?.bytes ?? 0,
+  };
+}
+
+const listRoute = createRoute({
+  method: "get",
+  path: "/api/v1/services",
+  summary: "Every Service with its frontends, backends, policies and live counters",
+  responses: {
+    200: { description: "all Services", content: { "application/json": { schema: ServiceList } } },
+  },
+});
+
+const oneRoute = createRoute({
+  method: "get",
+  path: "/api/v1/services/{namespace}/{name}",
+  summary: "One Service",
+  request: { params: z.object({ namespace: z.string(), name: z.string() }) },
+  responses: {
+    200: { description: "the Service", content: { "application/json": { schema: ServiceView } } },
+    404: errorResponse("there is no such Service"),
+  },
+});
+
+/** Adds both routes. */
+export function addServices(app: OpenAPIHono, state: ApiState): void {
+  app.openapi(listRoute, async (context) => {
+    const counters = indexCounters(await state.engine.counters());
+    const plan = state.plan();
+    const items = sortedServices(plan).map((service) =>
+      describeService(service, plan.node.nodePortAddresses, counters)
+    );
+    return context.json({ items }, 200);
+  });
+  app.openapi(oneRoute, async (context) => {
+    const { namespace, name } = context.req.valid("param");
+    const key = `${namespace}/${name}`;
+    const counters = indexCounters(await state.engine.counters());
+    const plan = state.plan();
+    const service = plan.services.get(key);
+    if (service === undefined) {
+      throw new ApiError(404, "not_found", `there is no Service ${key}`);
+    }
+    return context.json(describeService(service, plan.node.nodePortAddresses, counters), 200);
+  });
+}
+
+function sortedServices(plan: Plan): ServicePlan[] {
+  const sorted = [...plan.services].sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);
+  return sorted.map(([, service]) => service);
+}
