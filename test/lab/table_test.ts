@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { formatTable, wrap } from "../../src/lab/table.ts";
+
+Deno.test("columns are as wide as their widest cell; the last one wraps", () => {
+  const lines = formatTable(["A", "LONGER", "TEXT"], [
+    ["first", "x", "one two three four five six"],
+    ["b", "y", ""],
+  ], 36);
+  assert.deepEqual(lines, [
+    "A      LONGER  TEXT",
+    "first  x       one two three four",
+    "               five six",
+    "b      y",
+  ]);
+});
+
+Deno.test("property: wrapping loses no word and keeps to the width", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.stringMatching(/^[a-z]{1,12}$/), { minLength: 1, maxLength: 30 }),
+      fc.integer({ min: 1, max: 40 }),
+      (words, width) => {
+        const lines = wrap(words.join(" "), width);
+        assert.equal(lines.join(" "), words.join(" "));
+        for (const line of lines) assert.ok(line.length <= width || !line.includes(" "));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
