@@ -19,8 +19,11 @@ export interface Capture {
 
 /** The rule set of userspace mode. */
 export interface UserspaceRules {
-  /** Addresses that are nothing but Service addresses: routed to the engine whole. */
-  readonly routes: ReadonlySet<string>;
+  /**
+   * Addresses that are nothing but Service addresses, routed to the engine whole, each with the
+   * source address that the node's own connections to it get (null: the kernel's choice).
+   */
+  readonly routes: ReadonlyMap<string, string | null>;
   /** Ports on addresses that the node itself has, by {@link captureKey}. */
   readonly captures: ReadonlyMap<string, Capture>;
 }
@@ -54,7 +57,10 @@ export function captureKey(capture: Capture): string {
 export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
   const own = new Set(plan.node.addresses);
   const nodePortAddresses = new Set(plan.node.nodePortAddresses);
-  const routes = new Set<string>();
+  const routes = new Map<string, string | null>();
+  const sources = masqueradeAddresses(plan);
+  const sourceFor = (address: string) =>
+    sources.find((source) => familyOf(source) === familyOf(address)) ?? null;
   const captures = new Map<string, Capture>();
   const capture = (
     address: string,
@@ -80,12 +86,12 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
         } else if (own.has(frontend.address)) {
           capture(frontend.address, port.protocol, frontend.port, frontend.port);
         } else {
-          routes.add(frontend.address);
+          routes.set(frontend.address, sourceFor(frontend.address));
         }
       }
     }
   }
-  for (const address of masqueradeAddresses(plan)) {
+  for (const address of sources) {
     for (const protocol of ["TCP", "UDP"] as const) {
       capture(address, protocol, masqueradePorts.first, masqueradePorts.last);
     }
@@ -107,7 +113,8 @@ export function masqueradeAddresses(plan: Pick<Plan, "node">): string[] {
 
 /** A step from one rule set to another: additions come first, so that nothing is uncovered between. */
 export interface Transaction {
-  readonly addRoutes: readonly string[];
+  /** Address and preferred source; takes the place of a route to the same address. */
+  readonly addRoutes: readonly (readonly [address: string, source: string | null])[];
   readonly addCaptures: readonly Capture[];
   readonly removeRoutes: readonly string[];
   readonly removeCaptures: readonly Capture[];
@@ -116,9 +123,9 @@ export interface Transaction {
 /** The transaction that turns `from` (what the node has) into `to`. */
 export function diff(from: UserspaceRules, to: UserspaceRules): Transaction {
   return {
-    addRoutes: [...to.routes].filter((address) => !from.routes.has(address)),
+    addRoutes: [...to.routes].filter(([address, source]) => from.routes.get(address) !== source),
     addCaptures: [...to.captures].filter(([key]) => !from.captures.has(key)).map(([, c]) => c),
-    removeRoutes: [...from.routes].filter((address) => !to.routes.has(address)),
+    removeRoutes: [...from.routes.keys()].filter((address) => !to.routes.has(address)),
     removeCaptures: [...from.captures].filter(([key]) => !to.captures.has(key)).map(([, c]) => c),
   };
 }

@@ -116,6 +116,7 @@ export const RULE = new MessageFormat(
     destination: [1, address],
     source: [2, address],
     inputName: [3, string],
+    target: [4, u32],
     priority: [6, u32],
     mark: [10, u32],
     suppressPrefixLength: [14, u32],

@@ -38,6 +38,8 @@ export interface RuleSpec {
   /** Default "lookup", which needs `table`. */
   readonly action?: RuleAction;
   readonly table?: number;
+  /** Action "goto": the priority, higher than this rule's, at which the search goes on. */
+  readonly target?: number;
   /** "address/prefix". */
   readonly source?: string;
   readonly destination?: string;
@@ -142,6 +144,7 @@ function ruleRequest(verb: "add" | "remove", spec: RuleSpec): Request {
         destination: destination?.address,
         source: source?.address,
         inputName: spec.inputName,
+        target: spec.target,
         priority,
         mark,
         suppressPrefixLength: spec.suppressPrefixLength,
@@ -195,6 +198,7 @@ export function readRule(message: Message): Rule | null {
     priority: attributes.priority ?? 0,
     action: RULE_ACTIONS.name(header.action),
     table: table === 0 ? undefined : table,
+    target: attributes.target,
     source: network(attributes.source, header.sourcePrefix),
     destination: network(attributes.destination, header.destinationPrefix),
     inputName: attributes.inputName,

@@ -1,0 +1,52 @@
+/**
+ * Runs a benchmark: `deno task bench NAME [--output text|json] [--rounds N] [--seconds N]`.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { formatRows, type Row } from "./report.ts";
+
+/** What a benchmark may be told. */
+export interface BenchOptions {
+  /** Interleaved rounds; the figures are medians over them. */
+  readonly rounds: number;
+  /** Length of one timed part. */
+  readonly seconds: number;
+}
+
+/** Benchmarks by name, loaded when asked for. */
+const BENCHMARKS: Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>> = {
+  datapath: () => import("./datapath.ts"),
+};
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      output: { type: "string", default: "text" },
+      rounds: { type: "string", default: "5" },
+      seconds: { type: "string", default: "3" },
+    },
+  });
+  const [name] = positionals;
+  const rounds = Number(values.rounds);
+  const seconds = Number(values.seconds);
+  const usage = `usage: bench ${Object.keys(BENCHMARKS).join("|")} ` +
+    "[--output text|json] [--rounds N] [--seconds N]\n";
+  const encoder = new TextEncoder();
+  const valid = positionals.length === 1 && Object.hasOwn(BENCHMARKS, name) &&
+    ["text", "json"].includes(values.output) && Number.isInteger(rounds) && rounds > 0 &&
+    seconds > 0;
+  if (!valid) {
+    await Deno.stderr.write(encoder.encode(usage));
+    return 2;
+  }
+  const rows = await (await BENCHMARKS[name]()).run({ rounds, seconds });
+  const text = values.output === "json" ? JSON.stringify(rows, null, 2) : formatRows(rows);
+  await Deno.stdout.write(encoder.encode(text + "\n"));
+  return 0;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,98 @@
+/**
+ * userspace mode: the Wasm engine itself forwards. The node's routing sends Service traffic into a
+ * TUN device; a worker pumps it through the engine and back.
+ *
+ * @module
+ */
+
+import type { EngineHandle } from "../../engine/handle.ts";
+import { close, eventfd, signalEvent } from "../../linux/libc.ts";
+import type { Plan, PlanChange } from "../../plan/plan.ts";
+import { connectWorker, type Remote } from "../../rpc/worker_rpc.ts";
+import type { DataPlane } from "../dataplane.ts";
+import { diff, MASQUERADE_PORTS, type PortRange, render, type UserspaceRules } from "./render.ts";
+import type { WorkerMethods } from "./worker.ts";
+
+/** How to run userspace mode. */
+export interface UserspaceOptions {
+  /** Descriptor of the node's network namespace; absent: this process's own. */
+  readonly namespaceFd?: number;
+  /** Source ports of masqueraded connections (default {@link MASQUERADE_PORTS}). */
+  readonly masqueradePorts?: PortRange;
+  /** Connections that the engine can hold (default: the engine's). */
+  readonly connections?: number;
+  /** Makes the engine's choices repeatable; random by default. */
+  readonly seed?: bigint;
+}
+
+/** userspace mode on one node. */
+export class UserspaceDataPlane implements DataPlane {
+  readonly mode = "userspace";
+  readonly engine: EngineHandle;
+  readonly #remote: Remote<WorkerMethods>;
+  readonly #wakeFd: number;
+  readonly #masqueradePorts: PortRange;
+  /** What the node has; null when that must be read from it. */
+  #programmed: UserspaceRules | null = null;
+
+  private constructor(
+    remote: Remote<WorkerMethods>,
+    wakeFd: number,
+    masqueradePorts: PortRange,
+  ) {
+    this.#remote = remote;
+    this.#wakeFd = wakeFd;
+    this.#masqueradePorts = masqueradePorts;
+    this.engine = {
+      apply: (change) => remote.apply(change),
+      lookup: (queries) => remote.lookup(queries),
+      counters: () => remote.counters(),
+      conntrack: (cursor, limit) => remote.conntrack(cursor, limit),
+    };
+  }
+
+  /**
+   * Opens the TUN device and starts the pump; nothing is routed to it before the first sync. Needs
+   * CAP_NET_ADMIN in the namespace, and CAP_SYS_ADMIN to enter another than its own. Rejects with
+   * one line when the node refuses: no /dev/net/tun, no permission.
+   */
+  static async start(options: UserspaceOptions = {}): Promise<UserspaceDataPlane> {
+    const ports = options.masqueradePorts ?? MASQUERADE_PORTS;
+    const wakeFd = eventfd();
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+      type: "module",
+      name: "userspace data plane",
+    });
+    const remote = connectWorker<WorkerMethods>(worker, { wake: () => signalEvent(wakeFd) });
+    try {
+      await remote.start({
+        wakeFd,
+        namespaceFd: options.namespaceFd,
+        masqueradePorts: ports,
+        connections: options.connections,
+        seed: options.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0],
+      });
+    } catch (error) {
+      worker.terminate();
+      close(wakeFd);
+      throw error;
+    }
+    return new UserspaceDataPlane(remote, wakeFd, ports);
+  }
+
+  /** The engine learns first and traffic follows, so no packet arrives that it cannot place. */
+  async sync(plan: Plan, change: PlanChange): Promise<void> {
+    const desired = render(plan, this.#masqueradePorts);
+    const current = this.#programmed ?? await this.#remote.read();
+    this.#programmed = null;
+    await this.engine.apply(change);
+    await this.#remote.program(diff(current, desired));
+    this.#programmed = desired;
+  }
+
+  /** Takes the routing back and closes the TUN device; connections through it end. */
+  async stop(): Promise<void> {
+    await this.#remote.stop();
+    close(this.#wakeFd);
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Moves packets between a TUN device and the engine, a batch at a time: read until the device is
+ * empty or the slots are full, one call into Wasm, write what is to go on. The bytes never leave
+ * the engine's memory.
+ *
+ * @module
+ */
+
+import type { Engine } from "../../engine/engine.ts";
+import { PacketVerdict } from "../../engine/abi.ts";
+import { ERRNO, lastErrno, libc, SystemError } from "../../linux/libc.ts";
+import { TUN_HEADER_SIZE } from "../../linux/tun.ts";
+
+/** Packets of one batch: enough to hide cache misses, few enough to stay in the cache. */
+const BATCH = 64;
+
+/** What the device did with our packets; the engine counts the rest. */
+export interface PumpCounters {
+  /** Packets that the kernel refused to take, by symbolic errno. */
+  readonly writeErrors: Readonly<Record<string, number>>;
+}
+
+/** One TUN device pumped through one engine. */
+export class Pump {
+  readonly #engine: Engine;
+  readonly #fd: number;
+  /** A view of each slot's memory, header first. */
+  readonly #slots: Uint8Array<ArrayBuffer>[];
+  readonly #writeErrors: Record<string, number> = {};
+
+  constructor(engine: Engine, fd: number) {
+    this.#engine = engine;
+    this.#fd = fd;
+    const count = Math.min(BATCH, engine.slotCount);
+    this.#slots = Array.from({ length: count }, (_, slot) => engine.slotBytes(slot));
+  }
+
+  get counters(): PumpCounters {
+    return { writeErrors: { ...this.#writeErrors } };
+  }
+
+  /**
+   * Moves one batch. Returns how many packets were read: fewer than {@link batchSize} means that the
+   * device was empty. Throws SystemError when the device cannot be read any more.
+   */
+  run(nowMs: number): number {
+    const { read } = libc();
+    const slots = this.#slots;
+    let count = 0;
+    while (count < slots.length) {
+      const length = read(this.#fd, slots[count], slots[count].length);
+      if (length <= 0) {
+        if (length < 0) this.#checkReadError(lastErrno());
+        break;
+      }
+      this.#engine.setLength(count, length);
+      count++;
+    }
+    if (count === 0) return 0;
+    this.#engine.process(0, count, nowMs);
+    this.#write(count);
+    return count;
+  }
+
+  get batchSize(): number {
+    return this.#slots.length;
+  }
+
+  #write(count: number): void {
+    const { write } = libc();
+    for (let slot = 0; slot < count; slot++) {
+      if (this.#engine.verdict(slot) === PacketVerdict.Drop) continue;
+      const length = this.#engine.outputLength(slot);
+      if (length <= TUN_HEADER_SIZE) continue;
+      if (write(this.#fd, this.#slots[slot], length) < 0) this.#countWriteError(lastErrno());
+    }
+  }
+
+  #checkReadError(errno: number): void {
+    if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) {
+      throw new SystemError(errno, "read from the TUN device");
+    }
+  }
+
+  #countWriteError(errno: number): void {
+    const { code } = new SystemError(errno, "write to the TUN device");
+    this.#writeErrors[code] = (this.#writeErrors[code] ?? 0) + 1;
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * The node's routing in userspace mode: what {@link render} asks for, put into the kernel by
+ * rtnetlink and read back from it.
+ *
+ * Policy rules, in the order in which the kernel looks at them:
+ *
+ * | priority | rule |
+ * |---|---|
+ * | 80 | from the TUN device: skip what follows, so that the engine's output never returns to it |
+ * | 90 | look up {@link SERVICE_TABLE}: a host route to the device for every Service address |
+ * | 91 | captured ports of the node's own addresses: {@link CAPTURE_TABLE}, all to the device |
+ * | 100 | the local table, which Linux has at 0: it must come after the captures |
+ *
+ * The routes vanish with the device when this process dies, whatever way; the rules then lead to
+ * empty tables and the search goes on as if they were not there.
+ *
+ * @module
+ */
+
+import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
+import type { TunDevice } from "../../linux/tun.ts";
+import { FAMILIES, type Family, familyOf } from "../../net/address.ts";
+import type { NetlinkError } from "../../netlink/message.ts";
+import { TABLE_LOCAL } from "../../netlink/route/names.ts";
+import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
+import type { Rule, RuleSpec } from "../../netlink/route/rules.ts";
+import { type Capture, captureKey, type Transaction, type UserspaceRules } from "./render.ts";
+
+/** Routing tables of userspace mode. */
+export const SERVICE_TABLE = 10256;
+export const CAPTURE_TABLE = 10257;
+
+const PRIORITY = { fromDevice: 80, services: 90, captures: 91, local: 100 } as const;
+/** Marks rules as ours: a routing protocol number that no known daemon has. */
+const ORIGIN = 83;
+/** Packets that may wait for the engine; TUN devices drop silently beyond it. */
+const QUEUE_LENGTH = 10_000;
+
+const IP_PROTOCOLS: Readonly<Record<Capture["protocol"], number>> = {
+  ICMP: 1,
+  TCP: 6,
+  UDP: 17,
+  SCTP: 132,
+};
+
+/** The part of the node's routing that leads to one TUN device. */
+export class NodeRouting {
+  readonly #net: Rtnetlink;
+  readonly #tun: TunDevice;
+  readonly #families: readonly Family[];
+
+  private constructor(net: Rtnetlink, tun: TunDevice) {
+    this.#net = net;
+    this.#tun = tun;
+    this.#families = FAMILIES.filter((family) =>
+      family === "IPv4" || readSysctl("net.ipv6.conf.all.disable_ipv6") === "0"
+    );
+  }
+
+  /**
+   * Sets the device up, in this thread's namespace, and lays the rules that don't depend on any plan.
+   * Throws NetlinkError or SystemError.
+   */
+  static open(tun: TunDevice): NodeRouting {
+    const routing = new NodeRouting(Rtnetlink.open(), tun);
+    routing.#setUpDevice();
+    for (const family of routing.#families) routing.#setUpRules(family);
+    return routing;
+  }
+
+  #setUpDevice(): void {
+    const { name } = this.#tun;
+    const ipv4 = (key: string, value: number) => writeSysctl(`net/ipv4/conf/${name}/${key}`, value);
+    // Loose: packets from the engine carry sources whose routes lead elsewhere. It must be 2, not
+    // 0, as the kernel takes the larger of this and the value for "all".
+    ipv4("rp_filter", 2);
+    // Replies from node ports have an address of this node as their source.
+    ipv4("accept_local", 1);
+    ipv4("send_redirects", 0);
+    ipv4("forwarding", 1);
+    if (this.#families.includes("IPv6")) {
+      writeSysctl(`net/ipv6/conf/${name}/addr_gen_mode`, 1);
+      writeSysctl(`net/ipv6/conf/${name}/accept_ra`, 0);
+    }
+    this.#net.links.setTxQueueLen(name, QUEUE_LENGTH);
+    this.#net.links.setMtu(name, this.#nodeMtu());
+    this.#net.links.setUp(name);
+    for (const family of this.#families) {
+      this.#net.routes.replace({
+        destination: family === "IPv4" ? "0.0.0.0/0" : "::/0",
+        table: CAPTURE_TABLE,
+        link: this.#tun.index,
+        origin: ORIGIN,
+      });
+    }
+  }
+
+  /** The smallest MTU of the node's links, so that what the engine takes in can go on by any. */
+  #nodeMtu(): number {
+    const mtus = this.#net.links.list()
+      .filter((link) => link.up && link.name !== "lo" && link.index !== this.#tun.index)
+      .map((link) => link.mtu);
+    return Math.max(1280, Math.min(1500, ...mtus));
+  }
+
+  #setUpRules(family: Family): void {
+    const { rules } = this.#net;
+    rules.ensure(localRule(family, PRIORITY.local, ORIGIN));
+    // Rules of devices that earlier runs had.
+    for (const rule of rules.list({ family, priority: PRIORITY.fromDevice })) {
+      if (rule.origin === ORIGIN) rules.remove(rule);
+    }
+    rules.ensure(this.#fromDeviceRule(family));
+    rules.ensure(servicesRule(family));
+    rules.removeAll({ family, priority: 0, action: "lookup", table: TABLE_LOCAL });
+  }
+
+  #fromDeviceRule(family: Family): RuleSpec {
+    return {
+      family,
+      priority: PRIORITY.fromDevice,
+      action: "goto",
+      target: PRIORITY.local,
+      inputName: this.#tun.name,
+      origin: ORIGIN,
+    };
+  }
+
+  /** What the node has of the rule set now, from this run or an earlier one. */
+  read(): UserspaceRules {
+    const routes = this.#net.routes.list({ table: SERVICE_TABLE })
+      .filter((route) => route.link === this.#tun.index)
+      .map((route) => [hostAddress(route.destination), route.preferredSource] as const);
+    const captures = this.#net.rules.list({ priority: PRIORITY.captures })
+      .filter((rule) => rule.origin === ORIGIN)
+      .map(readCapture)
+      .filter((capture) => capture !== null)
+      .map((capture) => [captureKey(capture), capture] as const);
+    return { routes: new Map(routes), captures: new Map(captures) };
+  }
+
+  /**
+   * Carries out a transaction. Everything that can be done is done; then the first refusal of the
+   * kernel, if any, is thrown.
+   */
+  apply(transaction: Transaction): void {
+    const { routes, rules } = this.#net;
+    const addresses = transaction.addRoutes.filter(([address]) => this.#serves(address));
+    const failures: (NetlinkError | null)[] = [];
+    failures.push(...routes.replaceAll(addresses.map(([address, source]) => ({
+      destination: address,
+      table: SERVICE_TABLE,
+      link: this.#tun.index,
+      origin: ORIGIN,
+      preferredSource: source ?? undefined,
+    }))));
+    for (const capture of transaction.addCaptures) {
+      if (this.#serves(capture.address)) rules.ensure(captureRule(capture));
+    }
+    failures.push(...routes.removeAll(
+      transaction.removeRoutes.filter((address) => this.#serves(address))
+        .map((destination) => ({ destination, table: SERVICE_TABLE, link: this.#tun.index })),
+    ));
+    for (const capture of transaction.removeCaptures) {
+      if (this.#serves(capture.address)) rules.removeAll(captureRule(capture));
+    }
+    const failure = failures.find((error) => error !== null);
+    if (failure) throw failure;
+  }
+
+  #serves(address: string): boolean {
+    return this.#families.includes(familyOf(address));
+  }
+
+  /** Takes back everything that {@link open} and {@link apply} did outside the device itself. */
+  remove(): void {
+    const { rules } = this.#net;
+    for (const family of this.#families) {
+      rules.ensure(localRule(family, 0, "kernel"));
+      for (const rule of rules.list({ family })) {
+        if (rule.origin === ORIGIN) rules.remove(rule);
+      }
+    }
+    this.#net.close();
+  }
+}
+
+function localRule(family: Family, priority: number, origin: RuleSpec["origin"]): RuleSpec {
+  return { family, priority, table: TABLE_LOCAL, origin };
+}
+
+function servicesRule(family: Family): RuleSpec {
+  return { family, priority: PRIORITY.services, table: SERVICE_TABLE, origin: ORIGIN };
+}
+
+function captureRule(capture: Capture): RuleSpec {
+  const { address, protocol, firstPort, lastPort } = capture;
+  return {
+    family: familyOf(address),
+    priority: PRIORITY.captures,
+    table: CAPTURE_TABLE,
+    destination: address,
+    ipProtocol: IP_PROTOCOLS[protocol],
+    destinationPorts: protocol === "ICMP" ? undefined : { start: firstPort, end: lastPort },
+    origin: ORIGIN,
+  };
+}
+
+function readCapture(rule: Rule): Capture | null {
+  const protocol = (Object.keys(IP_PROTOCOLS) as Capture["protocol"][])
+    .find((name) => IP_PROTOCOLS[name] === rule.ipProtocol);
+  if (protocol === undefined || rule.destination === undefined) return null;
+  const { start, end } = rule.destinationPorts ?? { start: 0, end: 0 };
+  return { address: hostAddress(rule.destination), protocol, firstPort: start, lastPort: end };
+}
+
+function hostAddress(network: string): string {
+  return network.slice(0, network.indexOf("/"));
+}

@@ -1,0 +1,138 @@
+/**
+ * The worker of userspace mode: owns the engine, the TUN device and the node's routing, all in the
+ * node's network namespace. Between batches of packets it answers the calls in
+ * {@link WorkerMethods}; while there are none it sleeps in poll(2) on the device and on the event
+ * descriptor by which the caller wakes it.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers/promises";
+import { Engine } from "../../engine/engine.ts";
+import type {
+  ConntrackEntry,
+  EngineCounters,
+  LookupResult,
+  PacketQuery,
+} from "../../engine/handle.ts";
+import { close, drainEvent, poll, pollSet } from "../../linux/libc.ts";
+import { NetworkNamespace } from "../../linux/namespace.ts";
+import { openTun, type TunDevice } from "../../linux/tun.ts";
+import type { PlanChange } from "../../plan/plan.ts";
+import { serveCalls } from "../../rpc/worker_rpc.ts";
+import { Pump } from "./pump.ts";
+import type { PortRange, Transaction, UserspaceRules } from "./render.ts";
+import { NodeRouting } from "./routing.ts";
+
+/** What the worker needs to start. */
+export interface WorkerOptions {
+  readonly wakeFd: number;
+  readonly namespaceFd?: number;
+  readonly masqueradePorts: PortRange;
+  readonly connections?: number;
+  readonly seed: bigint;
+}
+
+/** The calls that the worker answers. A type alias, as index signatures don't fit interfaces. */
+export type WorkerMethods = {
+  start(options: WorkerOptions): void;
+  /** What earlier runs left in the node's routing. */
+  read(): UserspaceRules;
+  apply(change: PlanChange): void;
+  program(transaction: Transaction): void;
+  lookup(queries: readonly PacketQuery[]): LookupResult[];
+  counters(): EngineCounters;
+  conntrack(
+    cursor: number,
+    limit: number,
+  ): { entries: ConntrackEntry[]; next: number | null };
+  stop(): Promise<void>;
+};
+
+/** Batches between two looks at the event loop. */
+const BATCHES_PER_TURN = 16;
+/** Longest sleep, and so the period of conntrack expiry when idle. */
+const IDLE_MS = 100;
+/** Conntrack slots looked at in one expiry step. */
+const EXPIRY_BUDGET = 4096;
+
+const now = () => Math.floor(performance.now());
+
+class Forwarder {
+  readonly engine: Engine;
+  readonly routing: NodeRouting;
+  readonly #tun: TunDevice;
+  readonly #pump: Pump;
+  readonly #wakeFd: number;
+  #stopping = false;
+  readonly #stopped: Promise<void>;
+
+  constructor(options: WorkerOptions) {
+    if (options.namespaceFd !== undefined) {
+      NetworkNamespace.fromFd(options.namespaceFd).enter();
+    }
+    this.#wakeFd = options.wakeFd;
+    this.#tun = openTun({ name: "switchyard%d" });
+    this.routing = NodeRouting.open(this.#tun);
+    this.engine = Engine.create({
+      seed: options.seed,
+      connections: options.connections,
+      masqueradePorts: options.masqueradePorts,
+      masqueradeAlways: true,
+      retryBackends: true,
+    });
+    this.#pump = new Pump(this.engine, this.#tun.fd);
+    this.#stopped = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#stopped;
+    this.routing.remove();
+    close(this.#tun.fd);
+  }
+
+  async #run(): Promise<void> {
+    const set = pollSet([this.#tun.fd, this.#wakeFd]);
+    let nextExpiry = now() + IDLE_MS;
+    while (!this.#stopping) {
+      const time = now();
+      let idle = false;
+      for (let batch = 0; batch < BATCHES_PER_TURN && !idle; batch++) {
+        idle = this.#pump.run(time) < this.#pump.batchSize;
+      }
+      if (time >= nextExpiry) {
+        this.engine.expire(time, EXPIRY_BUDGET);
+        nextExpiry = time + IDLE_MS;
+      }
+      if (idle && poll(set, IDLE_MS) > 0) drainEvent(this.#wakeFd);
+      await setImmediate();
+    }
+  }
+}
+
+let forwarder: Forwarder | null = null;
+
+function running(): Forwarder {
+  if (forwarder === null) throw new Error("the userspace data plane has not been started");
+  return forwarder;
+}
+
+const methods: WorkerMethods = {
+  start(options) {
+    forwarder = new Forwarder(options);
+  },
+  read: () => running().routing.read(),
+  apply: (change) => running().engine.apply(change),
+  program: (transaction) => running().routing.apply(transaction),
+  lookup: (queries) => running().engine.lookup(queries),
+  counters: () => running().engine.counters(),
+  conntrack: (cursor, limit) => running().engine.conntrack(cursor, limit),
+  async stop() {
+    await running().stop();
+    // The answer to this call must leave before the worker does.
+    setTimeout(() => self.close());
+  },
+};
+
+serveCalls(self as unknown as Parameters<typeof serveCalls>[0], methods);
