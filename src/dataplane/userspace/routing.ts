@@ -100,7 +100,7 @@ export class NodeRouting {
     const mtus = this.#net.links.list()
       .filter((link) => link.up && link.name !== "lo" && link.index !== this.#tun.index)
       .map((link) => link.mtu);
-    return Math.max(1280, Math.min(1500, ...mtus));
+    return mtus.length === 0 ? 1500 : Math.max(1280, Math.min(...mtus));
   }
 
   #setUpRules(family: Family): void {

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { close } from "../../../src/linux/libc.ts";
+import { NetworkNamespace } from "../../../src/linux/namespace.ts";
+import { openTun } from "../../../src/linux/tun.ts";
+import { Rtnetlink } from "../../../src/netlink/route/rtnetlink.ts";
+import { captureKey, diff, type UserspaceRules } from "../../../src/dataplane/userspace/render.ts";
+import { NodeRouting, SERVICE_TABLE } from "../../../src/dataplane/userspace/routing.ts";
+import { requires } from "../../requirements.ts";
+
+const nothing: UserspaceRules = { routes: new Map(), captures: new Map() };
+
+const desired: UserspaceRules = {
+  routes: new Map([["10.96.0.1", "192.168.50.10"], ["10.96.0.2", null], ["fd00:96::1", null]]),
+  captures: new Map([
+    { address: "192.168.50.10", protocol: "TCP", firstPort: 30000, lastPort: 32767 } as const,
+    { address: "192.168.50.10", protocol: "ICMP", firstPort: 0, lastPort: 0 } as const,
+    { address: "fd00:50::10", protocol: "UDP", firstPort: 53, lastPort: 53 } as const,
+  ].map((capture) => [captureKey(capture), capture])),
+};
+
+/** A node of its own with an address, and its network configuration as JSON. */
+function withNode(fn: (net: Rtnetlink, snapshot: () => string) => void): void {
+  using namespace = NetworkNamespace.create();
+  namespace.run(() => {
+    using net = Rtnetlink.open();
+    net.links.setUp("lo");
+    net.links.createVeth({ name: "eth0", peer: { name: "eth1" } });
+    net.addresses.add({ link: "eth0", address: "192.168.50.10", prefix: 24 });
+    net.addresses.add({ link: "eth0", address: "fd00:50::10", prefix: 64 });
+    const snapshot = () => JSON.stringify([net.rules.list(), net.routes.list({ table: 254 })]);
+    fn(net, snapshot);
+  });
+}
+
+Deno.test({
+  ...requires("what was applied is read back, and taken back whole", "root", "netns", "tun"),
+  fn() {
+    withNode((net, snapshot) => {
+      const before = snapshot();
+      const tun = openTun({ name: "switchyard%d" });
+      const routing = NodeRouting.open(tun);
+      assert.deepEqual(routing.read(), nothing);
+      routing.apply(diff(nothing, desired));
+      assert.deepEqual(routing.read(), desired);
+      assert.equal(net.routes.list({ table: SERVICE_TABLE }).length, 3);
+
+      const less: UserspaceRules = {
+        routes: new Map([["10.96.0.2", "192.168.50.10"]]),
+        captures: new Map([...desired.captures].slice(0, 1)),
+      };
+      routing.apply(diff(desired, less));
+      assert.deepEqual(routing.read(), less);
+
+      routing.remove();
+      close(tun.fd);
+      assert.equal(snapshot(), before);
+    });
+  },
+});
+
+Deno.test({
+  ...requires("a start after a crash converges to a clean start's state", "root", "netns", "tun"),
+  fn() {
+    withNode((net) => {
+      const clean = openTun({ name: "switchyard%d" });
+      let routing = NodeRouting.open(clean);
+      routing.apply(diff(routing.read(), desired));
+      const expected = JSON.stringify(net.rules.list());
+      // The device vanishes as with its process; the rules stay behind.
+      close(clean.fd);
+      assert.deepEqual(net.routes.list({ table: SERVICE_TABLE }), []);
+
+      const again = openTun({ name: "switchyard%d" });
+      routing = NodeRouting.open(again);
+      assert.deepEqual(routing.read().captures, desired.captures);
+      routing.apply(diff(routing.read(), desired));
+      assert.equal(JSON.stringify(net.rules.list()), expected);
+      assert.deepEqual(routing.read(), desired);
+      close(again.fd);
+    });
+  },
+});
+
+Deno.test({
+  ...requires("a route that the kernel refuses is named and the others are laid", "root", "tun"),
+  fn() {
+    withNode(() => {
+      const tun = openTun({ name: "switchyard%d" });
+      const routing = NodeRouting.open(tun);
+      const rules: UserspaceRules = {
+        routes: new Map([["10.96.0.1", "203.0.113.1"], ["10.96.0.2", null]]),
+        captures: new Map(),
+      };
+      assert.throws(() => routing.apply(diff(nothing, rules)), /10\.96\.0\.1\/32/);
+      assert.deepEqual([...routing.read().routes.keys()], ["10.96.0.2"]);
+      close(tun.fd);
+    });
+  },
+});
