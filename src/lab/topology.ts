@@ -14,7 +14,12 @@
  * @module
  */
 
-import { type EndpointSlice, type Protocol, SERVICE_NAME_LABEL } from "../cluster/objects.ts";
+import {
+  type EndpointSlice,
+  type Pod,
+  type Protocol,
+  SERVICE_NAME_LABEL,
+} from "../cluster/objects.ts";
 
 /** A port on which a server in the lab answers. */
 export interface ServerPort {
@@ -74,37 +79,59 @@ export const MTU = 1500;
 export const GATEWAY = { IPv4: "169.254.1.1", IPv6: "fe80::1" } as const;
 
 /**
- * The servers that EndpointSlices name but no pod stands for, such as those of a Service without
- * selector. One per address; ports of several slices are put together.
+ * The servers that a cluster's state asks for: one for each running pod, and one for each address
+ * that EndpointSlices name but no pod has, such as those of a Service without selector.
+ *
+ * A pod serves on its containers' ports. As declaring them is optional, one that declares none
+ * serves where EndpointSlices say.
  */
-export function outsideServers(
-  slices: Iterable<EndpointSlice>,
-  podAddresses: ReadonlySet<string>,
-): Server[] {
-  const servers = new Map<string, { name: string; ports: Map<string, ServerPort> }>();
-  for (const slice of slices) {
-    if (slice.addressType === "FQDN") continue;
-    for (const endpoint of slice.endpoints) {
-      for (const address of endpoint.addresses) {
-        if (podAddresses.has(address)) continue;
-        const service = slice.metadata.labels?.[SERVICE_NAME_LABEL] ?? slice.metadata.name;
-        let server = servers.get(address);
-        if (server === undefined) {
-          server = { name: `${slice.metadata.namespace}/${service}-${address}`, ports: new Map() };
-          servers.set(address, server);
-        }
-        for (const { protocol = "TCP", port } of slice.ports) {
-          if (port !== undefined) server.ports.set(`${protocol} ${port}`, { protocol, port });
-        }
+export function serversFor(pods: Iterable<Pod>, slices: Iterable<EndpointSlice>): Server[] {
+  const endpoints = endpointPorts(slices);
+  const servers: Server[] = [];
+  for (const { metadata: { namespace, name }, spec, status } of pods) {
+    const { podIPs: addresses, phase } = status;
+    if (addresses.length === 0 || phase === "Succeeded" || phase === "Failed") continue;
+    const declared = spec.containers.flatMap((container) =>
+      container.ports.map(({ protocol, containerPort: port }) => ({ protocol, port }))
+    );
+    const named = addresses.flatMap((address) => endpoints.get(address)?.ports ?? []);
+    servers.push({
+      name: `${namespace}/${name}`,
+      hostname: name,
+      addresses,
+      ports: declared.length > 0 ? declared : named,
+    });
+    for (const address of addresses) endpoints.delete(address);
+  }
+  for (const [address, { namespace, service, ports }] of endpoints) {
+    const hostname = `${service}-${address}`;
+    servers.push({ name: `${namespace}/${hostname}`, hostname, addresses: [address], ports });
+  }
+  return servers;
+}
+
+interface Endpoint {
+  readonly namespace: string;
+  readonly service: string;
+  readonly ports: ServerPort[];
+}
+
+/** Who is at every address in EndpointSlices, with the ports of all slices. */
+function endpointPorts(slices: Iterable<EndpointSlice>): Map<string, Endpoint> {
+  const endpoints = new Map<string, Endpoint>();
+  for (const { metadata, addressType, endpoints: listed, ports } of slices) {
+    if (addressType === "FQDN") continue;
+    const service = metadata.labels?.[SERVICE_NAME_LABEL] ?? metadata.name;
+    for (const address of listed.flatMap((endpoint) => endpoint.addresses)) {
+      const endpoint = endpoints.get(address) ??
+        { namespace: metadata.namespace, service, ports: [] };
+      endpoints.set(address, endpoint);
+      for (const { protocol = "TCP", port } of ports) {
+        if (port !== undefined) endpoint.ports.push({ protocol, port });
       }
     }
   }
-  return [...servers].map(([address, { name, ports }]) => ({
-    name,
-    hostname: name.slice(name.indexOf("/") + 1),
-    addresses: [address],
-    ports: [...ports.values()],
-  }));
+  return endpoints;
 }
 
 /** How the servers that are there become those that are wanted. Changed ones are in both lists. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { EndpointSlice } from "../../src/cluster/objects.ts";
-import { diffServers, outsideServers, resolveName, type Server } from "../../src/lab/topology.ts";
+import type { EndpointSlice, Pod } from "../../src/cluster/objects.ts";
+import { diffServers, resolveName, type Server, serversFor } from "../../src/lab/topology.ts";
 
 function slice(name: string, service: string, addresses: string[], port?: number): EndpointSlice {
   return {
@@ -13,19 +13,52 @@ function slice(name: string, service: string, addresses: string[], port?: number
   };
 }
 
-Deno.test("outside servers are the endpoints that no pod stands for, ports put together", () => {
-  const servers = outsideServers([
+function pod(name: string, podIPs: string[], ports: number[], phase?: string): Pod {
+  return {
+    kind: "Pod",
+    metadata: { name, namespace: "default" },
+    spec: {
+      containers: ports.map((containerPort) => ({
+        name: `c${containerPort}`,
+        ports: [{ containerPort, protocol: "TCP" }],
+      })),
+    },
+    status: { podIPs, phase },
+  };
+}
+
+const tcp = (port: number) => ({ protocol: "TCP" as const, port });
+
+Deno.test("pods serve on their containers' ports, or where slices say when they declare none", () => {
+  const slices = [
+    slice("web-1", "web", ["10.244.1.1", "10.244.1.2"], 8080),
+    slice("web-2", "web", ["fd00::2"], 8081),
+  ];
+  const servers = serversFor([
+    pod("declares", ["10.244.1.1"], [80, 443]),
+    pod("silent", ["10.244.1.2", "fd00::2"], []),
+    pod("pending", [], [80]),
+    pod("done", ["10.244.1.4"], [80], "Succeeded"),
+  ], slices);
+  assert.deepEqual(servers.map(({ name, addresses, ports }) => [name, addresses, ports]), [
+    ["default/declares", ["10.244.1.1"], [tcp(80), tcp(443)]],
+    ["default/silent", ["10.244.1.2", "fd00::2"], [tcp(8080), tcp(8081)]],
+  ]);
+});
+
+Deno.test("endpoints that no pod stands for become servers, ports of all slices put together", () => {
+  const servers = serversFor([pod("web", ["10.244.1.7"], [80])], [
     slice("reg-1", "reg", ["192.168.146.90", "10.244.1.7"], 80),
     slice("reg-2", "reg", ["192.168.146.90"], 443),
     slice("all-ports", "any", ["192.168.146.91"]),
     { ...slice("names", "fqdn", ["example.org"], 80), addressType: "FQDN" },
-  ], new Set(["10.244.1.7"]));
-  assert.deepEqual(servers, [
+  ]);
+  assert.deepEqual(servers.slice(1), [
     {
       name: "default/reg-192.168.146.90",
       hostname: "reg-192.168.146.90",
       addresses: ["192.168.146.90"],
-      ports: [{ protocol: "TCP", port: 80 }, { protocol: "TCP", port: 443 }],
+      ports: [tcp(80), tcp(443)],
     },
     {
       name: "default/any-192.168.146.91",
