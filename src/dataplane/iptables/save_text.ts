@@ -1,0 +1,211 @@
+/**
+ * The text that iptables-save writes and iptables-restore reads.
+ *
+ * Words are split and quoted as iptables does it (xshared.c `add_param_to_argv`, xtables.c
+ * `xtables_save_string`): double quotes group, a backslash inside them takes the next character
+ * as it is, and a closing quote ends the word.
+ *
+ * @module
+ */
+
+/** Packet and byte counters; 64 bits wide in the kernel. */
+export interface Counters {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+/** A chain as its `:NAME POLICY [packets:bytes]` line declares it. */
+export interface SaveChain {
+  /** "ACCEPT" or "DROP" on built-in chains, null on all others. */
+  readonly policy: string | null;
+  readonly counters: Counters | null;
+  readonly line: number;
+}
+
+/** One `-A CHAIN …` line. */
+export interface SaveRule {
+  readonly chain: string;
+  /** The words after the chain, unquoted. */
+  readonly tokens: readonly string[];
+  /** Present when the text was saved with counters. */
+  readonly counters?: Counters;
+  /** 1-based. */
+  readonly line: number;
+}
+
+/** One table, from its `*NAME` line to its COMMIT. */
+export interface SaveTable {
+  readonly name: string;
+  readonly line: number;
+  /** In the order of declaration. */
+  readonly chains: Map<string, SaveChain>;
+  /** In the order of the text. */
+  readonly rules: SaveRule[];
+}
+
+/** Text that iptables-save would not write; the message names the line. */
+export class SaveTextError extends Error {
+  override readonly name = "SaveTextError";
+
+  /** @param line 1-based. */
+  constructor(readonly line: number, problem: string) {
+    super(`line ${line}: ${problem}`);
+  }
+}
+
+const COUNTERS = /^\[(\d+):(\d+)\]$/;
+const RULE = /^(?:\[(\d+):(\d+)\] )?-A (\S+)(?: |$)/;
+
+/**
+ * Reads what iptables-save or ip6tables-save wrote, several tables or none. Comment lines are
+ * skipped; a quoted word may go on over line ends, because a rule's comment may contain them.
+ * Throws {@link SaveTextError} with the line of the first thing that is not understood.
+ */
+export function parseSave(text: string): SaveTable[] {
+  const tables: SaveTable[] = [];
+  let table: SaveTable | null = null;
+  const lines = text.split("\n");
+  for (let index = 0; index < lines.length; index++) {
+    const line = lines[index];
+    const number = index + 1;
+    if (line.trim() === "" || line.startsWith("#")) continue;
+    if (line.startsWith("*")) {
+      if (table !== null) throw new SaveTextError(number, `${line} before COMMIT of ${table.name}`);
+      table = { name: line.slice(1).trim(), line: number, chains: new Map(), rules: [] };
+      tables.push(table);
+      continue;
+    }
+    if (table === null) throw new SaveTextError(number, `expected *TABLE, not ${shown(line)}`);
+    if (line.trim() === "COMMIT") {
+      table = null;
+    } else if (line.startsWith(":")) {
+      parseChain(line, number, table);
+    } else {
+      const words = readRule(lines, index);
+      table.rules.push(words.rule);
+      index = words.last;
+    }
+  }
+  if (table !== null) throw new SaveTextError(lines.length, `table ${table.name} has no COMMIT`);
+  return tables;
+}
+
+function parseChain(line: string, number: number, table: SaveTable): void {
+  const [name, policy, counters] = line.slice(1).trim().split(/\s+/);
+  const parsed = counters === undefined ? null : COUNTERS.exec(counters);
+  if (!name || policy === undefined || (counters !== undefined && parsed === null)) {
+    throw new SaveTextError(number, `expected :CHAIN POLICY [packets:bytes], not ${shown(line)}`);
+  }
+  if (table.chains.has(name)) throw new SaveTextError(number, `chain ${name} is declared twice`);
+  table.chains.set(name, {
+    policy: policy === "-" ? null : policy,
+    counters: parsed === null ? null : toCounters(parsed[1], parsed[2]),
+    line: number,
+  });
+}
+
+/** Reads the rule that begins at a line; it may go on over further lines. */
+function readRule(lines: readonly string[], index: number): { rule: SaveRule; last: number } {
+  const head = RULE.exec(lines[index]);
+  if (head === null) {
+    throw new SaveTextError(index + 1, `expected -A CHAIN …, not ${shown(lines[index])}`);
+  }
+  const [start, packets, bytes, chain] = head;
+  let last = index;
+  let text = lines[index].slice(start.length);
+  let tokens = splitWords(text);
+  while (tokens === null) {
+    if (++last === lines.length) throw new SaveTextError(index + 1, "a quote is not closed");
+    text += `\n${lines[last]}`;
+    if (lines[last].includes('"')) tokens = splitWords(text);
+  }
+  const rule = { chain, tokens, line: index + 1 };
+  return {
+    rule: packets === undefined ? rule : { ...rule, counters: toCounters(packets, bytes) },
+    last,
+  };
+}
+
+function toCounters(packets: string, bytes: string): Counters {
+  return { packets: BigInt(packets), bytes: BigInt(bytes) };
+}
+
+function shown(line: string): string {
+  return JSON.stringify(line.length > 80 ? `${line.slice(0, 80)}…` : line);
+}
+
+/** Splits text into words as iptables-restore does; null when a quote is not closed. */
+export function splitWords(text: string): string[] | null {
+  if (!text.includes('"')) return text.split(/[ \t]+/).filter((word) => word !== "");
+  const words: string[] = [];
+  let word = "";
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
+    if (quoted) {
+      if (char === "\\") {
+        if (++i < text.length) word += text[i];
+      } else if (char === '"') {
+        words.push(word);
+        word = "";
+        quoted = false;
+      } else {
+        word += char;
+      }
+    } else if (char === '"') {
+      quoted = true;
+    } else if (char === " " || char === "\t" || char === "\n") {
+      if (word !== "") words.push(word);
+      word = "";
+    } else {
+      word += char;
+    }
+  }
+  if (quoted) return null;
+  if (word !== "") words.push(word);
+  return words;
+}
+
+/** Characters of a word that needs no quotes in the text that we write. */
+const PLAIN = /^[A-Za-z0-9_.,:;/@%^+=!\[\]{}()<>|&~*?$-]+$/;
+
+/**
+ * A word as iptables-restore reads it back: in quotes where it has to be. Line ends and NUL cannot
+ * be written in any way; a word with one throws TypeError.
+ */
+export function quoteWord(word: string): string {
+  if (PLAIN.test(word)) return word;
+  if (/[\n\r\0]/.test(word)) {
+    throw new TypeError(`cannot be written as a word of a rule: ${JSON.stringify(word)}`);
+  }
+  return `"${word.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/** Words as one line, each quoted where it has to be. */
+export function joinWords(words: readonly string[]): string {
+  return words.map(quoteWord).join(" ");
+}
+
+/** Writes tables in iptables-save's form: what {@link parseSave} reads back as the same. */
+export function formatSave(tables: readonly SaveTable[]): string {
+  const lines: string[] = [];
+  for (const table of tables) {
+    lines.push(`*${table.name}`);
+    for (const [name, { policy, counters }] of table.chains) {
+      lines.push(
+        `:${name} ${policy ?? "-"}${counters === null ? "" : ` ${formatCounters(counters)}`}`,
+      );
+    }
+    for (const { chain, tokens, counters } of table.rules) {
+      const prefix = counters === undefined ? "" : `${formatCounters(counters)} `;
+      const words = tokens.length === 0 ? "" : ` ${joinWords(tokens)}`;
+      lines.push(`${prefix}-A ${chain}${words}`);
+    }
+    lines.push("COMMIT");
+  }
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function formatCounters({ packets, bytes }: Counters): string {
+  return `[${packets}:${bytes}]`;
+}
