@@ -8,13 +8,15 @@
 import { NetworkNamespace } from "../src/linux/namespace.ts";
 import { openTun } from "../src/linux/tun.ts";
 import { close } from "../src/linux/libc.ts";
+import { NETLINK_NETFILTER, NetlinkSocket } from "../src/netlink/socket.ts";
 import { Rtnetlink } from "../src/netlink/route/rtnetlink.ts";
 
 /**
  * "root"; "netns": network namespaces can be made; "tun": TUN devices too; "dummy": the kernel has
- * dummy devices; anything else is the name of a program on PATH.
+ * dummy devices; "ip_set": it has ipset, whether or not the program is there; anything else is the
+ * name of a program on PATH.
  */
-export type Need = "root" | "netns" | "tun" | "dummy" | (string & Record<never, never>);
+export type Need = "root" | "netns" | "tun" | "dummy" | "ip_set" | (string & Record<never, never>);
 
 const found = new Map<Need, string | null>();
 
@@ -56,6 +58,16 @@ function probe(need: Need): string | null {
         inNewNamespace(() => {
           using net = Rtnetlink.open();
           net.links.createDummy({ name: "probe0" });
+        }));
+    case "ip_set":
+      return attempt("ipset in the kernel", () =>
+        inNewNamespace(() => {
+          using socket = NetlinkSocket.open(NETLINK_NETFILTER);
+          // IPSET_CMD_PROTOCOL: struct nfgenmsg, then IPSET_ATTR_PROTOCOL 6.
+          socket.request({
+            type: 6 << 8 | 1,
+            payload: Uint8Array.fromHex("020000000500010006000000"),
+          });
         }));
     default:
       return onPath(need) ? null : `needs the program ${need}`;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Family, formatNetwork } from "../../net/address.ts";
+import { type Family, familyOf, formatNetwork, type Network } from "../../net/address.ts";
 import {
   type Message,
   type NetlinkError,
@@ -160,9 +160,9 @@ export class Routes {
         {
           destination: network.prefix === 0 ? undefined : network.address,
           outputLink: spec.link === undefined ? undefined : index(spec.link),
-          gateway,
+          gateway: sameFamily("gateway", network, gateway),
           priority: metric,
-          preferredSource,
+          preferredSource: sameFamily("preferred source", network, preferredSource),
           metrics: mtu === undefined ? undefined : { mtu },
           table,
         },
@@ -180,6 +180,16 @@ const VERB_FLAGS: Readonly<Record<Verb, number>> = {
   replace: NLM_F_CREATE | NLM_F_REPLACE,
   remove: 0,
 };
+
+/** The address; TypeError when it is of the other family, as the kernel would read a part of it. */
+function sameFamily(what: string, network: Network, address: string | undefined) {
+  if (address !== undefined && familyOf(address) !== network.family) {
+    throw new TypeError(
+      `the ${what} ${address} of the route ${formatNetwork(network)} is of the other family`,
+    );
+  }
+  return address;
+}
 
 function defaultScope(type: RouteType, gateway: string | undefined): Scope {
   if (type === "local") return "host";
