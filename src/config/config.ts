@@ -30,6 +30,7 @@ export interface Config {
   /** Canonical, the primary one of each family first; empty: to be found. */
   readonly nodeIPs: readonly string[];
   readonly clusterCIDRs: readonly string[];
+  readonly detectLocalMode: "ClusterCIDR" | "NodeCIDR";
   readonly families: readonly Family[];
   readonly serviceClusterIPRanges: readonly string[];
   /** Networks, or the single word "primary"; empty: all addresses of the node. */
@@ -56,7 +57,9 @@ export interface CommandLine {
   readonly config: Config;
   readonly positionals: readonly string[];
   readonly rest: readonly string[] | null;
-  readonly help: boolean;
+  readonly asked: ParsedArguments["asked"];
+  /** The flags that were typed, whatever their value. */
+  readonly given: ParsedArguments["given"];
 }
 
 /**
@@ -71,9 +74,9 @@ export function parseCommandLine(
   hostname: () => string,
 ): CommandLine {
   const parsed = parseFlags(args, command);
-  if (!parsed.help) refuse(parsed);
-  const { positionals, rest, help } = parsed;
-  return { config: configOf(parsed, hostname), positionals, rest, help };
+  if (parsed.asked === null) refuse(parsed);
+  const { positionals, rest, asked, given } = parsed;
+  return { config: configOf(parsed, hostname), positionals, rest, asked, given };
 }
 
 function refuse(parsed: ParsedArguments): void {
@@ -88,14 +91,14 @@ function refuse(parsed: ParsedArguments): void {
 
 function configOf(parsed: ParsedArguments, hostname: () => string): Config {
   const values = parsed.values;
-  const families = familiesOf(values["ip-family"]!);
   const config: Config = {
     proxyMode: values["proxy-mode"] ?? null,
     manifests: values.manifests ?? null,
     nodeName: nodeName(values["hostname-override"]!, hostname),
     nodeIPs: nodeIPs(values["node-ip"]!, values["bind-address"]),
     clusterCIDRs: values["cluster-cidr"]!,
-    families,
+    detectLocalMode: detectLocalMode(values["detect-local-mode"]!),
+    families: familiesOf(values["ip-family"]!),
     serviceClusterIPRanges: values["service-cluster-ip-range"]!,
     nodePortAddresses: values["nodeport-addresses"]!,
     masqueradeAll: values["masquerade-all"]!,
@@ -120,6 +123,13 @@ function configOf(parsed: ParsedArguments, hostname: () => string): Config {
 function familiesOf(value: "ipv4" | "ipv6" | "dual"): readonly Family[] {
   if (value === "dual") return ["IPv4", "IPv6"];
   return value === "ipv4" ? ["IPv4"] : ["IPv6"];
+}
+
+function detectLocalMode(value: string): Config["detectLocalMode"] {
+  if (value === "ClusterCIDR" || value === "NodeCIDR") return value;
+  throw new UsageError(
+    `--detect-local-mode "${value}": it is not there yet; expected ClusterCIDR or NodeCIDR`,
+  );
 }
 
 /** As in kube-proxy, trimmed and in lower case. */

@@ -133,6 +133,12 @@ export const FLAGS = {
     "",
     "networks of the pods; sources outside them are masqueraded to cluster IPs",
   ),
+  "detect-local-mode": flag(
+    value.oneOf(["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]),
+    "MODE",
+    "ClusterCIDR",
+    "how traffic of pods is recognised: by --cluster-cidr, or NodeCIDR: the node's podCIDRs",
+  ),
   "ip-family": flag(
     value.oneOf(["ipv4", "ipv6", "dual"]),
     "FAMILY",
@@ -235,13 +241,6 @@ export const FLAGS = {
   "kube-api-burst": flag(value.integer(0, 1e6), "N", "10", "burst of requests allowed", notYet),
   "kube-api-qps": flag(value.number, "N", "5", "requests a second allowed", notYet),
   "config-sync-period": flag(value.duration, "DURATION", "15m", "refresh of the config", notYet),
-  "detect-local-mode": flag(
-    value.oneOf(["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]),
-    "MODE",
-    "ClusterCIDR",
-    "how traffic of local pods is recognised",
-    notYet,
-  ),
   "pod-bridge-interface": flag(value.interfaceName, "NAME", "", "bridge of the pods", notYet),
   "pod-interface-name-prefix": flag(value.interfaceName, "PREFIX", "", "links of pods", notYet),
   "feature-gates": listFlag(value.list, "NAME=BOOL", "", "Kubernetes feature gates", notYet),

@@ -24,7 +24,8 @@ export interface ParsedArguments {
   readonly positionals: readonly string[];
   /** What follows `--`; null when there was none. */
   readonly rest: readonly string[] | null;
-  readonly help: boolean;
+  /** Whether the command is only to say something about itself. */
+  readonly asked: "help" | "version" | null;
 }
 
 const TABLE: Readonly<Record<string, FlagSpec>> = FLAGS;
@@ -41,7 +42,7 @@ const isFlagName = (name: string): name is FlagName => Object.hasOwn(FLAGS, name
 export function parseFlags(args: readonly string[], command: FlagCommand): ParsedArguments {
   const typed = new Map<FlagName, string[]>();
   const positionals: string[] = [];
-  let help = false;
+  let asked: ParsedArguments["asked"] = null;
   const terminator = args.indexOf("--");
   const own = terminator < 0 ? args : args.slice(0, terminator);
   const rest = terminator < 0 ? null : args.slice(terminator + 1);
@@ -49,15 +50,15 @@ export function parseFlags(args: readonly string[], command: FlagCommand): Parse
   for (const token of tokenize(own)) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option") continue;
-    if (token.name === "help") {
-      help = true;
+    if (token.name === "help" || token.name === "version") {
+      asked ??= token.name;
       continue;
     }
     const name = knownFlag(token.name, token.rawName, command);
     const value = tokenValue(token, TABLE[name]);
     typed.set(name, [...(typed.get(name) ?? []), value]);
   }
-  return { values: valuesOf(typed), given: new Set(typed.keys()), positionals, rest, help };
+  return { values: valuesOf(typed), given: new Set(typed.keys()), positionals, rest, asked };
 }
 
 type OptionToken = { name: string; rawName: string; value?: string; inlineValue?: boolean };
@@ -65,6 +66,7 @@ type OptionToken = { name: string; rawName: string; value?: string; inlineValue?
 function tokenize(args: readonly string[]) {
   const options: Record<string, { type: "string" | "boolean"; short?: string }> = {
     help: { type: "boolean", short: "h" },
+    version: { type: "boolean" },
   };
   for (const [name, spec] of Object.entries(TABLE)) {
     options[name] = { type: spec.kind === "boolean" ? "boolean" : "string" };
