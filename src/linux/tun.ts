@@ -9,6 +9,7 @@ import {
   check,
   close,
   cString,
+  ERRNO,
   interfaceIndex,
   lastErrno,
   libc,
@@ -17,7 +18,6 @@ import {
   open,
   SystemError,
 } from "./libc.ts";
-import { ERRNO } from "./errno.ts";
 
 /** Bytes of the virtio-net header before every packet; 12 keeps the IP header 4-byte aligned. */
 export const TUN_HEADER_SIZE = 12;

@@ -308,12 +308,15 @@ export class NetlinkSocket {
 
   /** The next datagram from the kernel. It is there already, or very soon. */
   #receive(): Uint8Array {
+    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
     for (;;) {
       const datagram = this.#receiveNow();
       if (datagram !== null) return datagram;
-      if (poll(pollSet([this.#fd]), ANSWER_TIMEOUT_MS) === 0) {
+      const left = Math.ceil(deadline - performance.now());
+      if (left <= 0) {
         throw new NetlinkError(ERRNO.ETIMEDOUT, "await the answer to a netlink request");
       }
+      poll(pollSet([this.#fd]), left);
     }
   }
 
