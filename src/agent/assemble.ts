@@ -1,0 +1,108 @@
+/**
+ * Puts the agent together: planner, data plane, metrics and HTTP servers around a source.
+ *
+ * @module
+ */
+
+import { Metrics } from "../api/metrics.ts";
+import type { ClusterSource } from "../cluster/source.ts";
+import type { Config, SyncPeriods } from "../config/config.ts";
+import { VERSION } from "../config/version.ts";
+import type { DataPlane, ProxyMode } from "../dataplane/dataplane.ts";
+import type { PlannerConfig } from "../plan/node.ts";
+import { Planner } from "../plan/planner.ts";
+import { Agent } from "./agent.ts";
+import { type RunningServers, startServers } from "./servers.ts";
+import { apiState } from "./state.ts";
+
+/** What the configuration does not say. */
+export interface AgentParts {
+  readonly source: ClusterSource;
+  readonly dataPlane: DataPlane;
+  /** Whether the data plane forwards, or there is only an engine that answers. */
+  readonly programming: boolean;
+  /** Addresses of the node's interfaces, for when none are configured. */
+  readonly localAddresses: readonly string[];
+}
+
+/** An agent that has begun. */
+export interface RunningAgent {
+  readonly agent: Agent;
+  readonly servers: RunningServers;
+  /** Resolves after {@link stop}; rejects when the source cannot be read. */
+  readonly done: Promise<void>;
+  /** Ends the servers, then the agent and its data plane. */
+  stop(): Promise<void>;
+}
+
+/** What a data plane of our own can do: syncs are cheap, and edits are to be seen at once. */
+const USERSPACE_SYNC: SyncPeriods = { minMs: 50, periodMs: 30_000 };
+const USERSPACE_RETRY_MS = 1000;
+
+/** The modes with schedulers; in the others the kernel chooses at random. */
+const SCHEDULED: readonly ProxyMode[] = ["ipvs", "userspace"];
+
+/** The planner's part of the configuration. */
+export function plannerConfig(
+  config: Config,
+  mode: ProxyMode,
+  localAddresses: readonly string[],
+): PlannerConfig {
+  return {
+    nodeName: config.nodeName,
+    nodeAddresses: config.nodeIPs,
+    clusterCIDRs: config.clusterCIDRs,
+    detectLocalMode: config.detectLocalMode,
+    masqueradeAll: config.masqueradeAll,
+    nodePortAddresses: config.nodePortAddresses,
+    families: config.families,
+    scheduler: SCHEDULED.includes(mode) ? config.scheduler ?? "rr" : "random",
+    localAddresses: config.nodeIPs.length > 0 ? [] : localAddresses,
+  };
+}
+
+function syncPeriods(config: Config, mode: ProxyMode): SyncPeriods {
+  if (mode === "userspace") return USERSPACE_SYNC;
+  return mode === "ipvs" ? config.ipvsSync : config.iptablesSync;
+}
+
+/**
+ * Begins to serve what the source has. The data plane is the agent's from here on, and is stopped
+ * also when this rejects.
+ */
+export async function startAgent(config: Config, parts: AgentParts): Promise<RunningAgent> {
+  const { source, dataPlane, programming, localAddresses } = parts;
+  const mode = dataPlane.mode;
+  const periods = syncPeriods(config, mode);
+  const metrics = new Metrics(config.families, VERSION);
+  let agent: Agent;
+  let servers: RunningServers;
+  try {
+    agent = new Agent({
+      source,
+      planner: new Planner(plannerConfig(config, mode, localAddresses)),
+      dataPlane,
+      nodeName: config.nodeName,
+      families: config.families,
+      minSyncMs: periods.minMs,
+      syncPeriodMs: periods.periodMs,
+      retryMs: mode === "userspace" ? USERSPACE_RETRY_MS : undefined,
+      observer: metrics,
+    });
+    servers = await startServers(config, apiState(agent, programming), metrics);
+  } catch (error) {
+    await dataPlane.stop();
+    throw error;
+  }
+  const done = agent.start();
+  done.catch(() => {});
+  return {
+    agent,
+    servers,
+    done,
+    async stop() {
+      await servers.stop();
+      await agent.stop();
+    },
+  };
+}

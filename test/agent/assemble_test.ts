@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { interfaceAddresses } from "../../src/agent/addresses.ts";
+import { plannerConfig } from "../../src/agent/assemble.ts";
+import { selectMode } from "../../src/agent/mode.ts";
+import { parseCommandLine } from "../../src/config/config.ts";
+import { UsageError } from "../../src/config/usage.ts";
+
+const config = (...args: string[]) => parseCommandLine(args, "run", () => "node-a").config;
+
+Deno.test("the mode is that which is asked for, if it can be had", () => {
+  assert.deepEqual(selectMode(config("--proxy-mode=userspace")), { mode: "userspace", note: null });
+  const unset = selectMode(config());
+  assert.equal(unset.mode, "userspace");
+  assert.match(unset.note ?? "", /userspace/);
+  for (const mode of ["iptables", "ipvs", "nftables"]) {
+    assert.throws(() => selectMode(config(`--proxy-mode=${mode}`)), UsageError);
+  }
+});
+
+Deno.test("the node has the addresses given, or else those of its interfaces", () => {
+  const local = ["192.0.2.9"];
+  const found = plannerConfig(config(), "userspace", local);
+  assert.deepEqual([found.nodeAddresses, found.localAddresses], [[], local]);
+  const given = plannerConfig(config("--node-ip=192.0.2.1"), "userspace", local);
+  assert.deepEqual([given.nodeAddresses, given.localAddresses], [["192.0.2.1"], []]);
+});
+
+Deno.test("schedulers are for the modes that have them", () => {
+  const scheduler = (mode: "iptables" | "ipvs" | "userspace", ...args: string[]) =>
+    plannerConfig(config(...args), mode, []).scheduler;
+  assert.equal(scheduler("userspace"), "rr");
+  assert.equal(scheduler("ipvs", "--ipvs-scheduler=sh"), "sh");
+  assert.equal(scheduler("userspace", "--ipvs-scheduler=mh"), "mh");
+  assert.equal(scheduler("iptables", "--ipvs-scheduler=sh"), "random");
+});
+
+Deno.test("only addresses that others can dial are the node's", () => {
+  const interfaces = ["127.0.0.1", "::1", "192.0.2.1", "fe80::1%eth0", "169.254.1.1", "2001:DB8::1"]
+    .map((address) => ({ address }));
+  assert.deepEqual(interfaceAddresses([...interfaces, { address: "192.0.2.1" }]), [
+    "192.0.2.1",
+    "2001:db8::1",
+  ]);
+});
