@@ -12,7 +12,7 @@ import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Family } from "../net/address.ts";
 import { familyOf } from "../net/address.ts";
 import { connectToNode, type Link } from "./link.ts";
-import { createNamespace, forwardPackets, hasIPv6 } from "./machine.ts";
+import { createNamespace, forwardPackets, hasIPv6, moveToNewNamespace } from "./machine.ts";
 import { PodServer } from "./pod_server.ts";
 import { type Client, diffServers, type LabNode, NODE, type Server } from "./topology.ts";
 
@@ -40,7 +40,7 @@ interface RunningServer {
   readonly process: PodServer;
 }
 
-/** The network with everything in it. Belongs to one thread. */
+/** The network with everything in it. Belongs to one thread, which lives in the node's namespace. */
 export class Fabric {
   readonly #families: readonly Family[];
   readonly #node: Machine;
@@ -49,9 +49,12 @@ export class Fabric {
   /** Machines made so far. */
   #machines = 0;
 
-  /** Makes the node and the clients. Throws when the kernel refuses a part; nothing is left then. */
+  /**
+   * Moves this thread to the node for good, and makes the clients. Throws when the kernel refuses a
+   * part; what is there then goes with the thread.
+   */
   constructor(node: LabNode, clients: readonly Client[]) {
-    const namespace = createNamespace();
+    const namespace = moveToNewNamespace();
     this.#families = hasIPv6() ? ["IPv4", "IPv6"] : ["IPv4"];
     this.#node = {
       id: this.#machines++,

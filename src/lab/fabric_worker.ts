@@ -1,5 +1,5 @@
 /**
- * The thread that holds the lab's network: only it changes namespaces, for a moment each time.
+ * The thread that holds the lab's network. It lives in the node's namespace, and visits the others.
  *
  * @module
  */

@@ -27,12 +27,15 @@ export interface LabOptions {
   readonly node?: LabNode;
   /** Those who only dial (default {@link CLIENT} and {@link STRANGER}). */
   readonly clients?: readonly Client[];
+  /** Is told the namespaces at the start and whenever they have changed. */
+  changed?(namespaces: readonly LabNamespace[]): void;
 }
 
 /** A lab that runs. */
 export class Lab {
   readonly node: LabNode;
   readonly clients: readonly Client[];
+  readonly #changed: (namespaces: readonly LabNamespace[]) => void;
   readonly #fabricWorker: Worker;
   readonly #fabric: Remote<FabricMethods>;
   readonly #dialers = new Map<string, { worker: Worker; remote: Remote<ClientMethods> }>();
@@ -40,20 +43,26 @@ export class Lab {
   #names: ReadonlyMap<string, string> = new Map();
   #changing: Promise<unknown> = Promise.resolve();
 
-  private constructor(node: LabNode, clients: readonly Client[]) {
-    this.node = node;
-    this.clients = clients;
+  private constructor(options: LabOptions) {
+    this.node = options.node ?? DEFAULT_NODE;
+    this.clients = options.clients ?? [CLIENT, STRANGER];
+    this.#changed = (namespaces) => options.changed?.(namespaces);
     [this.#fabricWorker, this.#fabric] = startWorker<FabricMethods>("./fabric_worker.ts", "lab");
   }
 
   /** Makes the node and the clients. Rejects, leaving nothing, when the kernel refuses. */
   static async start(options: LabOptions = {}): Promise<Lab> {
-    const { node = DEFAULT_NODE, clients = [CLIENT, STRANGER] } = options;
-    const lab = new Lab(node, clients);
+    const lab = new Lab(options);
     try {
-      lab.#namespaces = await lab.#fabric.start(node, clients);
+      lab.#namespaces = await lab.#fabric.start(lab.node, lab.clients);
     } catch (error) {
       lab.#fabricWorker.terminate();
+      throw error;
+    }
+    try {
+      lab.#changed(lab.#namespaces);
+    } catch (error) {
+      await lab.stop();
       throw error;
     }
     return lab;
@@ -90,6 +99,7 @@ export class Lab {
           addresses.map((address) => [address, hostname] as const)
         ),
       );
+      this.#changed(namespaces);
       return problems;
     });
     this.#changing = change.catch(() => {});

@@ -29,9 +29,11 @@ export function obtainPrivileges(): Privileges {
   const again = Deno.env.get(AGAIN_VARIABLE) === "1";
   const tun = attempt(() => close(open("/dev/net/tun", O_RDWR)));
   if (tun !== null) return { namespaces: false, reason: tun };
+  // Tried before it was started again, and not to be tried by a thread that needs the host's network.
+  if (again) return { namespaces: true, userNamespace: true };
   const own = attempt(() => NetworkNamespace.create().close());
-  if (own === null) return { namespaces: true, userNamespace: again };
-  if (again || Deno.uid() === 0) return { namespaces: false, reason: own };
+  if (own === null) return { namespaces: true, userNamespace: false };
+  if (Deno.uid() === 0) return { namespaces: false, reason: own };
   const refused = tryUserNamespace();
   if (refused !== null) return { namespaces: false, reason: `${own}; ${refused}` };
   const state = statePath();

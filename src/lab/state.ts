@@ -18,7 +18,7 @@ const LabState = z.object({
   /** By name: the process's descriptor of the namespace, and the addresses in it. */
   namespaces: z.record(
     z.string(),
-    z.object({ fd: z.int().nonnegative(), addresses: z.array(z.string()) }),
+    z.object({ fd: z.int().nonnegative(), addresses: z.array(z.string()).readonly() }),
   ),
 });
 

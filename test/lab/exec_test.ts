@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { isRunning } from "../../src/lab/process.ts";
+import { readState, STATE_VARIABLE } from "../../src/lab/state.ts";
+import { requires } from "../requirements.ts";
+import { allNetworkNamespaces, hostNetwork, networkNamespacesOf } from "./host.ts";
+
+const PERMISSIONS = ["read", "write", "net", "ffi", "env", "sys", "run"].map((name) =>
+  `--allow-${name}`
+);
+const script = (name: string) => new URL(name, import.meta.url).pathname;
+
+/** A lab in another process, and the file by which it is found. */
+interface LabProcess {
+  readonly child: Deno.ChildProcess;
+  readonly pid: number;
+  readonly stateFile: string;
+}
+
+/** Runs a lab process, for the function only; `wrapper` is a program that runs it. */
+async function withLab(
+  fn: (lab: LabProcess) => Promise<void>,
+  wrapper: readonly string[] = [],
+  args: readonly string[] = [],
+): Promise<void> {
+  const directory = Deno.makeTempDirSync({ prefix: "switchyard-lab-" });
+  const stateFile = `${directory}/lab.json`;
+  const [program, ...rest] = [
+    ...wrapper,
+    Deno.execPath(),
+    "run",
+    "--no-check",
+    ...PERMISSIONS,
+    script("lab_process.ts"),
+    ...args,
+  ];
+  const child = new Deno.Command(program, {
+    args: rest,
+    env: { [STATE_VARIABLE]: stateFile },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  let ended = false;
+  void child.status.then(() => ended = true);
+  try {
+    assert.equal(await firstLine(child.stdout), "ready");
+    await fn({ child, pid: child.pid, stateFile });
+  } finally {
+    if (!ended) child.kill("SIGKILL");
+    await child.status;
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of stream) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.includes("\n")) break;
+  }
+  return text.split("\n", 1)[0];
+}
+
+async function labCommand(stateFile: string, ...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", ...PERMISSIONS, script("exec_process.ts"), ...args],
+    env: { [STATE_VARIABLE]: stateFile },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Waits until the condition holds, at most two seconds. */
+async function eventually(condition: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + 2000;
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, what);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Asks a pod for its name; prints "refused" instead when nobody listens. */
+const ASK = [
+  Deno.execPath(),
+  "eval",
+  `try { console.log((await (await fetch("http://10.244.3.1")).text()).trim()) }
+   catch { console.log("nobody") }`,
+];
+
+Deno.test({
+  ...requires("lab exec runs a command in a namespace and gives its status", "netns"),
+  fn: () =>
+    withLab(async ({ stateFile }) => {
+      for (const name of ["client", "node", "default/web-2", "web-2", "str"]) {
+        const { code, stdout, stderr } = await labCommand(stateFile, name, ...ASK);
+        assert.deepEqual([code, stdout.trim()], [0, "web-1"], `${name}: ${stderr}`);
+      }
+      assert.equal((await labCommand(stateFile, "node", "sh", "-c", "exit 7")).code, 7);
+      assert.equal((await labCommand(stateFile, "node", "sh", "-c", "kill -TERM $$")).code, 143);
+    }),
+});
+
+Deno.test({
+  ...requires("lab list names the namespaces and their addresses", "netns"),
+  fn: () =>
+    withLab(async ({ stateFile }) => {
+      const { code, stdout } = await labCommand(stateFile);
+      assert.equal(code, 0);
+      assert.deepEqual(stdout.trimEnd().split("\n").map((line) => line.split(/ +/, 2)), [
+        ["node", "192.168.50.10"],
+        ["client", "192.168.50.100"],
+        ["stranger", "198.51.100.66"],
+        ["default/web-1", "10.244.3.1"],
+        ["default/web-2", "10.244.3.2"],
+      ]);
+    }),
+});
+
+Deno.test({
+  ...requires("lab exec says in one line what is wrong", "netns"),
+  fn: () =>
+    withLab(async ({ stateFile }) => {
+      const cases: [string, string[], RegExp][] = [
+        [
+          stateFile,
+          ["nobody", "true"],
+          /^nothing in the lab is called "nobody"; there are: node, /,
+        ],
+        [stateFile, ["web", "true"], /^"web" could be default\/web-1, default\/web-2$/],
+        [stateFile, ["node", "no-such-program"], /^no program called no-such-program$/],
+        [`${stateFile}.none`, ["node", "true"], /^no lab is running; start one with/],
+      ];
+      for (const [file, args, message] of cases) {
+        const { code, stdout, stderr } = await labCommand(file, ...args);
+        assert.deepEqual([code, stdout], [1, ""]);
+        assert.match(stderr.trimEnd(), message);
+      }
+    }),
+});
+
+Deno.test({
+  ...requires("SIGINT ends the lab within two seconds and leaves nothing", "netns"),
+  fn: async () => {
+    const before = hostNetwork();
+    await withLab(async ({ child, pid, stateFile }) => {
+      const state = readState(stateFile);
+      assert.equal(state?.pid, pid);
+      const start = performance.now();
+      child.kill("SIGINT");
+      const { code } = await child.status;
+      assert.equal(code, 0);
+      assert.ok(performance.now() - start < 2000, `${performance.now() - start} ms`);
+      assert.throws(() => Deno.statSync(stateFile), Deno.errors.NotFound);
+      assert.ok(!isRunning(state));
+    });
+    assert.deepEqual(hostNetwork(), before);
+  },
+});
+
+Deno.test({
+  ...requires("after SIGKILL nothing remains, and the next lab starts", "netns", "find"),
+  fn: async () => {
+    const before = hostNetwork();
+    await withLab(async ({ child, pid, stateFile }) => {
+      const host = networkNamespacesOf(Deno.pid);
+      const own = networkNamespacesOf(pid).filter((namespace) => !host.includes(namespace));
+      assert.equal(own.length, 5, "node, client, stranger and two pods");
+      const state = readState(stateFile);
+      child.kill("SIGKILL");
+      await child.status;
+      await eventually(() => {
+        const left = allNetworkNamespaces();
+        return !own.some((namespace) => left.includes(namespace));
+      }, "namespaces of the killed lab are left");
+      assert.ok(state !== null && !isRunning(state));
+      assert.ok(Deno.statSync(stateFile).isFile, "a killed lab cannot remove its file");
+      assert.equal(readState(stateFile), null);
+      assert.match((await labCommand(stateFile, "node", "true")).stderr, /^no lab is running/);
+    });
+    await withLab(({ pid, stateFile }) => {
+      assert.equal(readState(stateFile)?.pid, pid);
+      return Promise.resolve();
+    });
+    assert.deepEqual(hostNetwork(), before);
+  },
+});
+
+Deno.test({
+  ...requires("the lab works in a user namespace", "netns", "unshare", "nsenter"),
+  fn: () =>
+    withLab(
+      async ({ stateFile }) => {
+        const { code, stdout, stderr } = await labCommand(stateFile, "client", ...ASK);
+        assert.deepEqual([code, stdout.trim()], [0, "web-1"], stderr);
+      },
+      ["unshare", "--user", "--map-root-user", "--"],
+      ["--user-namespace"],
+    ),
+});
