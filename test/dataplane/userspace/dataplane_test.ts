@@ -1,0 +1,272 @@
+/**
+ * userspace mode with real packets: a lab of network namespaces, real servers, and the real worker,
+ * TUN device and engine between them.
+ */
+
+import assert from "node:assert/strict";
+import type { ClusterObject } from "../../../src/cluster/objects.ts";
+import { UserspaceDataPlane } from "../../../src/dataplane/userspace/dataplane.ts";
+import { Lab } from "../../../src/lab/lab.ts";
+import type { Outcome, Target } from "../../../src/lab/probe.ts";
+import { payloadSha256 } from "../../../src/lab/payload.ts";
+import { DEFAULT_NODE, type Server } from "../../../src/lab/topology.ts";
+import { Planner } from "../../../src/plan/planner.ts";
+import { requires } from "../../requirements.ts";
+import { apply, remove, service, slice } from "../../services/objects.ts";
+
+const PODS = ["10.244.1.1", "10.244.1.2", "10.244.1.3"];
+const VIP = "10.96.0.10";
+
+function pod(name: string, addresses: string[], ports: Server["ports"]): Server {
+  return { name: `default/${name}`, hostname: name, addresses, ports };
+}
+
+const TCP = { protocol: "TCP", port: 8080 } as const;
+const UDP = { protocol: "UDP", port: 8080 } as const;
+
+const SERVERS: Server[] = [
+  pod("one", [PODS[0], "fd00:10:244::1"], [TCP, UDP]),
+  pod("two", [PODS[1], "fd00:10:244::2"], [TCP, UDP]),
+  pod("three", [PODS[2], "fd00:10:244::3"], [TCP, UDP]),
+];
+
+/** A lab whose node runs the data plane. */
+class Bed implements AsyncDisposable {
+  readonly planner = new Planner({
+    nodeName: DEFAULT_NODE.name,
+    nodeAddresses: DEFAULT_NODE.addresses,
+    clusterCIDRs: ["10.244.0.0/16", "fd00:10:244::/48"],
+    detectLocalMode: "ClusterCIDR",
+    masqueradeAll: false,
+    nodePortAddresses: [],
+    families: ["IPv4", "IPv6"],
+    scheduler: "rr",
+  });
+
+  private constructor(readonly lab: Lab, readonly dataPlane: UserspaceDataPlane) {}
+
+  static async start(servers: readonly Server[] = SERVERS): Promise<Bed> {
+    const lab = await Lab.start();
+    try {
+      assert.deepEqual(await lab.setServers(servers), []);
+      const dataPlane = await UserspaceDataPlane.start({ namespaceFd: lab.nodeNamespaceFd });
+      return new Bed(lab, dataPlane);
+    } catch (error) {
+      await lab.stop();
+      throw error;
+    }
+  }
+
+  async sync(changes: ReturnType<typeof apply>): Promise<void> {
+    const change = this.planner.update(changes);
+    await this.dataPlane.sync(this.planner.plan, change);
+  }
+
+  apply(...objects: ClusterObject[]): Promise<void> {
+    return this.sync(apply(...objects));
+  }
+
+  /** How often each pod answered `count` connections; fails on anything but answers. */
+  async ask(from: string, target: Target, count: number): Promise<Record<string, number>> {
+    const counts: Record<string, number> = {};
+    for (const outcome of await this.lab.probe(from, target, { count })) {
+      assert.equal(outcome.kind, "answer", JSON.stringify({ from, target, outcome }));
+      const { pod } = outcome as Extract<Outcome, { kind: "answer" }>;
+      counts[pod] = (counts[pod] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  async outcome(from: string, target: Target): Promise<Outcome> {
+    return (await this.lab.probe(from, target, { timeoutMs: 600 }))[0];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dataPlane.stop();
+    await this.lab.stop();
+  }
+}
+
+const vip: Target = { address: VIP, port: 80, protocol: "TCP" };
+const equally = { one: 4, two: 4, three: 4 };
+
+Deno.test({
+  ...requires("connections to every kind of frontend go round robin", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start();
+    await bed.apply(
+      service("web", {
+        type: "NodePort",
+        ports: [
+          { name: "tcp", port: 80, protocol: "TCP", nodePort: 30007 },
+          { name: "udp", port: 80, protocol: "UDP", nodePort: 30007 },
+        ],
+        clusterIP: VIP,
+        clusterIPs: [VIP, "fd00:96::10"],
+        externalIPs: ["203.0.113.7"],
+      }),
+      slice("web", PODS, {
+        ports: [
+          { name: "tcp", port: 8080, protocol: "TCP" },
+          { name: "udp", port: 8080, protocol: "UDP" },
+        ],
+      }),
+      slice("web", ["fd00:10:244::1", "fd00:10:244::2", "fd00:10:244::3"], {
+        suffix: "v6",
+        addressType: "IPv6",
+        ports: [
+          { name: "tcp", port: 8080, protocol: "TCP" },
+          { name: "udp", port: 8080, protocol: "UDP" },
+        ],
+      }),
+    );
+    const addresses: [string, number][] = [
+      [VIP, 80],
+      ["fd00:96::10", 80],
+      ["203.0.113.7", 80],
+      ["192.168.50.10", 30007],
+      ["fd00:50::10", 30007],
+    ];
+    for (const from of ["client", "node", "default/one"]) {
+      for (const [address, port] of addresses) {
+        for (const protocol of ["TCP", "UDP"] as const) {
+          assert.deepEqual(
+            await bed.ask(from, { address, port, protocol }, 12),
+            equally,
+            `${from} → ${address}:${port}/${protocol}`,
+          );
+        }
+      }
+    }
+    const counters = await bed.dataPlane.engine.counters();
+    assert.deepEqual(counters.dropped, {});
+    assert.equal(
+      counters.backends.reduce((sum, backend) => sum + backend.connections, 0),
+      3 * addresses.length * 2 * 12,
+    );
+  },
+});
+
+Deno.test({
+  ...requires("a Service without endpoints refuses at once", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start();
+    const ports = [
+      { name: "t", port: 80, protocol: "TCP" as const },
+      { name: "u", port: 80, protocol: "UDP" as const },
+    ];
+    await bed.apply(
+      service("empty", { ports, clusterIPs: [VIP, "fd00:96::10"] }),
+    );
+    for (const address of [VIP, "fd00:96::10"]) {
+      for (const protocol of ["TCP", "UDP"] as const) {
+        for (const from of ["client", "node", "default/one"]) {
+          const outcome = await bed.outcome(from, { address, port: 80, protocol });
+          assert.equal(outcome.kind, "refused", `${from} → ${address}/${protocol}`);
+          assert.ok(outcome.ms < 300, `refused only after ${outcome.ms} ms`);
+        }
+      }
+    }
+  },
+});
+
+Deno.test({
+  ...requires("a backend that refuses or is silent is passed over", "root", "netns", "tun"),
+  async fn() {
+    // "two" serves nothing on the port; 10.244.1.9 does not exist at all.
+    await using bed = await Bed.start([SERVERS[0], pod("two", [PODS[1]], [UDP]), SERVERS[2]]);
+    await bed.apply(service("web"), slice("web", PODS));
+    const refused = await bed.ask("client", vip, 9);
+    assert.equal(refused.two, undefined);
+    assert.ok((await bed.dataPlane.engine.counters()).retried >= 2);
+
+    await bed.apply(slice("web", [PODS[0], "10.244.1.9"]));
+    const outcomes = await bed.lab.probe("client", vip, { count: 4, timeoutMs: 5000 });
+    assert.deepEqual(
+      outcomes.map((outcome) => outcome.kind === "answer" ? outcome.pod : outcome.kind),
+      ["one", "one", "one", "one"],
+    );
+  },
+});
+
+Deno.test({
+  ...requires("established connections survive changes of other backends", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start();
+    await bed.apply(service("web"), slice("web", [PODS[0]]));
+    const bytes = 32 << 20;
+    const download = bed.lab.download("client", `http://${VIP}`, bytes);
+    for (let step = 0; step < 40; step++) {
+      const others = PODS.slice(1).filter((_, i) => (step >> i) % 2 === 0);
+      await bed.apply(slice("web", [PODS[0], ...others]));
+    }
+    assert.deepEqual(await download, { bytes, sha256: payloadSha256(bytes) });
+  },
+});
+
+Deno.test({
+  ...requires("100 MB each way through one connection arrive intact", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start();
+    await bed.apply(service("web"), slice("web", PODS));
+    const bytes = 100_000_000;
+    const expected = { bytes, sha256: payloadSha256(bytes) };
+    assert.deepEqual(await bed.lab.download("client", `http://${VIP}`, bytes), expected);
+    assert.deepEqual(await bed.lab.upload("client", `http://${VIP}`, bytes), expected);
+    const { dropped } = await bed.dataPlane.engine.counters();
+    assert.deepEqual(dropped, {});
+  },
+});
+
+Deno.test({
+  ...requires("500 concurrent connections all complete", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start();
+    await bed.apply(service("web"), slice("web", PODS));
+    const outcomes = await bed.lab.probe("client", vip, {
+      count: 500,
+      concurrency: 500,
+      timeoutMs: 20_000,
+    });
+    assert.deepEqual(outcomes.filter((outcome) => outcome.kind !== "answer"), []);
+  },
+});
+
+Deno.test({
+  ...requires("deleted Services and other ports are not ours any more", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start();
+    const web = service("web", {
+      type: "NodePort",
+      ports: [{ port: 80, protocol: "TCP", nodePort: 30007 }],
+    });
+    await bed.apply(web, slice("web", PODS));
+    const port = (address: string, port: number): Target => ({ address, port, protocol: "TCP" });
+    assert.deepEqual(await bed.ask("client", vip, 12), equally);
+    // Nothing listens on the node itself: its kernel says so, also for a captured port.
+    assert.equal((await bed.outcome("client", port("192.168.50.10", 30008))).kind, "refused");
+    assert.equal((await bed.outcome("client", port("192.168.50.10", 9))).kind, "refused");
+    await bed.sync(remove(web));
+    assert.notEqual((await bed.outcome("client", vip)).kind, "answer");
+    assert.equal((await bed.outcome("client", port("192.168.50.10", 30007))).kind, "refused");
+  },
+});
+
+Deno.test({
+  ...requires("a lookup says what a connection then does", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start();
+    await bed.apply(service("web"), slice("web", PODS));
+    for (let i = 0; i < 6; i++) {
+      const [answer] = await bed.dataPlane.engine.lookup([
+        { source: "192.168.50.100", dest: VIP, port: 80, protocol: "TCP" },
+      ]);
+      const [outcome] = await bed.lab.probe("client", vip);
+      assert.equal(answer.verdict, "FORWARD");
+      assert.equal(
+        outcome.kind === "answer" && outcome.pod,
+        bed.lab.nameAt(answer.backend!.address),
+      );
+    }
+  },
+});
