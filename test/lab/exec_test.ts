@@ -9,6 +9,14 @@ const PERMISSIONS = ["read", "write", "net", "ffi", "env", "sys", "run"].map((na
 );
 const script = (name: string) => new URL(name, import.meta.url).pathname;
 
+const LAB_PROCESS = [
+  Deno.execPath(),
+  "run",
+  "--no-check",
+  ...PERMISSIONS,
+  script("lab_process.ts"),
+];
+
 /** A lab in another process, and the file by which it is found. */
 interface LabProcess {
   readonly child: Deno.ChildProcess;
@@ -20,21 +28,12 @@ interface LabProcess {
 async function withLab(
   fn: (lab: LabProcess) => Promise<void>,
   wrapper: readonly string[] = [],
-  args: readonly string[] = [],
 ): Promise<void> {
   const directory = Deno.makeTempDirSync({ prefix: "switchyard-lab-" });
   const stateFile = `${directory}/lab.json`;
-  const [program, ...rest] = [
-    ...wrapper,
-    Deno.execPath(),
-    "run",
-    "--no-check",
-    ...PERMISSIONS,
-    script("lab_process.ts"),
-    ...args,
-  ];
+  const [program, ...args] = [...wrapper, ...LAB_PROCESS];
   const child = new Deno.Command(program, {
-    args: rest,
+    args,
     env: { [STATE_VARIABLE]: stateFile },
     stdin: "null",
     stdout: "piped",
@@ -189,15 +188,34 @@ Deno.test({
   },
 });
 
+/** unshare(1) as someone without privileges: a user namespace's user without its capabilities. */
+const UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"];
+
 Deno.test({
-  ...requires("the lab works in a user namespace", "netns", "unshare", "nsenter"),
+  ...requires("not root: the lab runs in a user namespace", "root", "tun", "unshare", "nsenter"),
   fn: () =>
-    withLab(
-      async ({ stateFile }) => {
-        const { code, stdout, stderr } = await labCommand(stateFile, "client", ...ASK);
-        assert.deepEqual([code, stdout.trim()], [0, "web-1"], stderr);
-      },
-      ["unshare", "--user", "--map-root-user", "--"],
-      ["--user-namespace"],
-    ),
+    withLab(async ({ child, pid, stateFile }) => {
+      const state = readState(stateFile);
+      assert.deepEqual([state?.pid, state?.userNamespace], [pid, true], "the same process");
+      const { code, stdout, stderr } = await labCommand(stateFile, "client", ...ASK);
+      assert.deepEqual([code, stdout.trim()], [0, "web-1"], stderr);
+      child.kill("SIGINT");
+      assert.equal((await child.status).code, 0);
+    }, UNPRIVILEGED),
+});
+
+Deno.test({
+  ...requires("not root and no user namespace: the reason is one line", "root", "tun", "unshare"),
+  fn: async () => {
+    const { code, stdout, stderr } = await new Deno.Command("unshare", {
+      // A user without a name in its user namespace may not make another.
+      args: ["--user", "--", ...LAB_PROCESS],
+      stdin: "null",
+    }).output();
+    assert.equal(code, 3, new TextDecoder().decode(stderr));
+    assert.match(
+      new TextDecoder().decode(stdout),
+      /^unshare the network namespace: .*\(EPERM\); in a user namespace: unshare: .+\n$/,
+    );
+  },
 });

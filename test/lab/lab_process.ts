@@ -1,12 +1,13 @@
 /**
  * A lab in a process of its own, for tests that end it, however roughly, or call into it: two pods,
- * no data plane. Prints "ready" and runs until SIGINT.
+ * no data plane. Prints "ready" and runs until SIGINT, or prints why there can be no lab.
  *
  * @module
  */
 
-import { startLab } from "../../src/lab/run.ts";
 import type { Pod } from "../../src/cluster/objects.ts";
+import { obtainPrivileges } from "../../src/lab/privileges.ts";
+import { startLab } from "../../src/lab/run.ts";
 
 const pod = (n: number): Pod => ({
   kind: "Pod",
@@ -17,10 +18,15 @@ const pod = (n: number): Pod => ({
 
 const print = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
 
+const privileges = obtainPrivileges();
+if (!privileges.namespaces) {
+  print(privileges.reason);
+  Deno.exit(3);
+}
 const stop = Promise.withResolvers<void>();
 Deno.addSignalListener("SIGINT", () => stop.resolve());
 const lab = await startLab({
-  userNamespace: Deno.args.includes("--user-namespace"),
+  userNamespace: privileges.userNamespace,
   problems: (lines) => lines.forEach(print),
 });
 lab.setPods([pod(1), pod(2)]);
