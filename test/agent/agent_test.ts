@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { configureSync, resetSync } from "@logtape/logtape";
 import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
 import type { ClusterObject, EndpointSlice, Service } from "../../src/cluster/objects.ts";
 import type {
@@ -217,6 +218,38 @@ Deno.test("problems of the input and of the plan are both there, as long as they
   await clock.advance(100);
   assert.deepEqual(agent.problems, []);
   await agent.stop();
+});
+
+Deno.test("a problem is one line in the log for as long as it lasts", async () => {
+  const lines: string[] = [];
+  configureSync({
+    reset: true,
+    sinks: { memory: (record) => lines.push(`${record.level} ${record.message.join("")}`) },
+    loggers: [
+      { category: "switchyard", sinks: ["memory"], lowestLevel: "info" },
+      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
+    ],
+  });
+  try {
+    const { agent, source } = bench();
+    await agent.ready;
+    const first = { where: "a.yaml", object: "Service default/a", field: "spec", message: "bad" };
+    const second = { where: "b.yaml", message: "worse" };
+    source.problems(first);
+    source.problems(first, second);
+    source.problems(second);
+    source.problems(first);
+    await agent.stop();
+  } finally {
+    resetSync();
+  }
+  assert.deepEqual(lines, [
+    "warning a.yaml: Service default/a: spec: bad",
+    "warning b.yaml: worse",
+    "info solved: a.yaml: Service default/a: spec: bad",
+    "warning a.yaml: Service default/a: spec: bad",
+    "info solved: b.yaml: worse",
+  ]);
 });
 
 Deno.test("a source that cannot be read ends the agent", async () => {
