@@ -53,7 +53,9 @@ const spec = object({
   clusterIPs: optional(list(clusterIP, 2)),
   ipFamilies: optional(list(family, 2)),
   ipFamilyPolicy: optional(oneOf("SingleStack", "PreferDualStack", "RequireDualStack")),
-  selector: optional(stringMap),
+  // An empty selector is none: the API's encoding leaves it out.
+  selector: optional(stringMap)
+    .transform((map) => map === undefined || Object.keys(map).length === 0 ? undefined : map),
   ports: defaulted(list(servicePort, 1000), []),
   externalIPs: optional(list(globalAddress, 1000)),
   externalName: optional(externalHostname),

@@ -1,0 +1,60 @@
+/** The state that a sequence of readings of the manifests amounts to. @module */
+
+import {
+  type Allocations,
+  type ClusterState,
+  computeState,
+  type ControlPlaneOptions,
+  NO_ALLOCATIONS,
+} from "../control/control_plane.ts";
+import { identityOfObject, type Located } from "../control/located.ts";
+import { type ClusterProblem, formatProblem } from "../source.ts";
+import type { DecodedFile } from "./decode.ts";
+import { type FileObjects, withLastGood } from "./last_good.ts";
+
+/** Turns each reading into a state, with regard to the one before. No effects. */
+export class ClusterModel {
+  readonly #options: ControlPlaneOptions;
+  #files: FileObjects = new Map();
+  #accepted: ReadonlyMap<string, Located> = new Map();
+  #allocations: Allocations = NO_ALLOCATIONS;
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+  }
+
+  /** The state after a new reading of all files. */
+  update(files: readonly DecodedFile[]): ClusterState {
+    this.#files = withLastGood(files, this.#files);
+    const input = [...this.#files.values()].flat();
+    const asGiven = computeState(input, this.#options, this.#allocations);
+    const { used, state } = this.#withAccepted(input, asGiven);
+    this.#allocations = state.allocations;
+    this.#accepted = new Map(
+      used.map((located) => [identityOfObject(located.object), located] as const)
+        .filter(([identity]) => !state.refused.has(identity)).reverse(),
+    );
+    const reported = [...files.flatMap(({ problems }) => problems), ...asGiven.problems];
+    return { ...state, problems: distinct([...reported, ...state.problems]) };
+  }
+
+  /** An object that is refused as it is now stays as it was last accepted. */
+  #withAccepted(
+    input: readonly Located[],
+    asGiven: ClusterState,
+  ): { used: readonly Located[]; state: ClusterState } {
+    const stays = (located: Located) => {
+      const identity = identityOfObject(located.object);
+      return asGiven.refused.has(identity) ? this.#accepted.get(identity) : undefined;
+    };
+    if (!input.some((located) => stays(located) !== undefined)) {
+      return { used: input, state: asGiven };
+    }
+    const used = input.map((located) => stays(located) ?? located);
+    return { used, state: computeState(used, this.#options, this.#allocations) };
+  }
+}
+
+function distinct(problems: readonly ClusterProblem[]): ClusterProblem[] {
+  return [...new Map(problems.map((problem) => [formatProblem(problem), problem])).values()];
+}
