@@ -3,8 +3,8 @@
 import { formatAddress, type Network } from "../../net/address.ts";
 import { hashText } from "./hash.ts";
 
-/** Addresses of a larger network that are used: as many as a cluster needs. */
-const MAX_SIZE = 2 ** 20;
+/** Addresses of a larger network that are used, as many as a cluster needs. */
+const MAX_SIZE = { IPv4: 2 ** 20, IPv6: 2 ** 16 };
 
 /**
  * Knows which addresses are taken. Which free one a key gets depends on the key and on what is taken
@@ -32,7 +32,7 @@ export class AddressPool {
    */
   allocate(network: Network, owner: string): string | null {
     const hostBits = network.bytes.length * 8 - network.prefix;
-    const size = Math.min(2 ** hostBits, MAX_SIZE) - 3;
+    const size = Math.min(2 ** hostBits, MAX_SIZE[network.family]) - 3;
     if (size <= 0) return null;
     const start = hashText(owner) % size;
     const steps = Math.min(size, this.#taken.size + 1);

@@ -20,10 +20,7 @@ const MANIFEST_NAME = /^[^.].*\.(yaml|yml|json)$/;
  */
 export async function readManifestFiles(path: string): Promise<ManifestFile[]> {
   if (path === "-") return [await readStream("standard input", Deno.stdin.readable)];
-  const stat = await Deno.stat(path).catch((cause) => {
-    throw new Error(`${path}: ${reasonOf(cause)}`, { cause });
-  });
-  if (!stat.isDirectory) return [await readFile(path)];
+  if (!(await statPath(path)).isDirectory) return [await readFile(path)];
   const names: string[] = [];
   for await (const entry of Deno.readDir(path)) {
     if (!entry.isDirectory && MANIFEST_NAME.test(entry.name)) names.push(entry.name);
@@ -36,6 +33,13 @@ export async function readManifestFiles(path: string): Promise<ManifestFile[]> {
     if (!("error" in file) || file.error !== GONE) files.push(file);
   }
   return files;
+}
+
+/** What a path names. @throws an error with one line that says why it cannot be read. */
+export async function statPath(path: string): Promise<Deno.FileInfo> {
+  return await Deno.stat(path).catch((cause) => {
+    throw new Error(`${path}: ${reasonOf(cause)}`, { cause });
+  });
 }
 
 const GONE = "no such file or folder";

@@ -49,7 +49,7 @@ export class ManifestSource implements ClusterSource {
   async run(listener: ClusterListener, signal: AbortSignal): Promise<void> {
     const { path, watch } = this.#options;
     // Opened before the first reading, so that no change falls in between.
-    const watcher = watch === true && path !== "-" ? await this.#openWatcher() : null;
+    const watcher = watch === true && path !== "-" ? await PathWatcher.open(path) : null;
     const stop = () => watcher?.close();
     signal.addEventListener("abort", stop, { once: true });
     try {
@@ -64,13 +64,6 @@ export class ManifestSource implements ClusterSource {
       signal.removeEventListener("abort", stop);
       if (!signal.aborted) stop();
     }
-  }
-
-  async #openWatcher(): Promise<PathWatcher> {
-    const { path } = this.#options;
-    // A path that cannot be read is reported better by reading it.
-    await readManifestFiles(path);
-    return await PathWatcher.open(path);
   }
 
   async #refresh(listener: ClusterListener, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,7 @@
 /** Noticing changes of a file or folder. @module */
 
+import { statPath } from "./files.ts";
+
 /** Quiet time after which a change counts as complete, in milliseconds. */
 const QUIET_MS = 50;
 /** A change is told after this time even if there is no quiet. */
@@ -20,7 +22,7 @@ export class PathWatcher {
 
   /** @throws when the path is not there or cannot be watched. */
   static async open(path: string): Promise<PathWatcher> {
-    if ((await Deno.stat(path)).isDirectory) return new PathWatcher(path, () => true);
+    if ((await statPath(path)).isDirectory) return new PathWatcher(path, () => true);
     const slash = path.lastIndexOf("/");
     const name = path.slice(slash + 1);
     const folder = slash < 0 ? "." : slash === 0 ? "/" : path.slice(0, slash);
