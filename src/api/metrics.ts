@@ -29,6 +29,7 @@ export class Metrics implements ProbeObserver {
   readonly #noLocalEndpoints: Gauge<"ip_family" | "traffic_policy">;
   readonly #services: Gauge;
   readonly #problems: Gauge;
+  readonly #programming: Gauge;
   readonly #probes: Readonly<Record<"healthz" | "livez", Counter<"code">>>;
 
   /** @param families those that are served: a sync counts for each of them. */
@@ -74,6 +75,10 @@ export class Metrics implements ProbeObserver {
     );
     this.#services = gauge("switchyard_services", "Services in the plan");
     this.#problems = gauge("switchyard_input_problems", "Problems that the input has now");
+    this.#programming = gauge(
+      "switchyard_programming",
+      "1 when this node's traffic is forwarded, 0 when only queries are answered",
+    );
     this.#probes = {
       healthz: counter("kubeproxy_proxy_healthz_total", "Answers of /healthz", ["code"]),
       livez: counter("kubeproxy_proxy_livez_total", "Answers of /livez", ["code"]),
@@ -124,6 +129,7 @@ export class Metrics implements ProbeObserver {
     const plan = state.plan();
     this.#services.set(plan.services.size);
     this.#problems.set(state.problems().length);
+    this.#programming.set(state.programming ? 1 : 0);
     this.#countNoLocalEndpoints(plan);
     return await this.#registry.metrics();
   }

@@ -415,6 +415,7 @@ Deno.test("metrics have kube-proxy's names and the engine's counts", async () =>
         'kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="external"} 0',
         "switchyard_sync_failures_total 1",
         "switchyard_services 4",
+        "switchyard_programming 1",
         "switchyard_input_problems 1",
         "switchyard_packets_total 10",
         "switchyard_bytes_total 1000",

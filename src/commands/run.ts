@@ -1,0 +1,33 @@
+/**
+ * `run`: the node agent.
+ *
+ * @module
+ */
+
+import { parseCommandLine } from "../config/config.ts";
+import { configureLogging } from "../config/logging.ts";
+import { UsageError } from "../config/usage.ts";
+import { VERSION } from "../config/version.ts";
+import { commandHelp } from "./help.ts";
+import { printLines } from "./io.ts";
+
+/** Runs until a signal comes; resolves with the exit status. */
+export async function run(args: readonly string[]): Promise<number> {
+  const line = parseCommandLine(args, "run", Deno.hostname);
+  if (line.asked !== null) {
+    printLines(line.asked === "help" ? commandHelp("run") : `switchyard ${VERSION}`);
+    return 0;
+  }
+  const unexpected = line.positionals[0] ?? line.rest?.[0];
+  if (unexpected !== undefined) {
+    throw new UsageError(`unexpected argument ${JSON.stringify(unexpected)}: expected only flags`);
+  }
+  configureLogging(line.config.logging);
+  // Without a source of its own the agent runs in the lab.
+  if (line.config.manifests === null) {
+    const { runLab } = await import("./run_lab.ts");
+    return await runLab(line);
+  }
+  const { runNode } = await import("./run_node.ts");
+  return await runNode(line.config);
+}

@@ -1,0 +1,33 @@
+/**
+ * The life of a running agent, from its first sync to its end.
+ *
+ * @module
+ */
+
+import type { RunningAgent } from "../agent/assemble.ts";
+import { UsageError } from "../config/usage.ts";
+
+/**
+ * Serves until the end is requested, and stops the agent whatever happens.
+ *
+ * @param onReady called when the initial state is on the node.
+ * @throws {UsageError} when the manifests cannot be read at all.
+ */
+export async function serveUntil(
+  end: Promise<void>,
+  running: RunningAgent,
+  onReady: () => void | Promise<void>,
+): Promise<void> {
+  const source = running.done.catch((error) => {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--manifests: ${message}`);
+  });
+  // When this never comes to pass, the source's own failure says why.
+  const ready = running.agent.ready.then(() => true, () => false);
+  const shown = ready.then((isReady) => isReady ? onReady() : undefined);
+  try {
+    await Promise.race([end, source, shown.then(() => Promise.race([end, source]))]);
+  } finally {
+    await running.stop();
+  }
+}

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+
+/** Runs the real program, without the right to do anything to the node. */
+async function cli(...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--allow-read", "--allow-env", "--allow-sys", MAIN, ...args],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+Deno.test("version and help", async () => {
+  const version = await cli("version");
+  assert.match(version.stdout, /^switchyard [0-9]+\.[0-9]+\.[0-9]+\n$/);
+  assert.equal((await cli("--version")).stdout, version.stdout);
+  assert.equal((await cli("run", "--version")).stdout, version.stdout);
+  const help = await cli("help");
+  assert.equal(help.code, 0);
+  assert.match(help.stdout, /^ {2}run {2,}the node agent/m);
+  assert.equal((await cli()).stdout, help.stdout);
+  const run = await cli("run", "--help");
+  assert.match(run.stdout, /^ {2}--proxy-mode MODE/m);
+  assert.equal((await cli("help", "run")).stdout, run.stdout);
+  assert.match((await cli("lab", "-h")).stdout, /lab exec NAME -- COMMAND/);
+});
+
+const BAD: [args: string[], message: string | RegExp][] = [
+  [["rnu"], 'switchyard: unknown command "rnu": did you mean run?'],
+  [["help", "nothing"], /^switchyard: unknown command "nothing": expected one of run, /],
+  [["version", "please"], /^switchyard: unexpected argument "please"/],
+  [["run", "extra"], 'switchyard: unexpected argument "extra": expected only flags'],
+  [["run", "--", "extra"], 'switchyard: unexpected argument "extra": expected only flags'],
+  [["--proxy-mode=x"], /^switchyard: --proxy-mode "x": expected one of iptables, /],
+  [["run", "--manifest=x"], "switchyard: unknown flag --manifest: did you mean --manifests?"],
+  [["run", "--kubeconfig=x"], /the Kubernetes API source is not there yet; use --manifests$/],
+  [
+    ["run", "--manifests=x", "--proxy-mode=ipvs"],
+    /"ipvs": it is not there yet; expected userspace$/,
+  ],
+  [["lab", "--proxy-mode=nftables"], /"nftables": it is not there yet; expected userspace$/],
+  [["lab", "exce"], 'switchyard: unknown argument "exce" of lab: did you mean exec?'],
+  [["lab", "exec", "client"], /^switchyard: lab exec: expected lab exec NAME -- COMMAND/],
+  [["lab", "exec", "client", "curl", "--", "x"], /^switchyard: unexpected argument "curl"/],
+  [["lab", "list", "x"], /^switchyard: unexpected argument "x"/],
+];
+
+for (const [args, message] of BAD) {
+  Deno.test(`bad usage is one line and status 2: ${args.join(" ")}`, async () => {
+    const { code, stdout, stderr } = await cli(...args);
+    assert.equal(code, 2, stderr);
+    assert.equal(stdout, "");
+    const lines = stderr.split("\n");
+    assert.equal(lines.length, 2, stderr);
+    if (typeof message === "string") assert.equal(lines[0], message);
+    else assert.match(lines[0], message);
+  });
+}
