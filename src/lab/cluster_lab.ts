@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { type EndpointSlice, objectKey, type Pod } from "../cluster/objects.ts";
 import type { ClusterChange, ClusterSource } from "../cluster/source.ts";
 import { type Server, serversFor } from "./topology.ts";
@@ -16,7 +17,7 @@ export interface Servers {
 
 /** What is told to the user. */
 export interface ClusterLabOptions {
-  /** Servers that cannot be had *now*, a line each; replaces those told before. */
+  /** Servers that cannot be had *now*, a line each, when they are others than before. */
   problems(lines: readonly string[]): void;
   /**
    * How long servers outlive their endpoints, in milliseconds (default 300), so that no connection is
@@ -36,6 +37,7 @@ export class ClusterLab {
   #pods: readonly Pod[] = [];
   /** What was last asked of the lab. */
   #present: readonly Server[] = [];
+  #problems: readonly string[] = [];
   /** Everything that is asked of the lab, one after the other. */
   #work: Promise<void> = Promise.resolve();
   #retirement: ReturnType<typeof setTimeout> | undefined;
@@ -117,6 +119,9 @@ export class ClusterLab {
 
   async #ask(servers: readonly Server[]): Promise<void> {
     this.#present = servers;
-    this.#options.problems(await this.#lab.setServers(servers));
+    const problems = await this.#lab.setServers(servers);
+    if (isDeepStrictEqual(problems, this.#problems)) return;
+    this.#problems = problems;
+    this.#options.problems(problems);
   }
 }

@@ -38,7 +38,7 @@ export class Lab {
   readonly #changed: (namespaces: readonly LabNamespace[]) => void;
   readonly #fabricWorker: Worker;
   readonly #fabric: Remote<FabricMethods>;
-  readonly #dialers = new Map<string, { worker: Worker; remote: Remote<ClientMethods> }>();
+  readonly #dialers = new Map<string, Dialer>();
   #namespaces: readonly LabNamespace[] = [];
   #names: ReadonlyMap<string, string> = new Map();
   #changing: Promise<unknown> = Promise.resolve();
@@ -107,23 +107,23 @@ export class Lab {
   }
 
   /** Asks a target from a namespace: see {@link probe}. */
-  async probe(from: string, target: Target, options: ProbeOptions = {}): Promise<Outcome[]> {
-    return await (await this.#dialer(from)).probe(target, options);
+  probe(from: string, target: Target, options: ProbeOptions = {}): Promise<Outcome[]> {
+    return this.#dial(from, (remote) => remote.probe(target, options));
   }
 
   /** The text that an HTTP server answers to a GET from a namespace. */
-  async fetchText(from: string, url: string): Promise<string> {
-    return await (await this.#dialer(from)).fetchText(url);
+  fetchText(from: string, url: string): Promise<string> {
+    return this.#dial(from, (remote) => remote.fetchText(url));
   }
 
   /** Known bytes from a pod's server ("http://10.0.1.175") over one connection. */
-  async download(from: string, origin: string, bytes: number): Promise<Transfer> {
-    return await (await this.#dialer(from)).download(origin, bytes);
+  download(from: string, origin: string, bytes: number): Promise<Transfer> {
+    return this.#dial(from, (remote) => remote.download(origin, bytes));
   }
 
   /** Known bytes to a pod's server over one connection: what the pod received. */
-  async upload(from: string, origin: string, bytes: number): Promise<Transfer> {
-    return await (await this.#dialer(from)).upload(origin, bytes);
+  upload(from: string, origin: string, bytes: number): Promise<Transfer> {
+    return this.#dial(from, (remote) => remote.upload(origin, bytes));
   }
 
   /** Takes everything away. */
@@ -140,22 +140,42 @@ export class Lab {
     return this.#namespaces.find((namespace) => namespace.name === resolved)!;
   }
 
-  /** A thread that dials from this namespace; it stays for the next question. */
-  async #dialer(from: string): Promise<Remote<ClientMethods>> {
+  /**
+   * Has the thread that dials from a namespace do something; it is started at the first call. Rejects
+   * when the namespace goes meanwhile.
+   */
+  async #dial<T>(from: string, call: (remote: Remote<ClientMethods>) => Promise<T>): Promise<T> {
     const { name, fd } = this.#namespace(from);
-    const known = this.#dialers.get(name);
-    if (known !== undefined) return known.remote;
-    const [worker, remote] = startWorker<ClientMethods>("./client_worker.ts", `lab ${name}`);
-    this.#dialers.set(name, { worker, remote });
-    // Calls are answered in order, so those that come before this one resolves wait behind it.
-    await remote.enter(fd);
-    return remote;
+    let dialer = this.#dialers.get(name);
+    if (dialer === undefined) {
+      const [worker, remote] = startWorker<ClientMethods>("./client_worker.ts", `lab ${name}`);
+      const { promise: gone, reject: dismiss } = Promise.withResolvers<never>();
+      gone.catch(() => {});
+      dialer = { worker, remote, entered: remote.enter(fd), gone, dismiss };
+      this.#dialers.set(name, dialer);
+    }
+    await Promise.race([dialer.entered, dialer.gone]);
+    return await Promise.race([call(dialer.remote), dialer.gone]);
   }
 
   #dismiss(name: string): void {
-    this.#dialers.get(name)?.worker.terminate();
+    const dialer = this.#dialers.get(name);
+    if (dialer === undefined) return;
     this.#dialers.delete(name);
+    dialer.worker.terminate();
+    dialer.dismiss(new Error(`${name} is gone from the lab`));
   }
+}
+
+/** A thread that lives in one of the namespaces. */
+interface Dialer {
+  readonly worker: Worker;
+  readonly remote: Remote<ClientMethods>;
+  /** Resolves when it is there. */
+  readonly entered: Promise<void>;
+  /** Rejects when the namespace goes. */
+  readonly gone: Promise<never>;
+  dismiss(reason: Error): void;
 }
 
 function startWorker<M extends Methods>(path: string, name: string): [Worker, Remote<M>] {

@@ -29,7 +29,7 @@ export interface RunLabOptions {
   readonly node?: LabNode;
   /** As {@link obtainPrivileges} says. */
   readonly userNamespace: boolean;
-  /** Is told the servers that cannot be had *now*, a line each; replaces those told before. */
+  /** Is told the servers that cannot be had *now*, a line each, when they are others than before. */
   problems(lines: readonly string[]): void;
 }
 

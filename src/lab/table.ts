@@ -29,13 +29,6 @@ export function formatTable(
   });
 }
 
-/** Columns to print for: the terminal's, else what COLUMNS says, else 120. */
-export function outputWidth(): number {
-  if (Deno.stdout.isTerminal()) return Deno.consoleSize().columns;
-  const columns = Number(Deno.env.get("COLUMNS"));
-  return Number.isInteger(columns) && columns > 0 ? columns : 120;
-}
-
 /** Text in lines of at most `width` characters, broken at spaces; a longer word has its own line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];

@@ -94,7 +94,9 @@ Deno.test({
       assert.deepEqual(said(await lab.probe("client", tcp("10.244.3.2"))), ["failed"]);
       // A thread that dialled from a pod that was replaced dials from the new one.
       assert.deepEqual(said(await lab.probe("web-2", tcp("10.244.3.3"))), ["web-3"]);
+      const cut = lab.download("web-2", "http://10.244.3.1:9376", 2 ** 33);
       await lab.setServers([pod(1), pod(2, { addresses: ["10.244.3.23"] })]);
+      await assert.rejects(cut, /default\/web-2 is gone from the lab/);
       assert.deepEqual(said(await lab.probe("web-2", tcp("10.244.3.1"))), ["web-1"]);
     }),
 });
