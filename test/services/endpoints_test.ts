@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import type { EndpointSlice } from "../../src/cluster/objects.ts";
+import { FAMILIES } from "../../src/net/address.ts";
+import { countReadyAddresses, mergeEndpoints } from "../../src/services/endpoints.ts";
+import { describeSlice } from "../../src/services/slices.ts";
+import { endpoint, slice } from "./objects.ts";
+
+function infos(...slices: EndpointSlice[]) {
+  return new Map(slices.map((each) => [each.metadata.name, describeSlice(each, FAMILIES)!]));
+}
+
+const UNNAMED = { portName: "", protocol: "TCP", family: "IPv4" } as const;
+
+Deno.test("endpoints are sorted by address:port as bytes, so a longer address may come first", () => {
+  const merged = mergeEndpoints(
+    infos(
+      slice("web", ["10.1.1.1", "10.2.2.2", "10.1.1.11"], { suffix: "b", ports: [{ port: 11 }] }),
+      slice("web", ["10.2.2.22", "10.1.1.1"], { suffix: "a", ports: [{ port: 9 }] }),
+    ),
+    UNNAMED,
+  );
+  assert.deepEqual(merged.map(({ address, port }) => `${address}:${port}`), [
+    "10.1.1.11:11",
+    "10.1.1.1:11",
+    "10.1.1.1:9",
+    "10.2.2.22:9",
+    "10.2.2.2:11",
+  ]);
+});
+
+Deno.test("slices are joined by port name, protocol and family", () => {
+  const slices = infos(
+    slice("web", ["10.0.0.1"], {
+      suffix: "1",
+      ports: [{ name: "p", port: 1 }, { name: "p", port: 2, protocol: "UDP" }, { port: 3 }],
+    }),
+    slice("web", ["fd00::1"], {
+      suffix: "2",
+      addressType: "IPv6",
+      ports: [{ name: "p", port: 4 }],
+    }),
+  );
+  const ports = (portName: string, protocol: "TCP" | "UDP" | "SCTP", family: "IPv4" | "IPv6") =>
+    mergeEndpoints(slices, { portName, protocol, family }).map((each) => each.port);
+  assert.deepEqual(ports("p", "TCP", "IPv4"), [1]);
+  assert.deepEqual(ports("p", "UDP", "IPv4"), [2]);
+  assert.deepEqual(ports("", "TCP", "IPv4"), [3]);
+  assert.deepEqual(ports("p", "TCP", "IPv6"), [4]);
+  assert.deepEqual(ports("p", "SCTP", "IPv4"), []);
+});
+
+Deno.test("of duplicates the last counts, but a terminating one replaces nothing", () => {
+  const states = (
+    first: Parameters<typeof endpoint>[1],
+    second: Parameters<typeof endpoint>[1],
+  ) => {
+    // Named so that the slice seen first is the later one by name.
+    const slices = infos(
+      slice("web", [endpoint("10.0.0.1", second, { node: "second" })], { suffix: "2" }),
+      slice("web", [endpoint("10.0.0.1", first, { node: "first" })], { suffix: "1" }),
+    );
+    return mergeEndpoints(slices, UNNAMED).map(({ node }) => node);
+  };
+  assert.deepEqual(states("ready", "ready"), ["second"]);
+  assert.deepEqual(states("ready", "notReady"), ["second"]);
+  assert.deepEqual(states("ready", "draining"), ["first"]);
+  assert.deepEqual(states("draining", "ready"), ["second"]);
+  assert.deepEqual(states("draining", "dead"), ["first"]);
+});
+
+Deno.test("the local count is of distinct ready addresses on the node, over all ports", () => {
+  const count = (...slices: EndpointSlice[]) => countReadyAddresses(infos(...slices), "here");
+  const ports = [{ name: "a", port: 1 }, { name: "b", port: 2, protocol: "UDP" as const }];
+  const local = { node: "here" };
+  assert.equal(count(), 0);
+  assert.equal(
+    count(
+      slice("web", [
+        endpoint("10.0.0.1", "ready", local),
+        endpoint("10.0.0.2", "ready", local),
+        endpoint("10.0.0.3", "ready", { node: "there" }),
+        endpoint("10.0.0.4", "ready"),
+        endpoint("10.0.0.5", "notReady", local),
+        endpoint("10.0.0.6", "draining", local),
+      ], { ports, suffix: "1" }),
+      slice("web", [endpoint("10.0.0.1", "ready", local)], { suffix: "2" }),
+    ),
+    2,
+  );
+  assert.equal(count(slice("web", [endpoint("10.0.0.6", "draining", local)])), 0);
+  assert.equal(countReadyAddresses(infos(slice("web", [endpoint("10.0.0.1")])), ""), 0);
+});
