@@ -196,7 +196,7 @@ export class Planner {
         object: `Service ${service}`,
         field: FIELDS[kind],
         message: `${key} belongs to Service ${this.#claims.claimants(key)[0]}; ` +
-          `expected a ${kind === "NodePort" ? "port" : "address and port"} of its own`,
+          `expected ${kind === "NodePort" ? "a port" : "an address and port"} of its own`,
       }));
   }
 }
