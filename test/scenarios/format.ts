@@ -12,7 +12,8 @@
 
 import { parse } from "yaml";
 import { z } from "zod";
-import type { ClusterObject } from "../../src/cluster/objects.ts";
+import { type ClusterObject, objectKey } from "../../src/cluster/objects.ts";
+import { decodeObject } from "../../src/cluster/schema/object.ts";
 import type { ClusterChange } from "../../src/cluster/source.ts";
 import { parseAddress, parseNetwork } from "../../src/net/address.ts";
 import type { PlannerConfig } from "../../src/plan/node.ts";
@@ -116,10 +117,19 @@ const configuration = z.strictObject({
   families: z.array(z.enum(["IPv4", "IPv6"])).min(1).default(["IPv4", "IPv6"]),
 });
 
-const manifest = z.looseObject({
-  kind: z.enum(["Service", "EndpointSlice", "Node"]),
-  metadata: z.looseObject({ name: z.string(), namespace: z.string().optional() }),
-});
+/** A manifest; apiVersion, and addressType where it is IPv4, may be left out. */
+const manifest = z.looseObject({ kind: z.enum(["Service", "EndpointSlice", "Node"]) })
+  .transform((fields, context): ClusterObject => {
+    const defaults = fields.kind === "EndpointSlice"
+      ? { apiVersion: "discovery.k8s.io/v1", addressType: "IPv4" }
+      : { apiVersion: "v1" };
+    const decoded = decodeObject({ ...defaults, ...fields });
+    if (decoded.outcome === "object") return decoded.object as ClusterObject;
+    for (const { path, message } of decoded.outcome === "broken" ? decoded.issues : []) {
+      context.addIssue({ code: "custom", path: [...path], message });
+    }
+    return z.NEVER;
+  });
 
 const step = z.strictObject({
   name: z.string(),
@@ -137,7 +147,6 @@ const scenario = z.strictObject({
   steps: z.array(step).min(1),
 });
 
-type Manifest = z.output<typeof manifest>;
 /** One scenario file. */
 export type Scenario = z.output<typeof scenario>;
 /** What a scenario is configured with. */
@@ -189,40 +198,10 @@ export class ScenarioCluster {
       this.#objects.delete(key);
       return { action: "delete", object };
     });
-    const applied = step.apply.map((manifest): ClusterChange => {
-      const object = complete(manifest);
-      const { namespace, name } = object.metadata;
-      this.#objects.set(
-        `${object.kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`,
-        object,
-      );
+    const applied = step.apply.map((object): ClusterChange => {
+      this.#objects.set(`${object.kind} ${objectKey(object)}`, object);
       return { action: "apply", object };
     });
     return [...deleted, ...applied];
   }
-}
-
-/** Adds what the API server's defaults would. */
-function complete(manifest: Manifest): ClusterObject {
-  const metadata = manifest.kind === "Node"
-    ? manifest.metadata
-    : { namespace: "default", ...manifest.metadata };
-  if (manifest.kind === "Node") return { ...manifest, metadata } as unknown as ClusterObject;
-  const withProtocols = (ports: unknown) =>
-    (Array.isArray(ports) ? ports : []).map((port) => ({ protocol: "TCP", ...port }));
-  if (manifest.kind === "EndpointSlice") {
-    return {
-      addressType: "IPv4",
-      endpoints: [],
-      ...manifest,
-      metadata,
-      ports: withProtocols(manifest.ports),
-    } as unknown as ClusterObject;
-  }
-  const spec = (manifest.spec ?? {}) as Record<string, unknown>;
-  return {
-    ...manifest,
-    metadata,
-    spec: { type: "ClusterIP", ...spec, ports: withProtocols(spec.ports) },
-  } as unknown as ClusterObject;
 }

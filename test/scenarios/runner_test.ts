@@ -71,6 +71,10 @@ steps:
     [file("differs: { ipvs: no }"), /differs/],
     [file("unknown: 1"), /unknown/i],
     [file("differs: {}", "apply: [{ kind: Pod, metadata: { name: web } }]"), /apply\[0\]\.kind/],
+    [
+      file("differs: {}", "apply: [{ kind: Service, metadata: { name: web }, spec: 1 }]"),
+      /apply\[0\]\.spec/,
+    ],
     [file("differs: {}", "delete: [web]"), /delete\[0\]/],
   ];
   for (const [text, message] of wrong) {
