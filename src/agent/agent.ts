@@ -33,12 +33,22 @@ export interface PlanMaker {
   update(changes: readonly ClusterChange[]): PlanChange;
 }
 
+/** Numbers of changes. */
+export interface ChangeCounts {
+  readonly services: number;
+  readonly endpoints: number;
+}
+
 /** Is told what the agent does, for metrics. */
 export interface AgentObserver {
   /** Changes came from the cluster and wait for the next sync. */
-  queued(changes: { readonly services: number; readonly endpoints: number }): void;
-  /** A sync ended; the changes that waited at its start are taken. */
-  synced(sync: { readonly durationMs: number; readonly ok: boolean }): void;
+  queued(changes: ChangeCounts): void;
+  /** A sync ended; these changes came meanwhile and wait for the next one. */
+  synced(sync: {
+    readonly durationMs: number;
+    readonly ok: boolean;
+    readonly waiting: ChangeCounts;
+  }): void;
 }
 
 /** What the agent works with. */
@@ -166,11 +176,7 @@ export class Agent {
       }
     }
     this.health.queued();
-    const count = (kind: string) => changes.filter((change) => change.object.kind === kind).length;
-    this.#options.observer?.queued({
-      services: count("Service"),
-      endpoints: count("EndpointSlice"),
-    });
+    this.#options.observer?.queued(countChanges(changes));
     this.#runner.request();
   }
 
@@ -190,7 +196,8 @@ export class Agent {
       await this.dataPlane.sync(planner.plan, change);
       ok = true;
     } finally {
-      observer?.synced({ durationMs: this.#clock.now() - started, ok });
+      const durationMs = this.#clock.now() - started;
+      observer?.synced({ durationMs, ok, waiting: countChanges(this.#waiting) });
     }
     this.#unsynced = NO_CHANGE;
     this.health.updated(this.#waitingSince);
@@ -208,6 +215,11 @@ export class Agent {
     for (const line of this.#logged) if (!lines.has(line)) logger.info("solved: {line}", { line });
     this.#logged = lines;
   }
+}
+
+function countChanges(changes: readonly ClusterChange[]): ChangeCounts {
+  const count = (kind: string) => changes.filter((change) => change.object.kind === kind).length;
+  return { services: count("Service"), endpoints: count("EndpointSlice") };
 }
 
 function messageOf(error: unknown): string {

@@ -105,14 +105,18 @@ export class Metrics implements ProbeObserver {
     for (const family of this.#families) this.#lastQueued.setToCurrentTime({ ip_family: family });
   }
 
-  /** A sync took the waiting changes to the node, or failed to. */
-  synced(sync: { readonly durationMs: number; readonly ok: boolean }): void {
+  /** A sync took what waited at its start to the node, or failed to; `waiting` came meanwhile. */
+  synced(sync: {
+    readonly durationMs: number;
+    readonly ok: boolean;
+    readonly waiting: { readonly services: number; readonly endpoints: number };
+  }): void {
     if (!sync.ok) {
       this.#syncFailures.inc();
       return;
     }
-    this.#servicePending.set(0);
-    this.#endpointPending.set(0);
+    this.#servicePending.set(sync.waiting.services);
+    this.#endpointPending.set(sync.waiting.endpoints);
     for (const family of this.#families) {
       this.#sync.observe({ ip_family: family }, sync.durationMs / 1000);
       this.#lastSync.setToCurrentTime({ ip_family: family });

@@ -398,9 +398,9 @@ Deno.test("metrics have kube-proxy's names and the engine's counts", async () =>
   const state = new FixedState();
   const metrics = new Metrics(["IPv4", "IPv6"], "1.2.3");
   metrics.queued({ services: 3, endpoints: 4 });
-  metrics.synced({ durationMs: 3, ok: true });
+  metrics.synced({ durationMs: 3, ok: true, waiting: { services: 0, endpoints: 0 } });
   metrics.queued({ services: 1, endpoints: 0 });
-  metrics.synced({ durationMs: 3, ok: false });
+  metrics.synced({ durationMs: 3, ok: false, waiting: { services: 0, endpoints: 0 } });
   for (const round of ["first", "second"]) {
     const text = await metrics.render(state);
     for (
