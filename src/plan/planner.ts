@@ -7,8 +7,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Node } from "../cluster/objects.ts";
 import type { ClusterChange, ClusterProblem } from "../cluster/source.ts";
-import { countReadyAddresses, type Endpoint, isOnNode } from "../services/endpoints.ts";
-import { mergeEndpoints } from "../services/endpoints.ts";
+import {
+  countReadyAddresses,
+  type Endpoint,
+  isOnNode,
+  mergeEndpoints,
+} from "../services/endpoints.ts";
 import type { ServicePort } from "../services/service_port.ts";
 import { ServiceTracker, type TrackedService, type UdpChange } from "../services/tracker.ts";
 import { FrontendClaims } from "./claims.ts";

@@ -6,8 +6,14 @@
  */
 
 import type { Protocol, Service } from "../cluster/objects.ts";
-import { FAMILIES, type Family, familyOf, formatNetwork } from "../net/address.ts";
-import { parseAddress, parseNetwork } from "../net/address.ts";
+import {
+  FAMILIES,
+  type Family,
+  familyOf,
+  formatNetwork,
+  parseAddress,
+  parseNetwork,
+} from "../net/address.ts";
 
 /** One port of a Service in one IP family. */
 export interface ServicePort {
