@@ -53,12 +53,15 @@ export function loadScenarios(): Scenario[] {
   );
 }
 
-/** Registers a test per scenario, with a sub-step per flow. */
-export function testScenarios(driver: ScenarioDriver, options: { ignore?: boolean } = {}): void {
+/** Registers a test per scenario, with a sub-step per flow; all are skipped when there is a reason. */
+export function testScenarios(
+  driver: ScenarioDriver,
+  { skip = null }: { skip?: string | null } = {},
+): void {
   for (const scenario of loadScenarios()) {
     Deno.test({
-      name: `${driver.name}: ${scenario.name}`,
-      ignore: options.ignore ?? false,
+      name: `${driver.name}: ${scenario.name}${skip === null ? "" : ` (skipped: ${skip})`}`,
+      ignore: skip !== null,
       fn: (context) => runScenario(driver, scenario, context),
     });
   }
