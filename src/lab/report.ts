@@ -94,15 +94,15 @@ function formatTarget({ address, port, protocol }: Target): string {
   return protocol === "TCP" ? socket : `${socket}/${protocol}`;
 }
 
-/** "a 3, b 3, c 3" or "refused at once (0.4 ms)", or several of these. */
+/** "a 3, b 3, c 3" or "refused 2 within 0.4 ms", or several of these. */
 function describe(outcomes: readonly Outcome[]): string {
   const parts = [...answers(outcomes)].map(([pod, count]) => `${pod} ${count}`);
   const refused = outcomes.filter(({ kind }) => kind === "refused");
   if (refused.length > 0) {
-    parts.push(`refused ${refused.length} (${milliseconds(refused)} ms)`);
+    parts.push(`refused ${refused.length} within ${milliseconds(refused)} ms`);
   }
   const silent = outcomes.filter(({ kind }) => kind === "timeout");
-  if (silent.length > 0) parts.push(`no answer ${silent.length} (${PATIENCE_MS / 1000} s)`);
+  if (silent.length > 0) parts.push(`no answer ${silent.length} within ${PATIENCE_MS / 1000} s`);
   const failures = new Map<string, number>();
   for (const outcome of outcomes) {
     if (outcome.kind !== "failed") continue;

@@ -4,29 +4,50 @@
  * @module
  */
 
+/** The last column gets at least so many columns if that is possible. */
+const COMFORTABLE = 40;
+
 /**
- * Lines of a table whose columns are as wide as their widest cell, two spaces apart. When that is
- * wider than `width` columns, the last column is wrapped at spaces, down to 20 columns.
+ * Lines of a table, at most `width` wide if that is possible. Columns are as wide as their widest
+ * cell and two spaces apart; the last one is wrapped. When that leaves too little for the last
+ * column, the cells of the first one become headings, each above the rows that share it.
  */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],
   width: number,
 ): string[] {
-  const last = header.length - 1;
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => row[column].length))
-  );
-  const indent = widths.slice(0, last).reduce((sum, each) => sum + each + 2, 0);
-  const room = Math.max(20, width - indent);
-  return [header, ...rows].flatMap((row) => {
-    const start = row.slice(0, last).map((cell, column) => cell.padEnd(widths[column] + 2)).join(
-      "",
-    );
-    return wrap(row[last], room).map((part, line) =>
-      ((line === 0 ? start : " ".repeat(indent)) + part).trimEnd()
+  const room = width - indentOf(columnWidths([header, ...rows]));
+  if (room >= COMFORTABLE || header.length < 3) {
+    return formatRows([header, ...rows], width).flat();
+  }
+  const all = [header, ...rows];
+  const rest = formatRows(all.map((row) => row.slice(1)), width - 2);
+  return all.flatMap(([heading], place) => [
+    ...(heading === all[place - 1]?.[0] ? [] : [heading]),
+    ...rest[place].map((line) => `  ${line}`),
+  ]);
+}
+
+/** The lines of each row. */
+function formatRows(rows: readonly (readonly string[])[], width: number): string[][] {
+  const widths = columnWidths(rows);
+  const indent = indentOf(widths);
+  return rows.map((row) => {
+    const start = row.slice(0, -1).map((cell, column) => cell.padEnd(widths[column] + 2));
+    return wrap(row[row.length - 1], Math.max(1, width - indent)).map((part, line) =>
+      ((line === 0 ? start.join("") : " ".repeat(indent)) + part).trimEnd()
     );
   });
+}
+
+function columnWidths(rows: readonly (readonly string[])[]): number[] {
+  return rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+}
+
+/** Where the last column begins. */
+function indentOf(widths: readonly number[]): number {
+  return widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0);
 }
 
 /** Text in lines of at most `width` characters, broken at spaces; a longer word has its own line. */

@@ -1,76 +1,27 @@
 import assert from "node:assert/strict";
 import { isRunning } from "../../src/lab/process.ts";
-import { readState, STATE_VARIABLE } from "../../src/lab/state.ts";
+import { readState } from "../../src/lab/state.ts";
 import { requires } from "../requirements.ts";
 import { allNetworkNamespaces, hostNetwork, networkNamespacesOf } from "./host.ts";
+import { type LabProcess, MAIN, runCommand, scriptCommand, withProcess } from "./processes.ts";
 
-const PERMISSIONS = ["read", "write", "net", "ffi", "env", "sys", "run"].map((name) =>
-  `--allow-${name}`
-);
-const script = (name: string) => new URL(name, import.meta.url).pathname;
+const LAB = scriptCommand("lab_process.ts");
 
-const LAB_PROCESS = [
-  Deno.execPath(),
-  "run",
-  "--no-check",
-  ...PERMISSIONS,
-  script("lab_process.ts"),
-];
-
-/** A lab in another process, and the file by which it is found. */
-interface LabProcess {
-  readonly child: Deno.ChildProcess;
-  readonly pid: number;
-  readonly stateFile: string;
-}
-
-/** Runs a lab process, for the function only; `wrapper` is a program that runs it. */
-async function withLab(
+/** Two pods and clients in another process, while a function runs. */
+function withLab(
   fn: (lab: LabProcess) => Promise<void>,
   wrapper: readonly string[] = [],
 ): Promise<void> {
-  const directory = Deno.makeTempDirSync({ prefix: "switchyard-lab-" });
-  const stateFile = `${directory}/lab.json`;
-  const [program, ...args] = [...wrapper, ...LAB_PROCESS];
-  const child = new Deno.Command(program, {
-    args,
-    env: { [STATE_VARIABLE]: stateFile },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  let ended = false;
-  void child.status.then(() => ended = true);
-  try {
-    assert.equal(await firstLine(child.stdout), "ready");
-    await fn({ child, pid: child.pid, stateFile });
-  } finally {
-    if (!ended) child.kill("SIGKILL");
-    await child.status;
-    Deno.removeSync(directory, { recursive: true });
-  }
+  return withProcess([...wrapper, ...LAB], async (lab) => {
+    assert.equal(await lab.nextLine(), "ready");
+    await fn(lab);
+  });
 }
 
-async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of stream) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.includes("\n")) break;
-  }
-  return text.split("\n", 1)[0];
-}
-
-async function labCommand(stateFile: string, ...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", ...PERMISSIONS, script("exec_process.ts"), ...args],
-    env: { [STATE_VARIABLE]: stateFile },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+/** `lab exec NAME -- COMMAND`, or `lab list` without. */
+function labCommand(stateFile: string, name?: string, ...command: readonly string[]) {
+  const args = name === undefined ? ["list"] : ["exec", name, "--", ...command];
+  return runCommand(stateFile, scriptCommand(MAIN, "lab", ...args));
 }
 
 /** Waits until the condition holds, at most two seconds. */
@@ -91,7 +42,7 @@ const ASK = [
 ];
 
 Deno.test({
-  ...requires("lab exec runs a command in a namespace and gives its status", "netns"),
+  ...requires("lab exec runs a command in a namespace and gives its status", "netns", "tun"),
   fn: () =>
     withLab(async ({ stateFile }) => {
       for (const name of ["client", "node", "default/web-2", "web-2", "str"]) {
@@ -104,7 +55,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...requires("lab list names the namespaces and their addresses", "netns"),
+  ...requires("lab list names the namespaces and their addresses", "netns", "tun"),
   fn: () =>
     withLab(async ({ stateFile }) => {
       const { code, stdout } = await labCommand(stateFile);
@@ -120,18 +71,18 @@ Deno.test({
 });
 
 Deno.test({
-  ...requires("lab exec says in one line what is wrong", "netns"),
+  ...requires("lab exec says in one line what is wrong", "netns", "tun"),
   fn: () =>
     withLab(async ({ stateFile }) => {
       const cases: [string, string[], RegExp][] = [
         [
           stateFile,
           ["nobody", "true"],
-          /^nothing in the lab is called "nobody"; there are: node, /,
+          /^switchyard: nothing in the lab is called "nobody"; there are: node, /,
         ],
-        [stateFile, ["web", "true"], /^"web" could be default\/web-1, default\/web-2$/],
-        [stateFile, ["node", "no-such-program"], /^no program called no-such-program$/],
-        [`${stateFile}.none`, ["node", "true"], /^no lab is running; start one with/],
+        [stateFile, ["web", "true"], /^switchyard: "web" could be default\/web-1, default\/web-2$/],
+        [stateFile, ["node", "no-such-program"], /^switchyard: no program called no-such-program$/],
+        [`${stateFile}.none`, ["node", "true"], /^switchyard: no lab is running; start one with/],
       ];
       for (const [file, args, message] of cases) {
         const { code, stdout, stderr } = await labCommand(file, ...args);
@@ -142,7 +93,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...requires("SIGINT ends the lab within two seconds and leaves nothing", "netns"),
+  ...requires("SIGINT ends the lab within two seconds and leaves nothing", "netns", "tun"),
   fn: async () => {
     const before = hostNetwork();
     await withLab(async ({ child, pid, stateFile }) => {
@@ -161,7 +112,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...requires("after SIGKILL nothing remains, and the next lab starts", "netns", "find"),
+  ...requires("after SIGKILL nothing remains, and the next lab starts", "netns", "tun", "find"),
   fn: async () => {
     const before = hostNetwork();
     await withLab(async ({ child, pid, stateFile }) => {
@@ -178,7 +129,10 @@ Deno.test({
       assert.ok(state !== null && !isRunning(state));
       assert.ok(Deno.statSync(stateFile).isFile, "a killed lab cannot remove its file");
       assert.equal(readState(stateFile), null);
-      assert.match((await labCommand(stateFile, "node", "true")).stderr, /^no lab is running/);
+      assert.match(
+        (await labCommand(stateFile, "node", "true")).stderr,
+        /^switchyard: no lab is running/,
+      );
     });
     await withLab(({ pid, stateFile }) => {
       assert.equal(readState(stateFile)?.pid, pid);
@@ -209,7 +163,7 @@ Deno.test({
   fn: async () => {
     const { code, stdout, stderr } = await new Deno.Command("unshare", {
       // A user without a name in its user namespace may not make another.
-      args: ["--user", "--", ...LAB_PROCESS],
+      args: ["--user", "--", ...LAB],
       stdin: "null",
     }).output();
     assert.equal(code, 3, new TextDecoder().decode(stderr));

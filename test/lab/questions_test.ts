@@ -156,13 +156,13 @@ Deno.test("the report asks everything and marks what is not as planned", async (
   assert.deepEqual(good.lines, [
     "SERVICE        KIND          FRONTEND       FROM    ASKED  ANSWERED BY",
     "default/web    ClusterIP     10.0.1.175:80  client  6      pod-1 2, pod-2 2, pod-3 2",
-    "default/empty  ClusterIP     10.0.1.175:80  client  2      refused 2 (0.4 ms)",
+    "default/empty  ClusterIP     10.0.1.175:80  client  2      refused 2 within 0.4 ms",
     "default/db     headless      -              -       -      DNS gives the pods' own addresses",
     "default/ext    ExternalName  -              -       -      a DNS alias of example.org",
   ]);
   const bad = await report(asker, services, NODE, [CLIENT], 120);
   assert.equal(bad.problems, 1);
-  assert.match(bad.lines[1], /refused 6 \(0\.4 ms\) {2}! expected an answer from/);
+  assert.match(bad.lines[1], /refused 6 within 0\.4 ms {2}! expected an answer from/);
 });
 
 Deno.test("silence and failures have words of their own", () => {
@@ -173,5 +173,5 @@ Deno.test("silence and failures have words of their own", () => {
     { kind: "failed", message: "closed without an answer", ms: 1 },
   ];
   const [, row] = formatReport([], [{ question, outcomes, problem: null }], 200);
-  assert.match(row, /no answer 1 \(1\.5 s\), failed 2 \(closed without an answer\)$/);
+  assert.match(row, /no answer 1 within 1\.5 s, failed 2 \(closed without an answer\)$/);
 });

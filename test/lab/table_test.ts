@@ -2,16 +2,33 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { formatTable, wrap } from "../../src/lab/table.ts";
 
+const HEADER = ["A", "LONGER", "TEXT"];
+const ROWS = [
+  ["first", "x", "one two three four five six seven eight nine"],
+  ["first", "yy", "z"],
+  ["b", "y", ""],
+];
+
 Deno.test("columns are as wide as their widest cell; the last one wraps", () => {
-  const lines = formatTable(["A", "LONGER", "TEXT"], [
-    ["first", "x", "one two three four five six"],
-    ["b", "y", ""],
-  ], 36);
-  assert.deepEqual(lines, [
+  assert.deepEqual(formatTable(HEADER, ROWS, 55), [
     "A      LONGER  TEXT",
-    "first  x       one two three four",
-    "               five six",
+    "first  x       one two three four five six seven eight",
+    "               nine",
+    "first  yy      z",
     "b      y",
+  ]);
+});
+
+Deno.test("where it is narrow, the first column becomes headings", () => {
+  assert.deepEqual(formatTable(HEADER, ROWS, 40), [
+    "A",
+    "  LONGER  TEXT",
+    "first",
+    "  x       one two three four five six",
+    "          seven eight nine",
+    "  yy      z",
+    "b",
+    "  y",
   ]);
 });
 
