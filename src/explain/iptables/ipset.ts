@@ -1,0 +1,181 @@
+/**
+ * Sets as `ipset save` writes them, and whether they hold a packet.
+ *
+ * @module
+ */
+
+import type { Protocol } from "../../cluster/objects.ts";
+import { addressBytes, type Network, parseAddress, parseNetwork } from "../../net/address.ts";
+import { type Packet, withinPrefix } from "./packet.ts";
+
+/** One set. */
+export interface IpSet {
+  readonly name: string;
+  /** "hash:ip,port" for example. */
+  readonly type: string;
+  /** The parts of each element, as the type names them. */
+  readonly parts: readonly string[];
+  readonly entries: Entry[];
+}
+
+interface Entry {
+  readonly parts: readonly Part[];
+  /** Excepted from larger networks of the same set. */
+  readonly nomatch: boolean;
+}
+
+type Part =
+  | { readonly kind: "network"; readonly network: Network }
+  | { readonly kind: "range"; readonly first: Uint8Array; readonly last: Uint8Array }
+  | {
+    readonly kind: "port";
+    readonly protocol: Protocol | "other" | null;
+    readonly first: number;
+    readonly last: number;
+  }
+  | { readonly kind: "set"; readonly name: string };
+
+/** Text that ipset would not write; the message names the line. */
+export class IpSetError extends Error {
+  override readonly name = "IpSetError";
+}
+
+/** Reads the output of `ipset save`. Throws {@link IpSetError}. */
+export function parseIpSets(text: string): Map<string, IpSet> {
+  const sets = new Map<string, IpSet>();
+  for (const [index, line] of text.split("\n").entries()) {
+    const words = line.trim().split(/\s+/);
+    if (words[0] === "" || words[0].startsWith("#")) continue;
+    const where = `line ${index + 1}`;
+    if (words[0] === "create" && words.length >= 3) {
+      const [, name, type] = words;
+      sets.set(name, {
+        name,
+        type,
+        parts: type.slice(type.indexOf(":") + 1).split(","),
+        entries: [],
+      });
+    } else if (words[0] === "add" && words.length >= 3) {
+      const found = sets.get(words[1]);
+      if (found === undefined) throw new IpSetError(`${where}: set ${words[1]} was not created`);
+      const parts = parseElement(found, words[2]);
+      if (parts === null) {
+        throw new IpSetError(`${where}: ${words[2]} is not an element of ${found.type}`);
+      }
+      found.entries.push({ parts, nomatch: words.includes("nomatch") });
+    } else {
+      throw new IpSetError(`${where}: expected create or add, not ${JSON.stringify(line)}`);
+    }
+  }
+  return sets;
+}
+
+/** Kinds of part that packets can be compared with. */
+const COMPARABLE = ["ip", "net", "port", "set"];
+
+function parseElement(set: IpSet, text: string): Part[] | null {
+  if (!set.parts.every((part) => COMPARABLE.includes(part))) return [];
+  const words = text.split(",");
+  if (words.length !== set.parts.length) return null;
+  const parts = words.map((word, i) => parsePart(set.parts[i], word));
+  return parts.includes(null) ? null : parts as Part[];
+}
+
+function parsePart(kind: string, text: string): Part | null {
+  if (kind === "set") return { kind: "set", name: text };
+  if (kind === "port") {
+    const match = /^(?:([a-z0-9-]+):)?(\d+)(?:-(\d+))?$/i.exec(text);
+    if (match === null) return null;
+    const first = Number(match[2]);
+    return {
+      kind: "port",
+      protocol: match[1] === undefined ? null : protocolOf(match[1]),
+      first,
+      last: match[3] === undefined ? first : Number(match[3]),
+    };
+  }
+  const dash = text.indexOf("-");
+  if (dash >= 0) {
+    const [first, last] = [parseAddress(text.slice(0, dash)), parseAddress(text.slice(dash + 1))];
+    if (first === null || last === null) return null;
+    return { kind: "range", first: addressBytes(first), last: addressBytes(last) };
+  }
+  const network = parseNetwork(text);
+  return network === null ? null : { kind: "network", network };
+}
+
+function protocolOf(text: string): Protocol | "other" {
+  const name = text.toUpperCase();
+  return name === "TCP" || name === "UDP" || name === "SCTP" ? name : "other";
+}
+
+/** Whether the set holds the packet's sides, or why that cannot be said. */
+export function setHolds(
+  set: IpSet,
+  sides: readonly ("src" | "dst")[],
+  packet: Packet,
+  sets: ReadonlyMap<string, IpSet>,
+): boolean | { readonly reason: string } {
+  const strange = set.parts.find((part) => !COMPARABLE.includes(part));
+  if (strange !== undefined) {
+    return { reason: `set ${set.name} holds ${strange}, which is not known of the packet` };
+  }
+  if (set.parts[0] === "set") return listHolds(set, sides, packet, sets);
+  // The kernel ignores sides beyond the set's parts, and a set with more parts never matches.
+  if (sides.length < set.parts.length) return false;
+  let best: { length: number; nomatch: boolean } | null = null;
+  for (const entry of set.entries) {
+    const fits = entry.parts.map((part, i) => partHolds(part, sides[i], packet));
+    if (fits.includes(false)) continue;
+    if (fits.includes(null)) return { reason: "the flow's source port is not given" };
+    const length = entry.parts.reduce(
+      (sum, part) => part.kind === "network" ? sum + part.network.prefix : sum,
+      0,
+    );
+    if (best === null || length > best.length) best = { length, nomatch: entry.nomatch };
+  }
+  return best !== null && !best.nomatch;
+}
+
+function listHolds(
+  set: IpSet,
+  sides: readonly ("src" | "dst")[],
+  packet: Packet,
+  sets: ReadonlyMap<string, IpSet>,
+): boolean | { readonly reason: string } {
+  let undecided: { readonly reason: string } | null = null;
+  for (const { parts: [part] } of set.entries) {
+    const name = part.kind === "set" ? part.name : "";
+    const member = sets.get(name);
+    const held = member === undefined || member.parts[0] === "set"
+      ? { reason: `what set ${name} holds is not given` }
+      : setHolds(member, sides, packet, sets);
+    if (held === true) return true;
+    if (held !== false) undecided ??= held;
+  }
+  return undecided ?? false;
+}
+
+/** Null: it depends on a source port that is not known. */
+function partHolds(part: Part, side: "src" | "dst", packet: Packet): boolean | null {
+  const { bytes } = side === "src" ? packet.source : packet.dest;
+  switch (part.kind) {
+    case "network":
+      return withinPrefix(bytes, part.network);
+    case "range":
+      return bytes.length === part.first.length && !less(bytes, part.first) &&
+        !less(part.last, bytes);
+    case "port": {
+      if (part.protocol !== null && part.protocol !== packet.protocol) return false;
+      const port = side === "src" ? packet.sourcePort : packet.destPort;
+      return port === null ? null : port >= part.first && port <= part.last;
+    }
+    case "set":
+      return false;
+  }
+}
+
+function less(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i] < b[i];
+  return false;
+}

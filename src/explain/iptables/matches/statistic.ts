@@ -1,0 +1,40 @@
+/**
+ * The match statistic: chance, and every n-th packet, which to a packet picked at random is chance.
+ *
+ * @module
+ */
+
+import { fraction, parseProbability } from "../../fraction.ts";
+import { invert, type MatchModule, NotUnderstood, type Result } from "./result.ts";
+
+export const statistic: MatchModule = {
+  options: { "--mode": 1, "--probability": 1, "--every": 1, "--packet": 1 },
+  compile(options) {
+    const given = new Map(options.map((option) => [option.name, option]));
+    const mode = given.get("--mode")?.args[0];
+    const result = mode === "random"
+      ? random(given.get("--probability")?.args[0])
+      : mode === "nth"
+      ? nth(given.get("--every")?.args[0])
+      : null;
+    if (result === null) throw new NotUnderstood(`statistic mode ${mode} is not known`);
+    const negated = options.some((option) => option.negated);
+    const final = invert(result, negated);
+    return () => final;
+  },
+};
+
+function random(text = ""): Result {
+  const probability = parseProbability(text);
+  if (probability === null) throw new NotUnderstood(`${text} is not a probability`);
+  return { kind: "chance", probability };
+}
+
+function nth(text = ""): Result {
+  if (!/^[1-9]\d*$/.test(text)) throw new NotUnderstood(`every ${text}th packet is not possible`);
+  return {
+    kind: "chance",
+    probability: fraction(1n, BigInt(text)),
+    note: `one packet in ${text}, which one is not known`,
+  };
+}

@@ -1,0 +1,130 @@
+/**
+ * The packet as it travels, and what is known of the node around it.
+ *
+ * @module
+ */
+
+import type { Protocol } from "../../cluster/objects.ts";
+import { addressBytes, type Family, familyOf, type Network } from "../../net/address.ts";
+import type { ConnectionState } from "../answer.ts";
+import type { IpSet } from "./ipset.ts";
+
+/** An address: canonical text, and 4 or 16 bytes in network order. */
+export interface Ip {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Of canonical text. */
+export function ip(text: string): Ip {
+  return { text, bytes: addressBytes(text) };
+}
+
+/**
+ * A network interface: its name; "none" where the kernel has none (the output interface of a
+ * packet that just came in); "unknown": one whose name is not known, except that it isn't lo.
+ */
+export type Link = { readonly name: string } | "none" | "unknown";
+
+export const LOOPBACK: Link = { name: "lo" };
+
+/** netfilter's hooks, as the built-in chains are called. */
+export type Hook = "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING";
+
+/** A packet at one point of its way. Never changed: every change makes another. */
+export interface Packet {
+  readonly family: Family;
+  readonly protocol: Protocol;
+  readonly source: Ip;
+  /** Null: any. */
+  readonly sourcePort: number | null;
+  readonly dest: Ip;
+  readonly destPort: number;
+  readonly hook: Hook;
+  readonly in: Link;
+  readonly out: Link;
+  /** Whether the node itself sent it. */
+  readonly fromNode: boolean;
+  /** fwmark, 32 bits. */
+  readonly mark: number;
+  /** The connection's mark, 32 bits. */
+  readonly connectionMark: number;
+  /** Null before connection tracking has seen it (in table raw). */
+  readonly state: ConnectionState | null;
+  /** Set by CT --notrack. */
+  readonly untracked: boolean;
+  /** Source and destination as the client sent them. */
+  readonly original: {
+    readonly source: Ip;
+    readonly dest: Ip;
+    readonly destPort: number;
+  };
+  /** Whether a rule chose its destination (DNAT, REDIRECT). */
+  readonly redirected: boolean;
+  /** Whether a rule chose its source (SNAT, MASQUERADE). */
+  readonly masqueraded: boolean;
+  /** Whether TPROXY handed it to a socket of this node. */
+  readonly intercepted: boolean;
+  /** What the packet itself was entered in, lists of the match recent: "LIST ADDRESS". */
+  readonly remembered: readonly string[];
+}
+
+/** A route, as far as it decides about interface names. */
+export interface InterfaceRoute {
+  readonly network: Network;
+  readonly interface: string;
+}
+
+/** A client that a list of the match `recent` holds. */
+export interface RecentEntry {
+  /** Canonical. */
+  readonly address: string;
+  readonly secondsAgo: number;
+}
+
+/** What the rules are evaluated against. */
+export interface World {
+  /** The node's own addresses, the primary one of each family first; loopback is added to them. */
+  readonly nodeAddresses: readonly string[];
+  /** Where interface names come from; the longest network that holds an address decides. */
+  readonly routes: readonly InterfaceRoute[];
+  readonly sets: ReadonlyMap<string, IpSet>;
+  /** By list name. */
+  readonly recent: ReadonlyMap<string, readonly RecentEntry[]>;
+}
+
+/** Whether an address is the loopback's. */
+export function isLoopback(address: Ip): boolean {
+  return address.bytes.length === 4 ? address.bytes[0] === 127 : address.text === "::1";
+}
+
+/** Whether the node itself has the address, as far as known. */
+export function isLocal(address: Ip, world: World): boolean {
+  return isLoopback(address) || world.nodeAddresses.includes(address.text);
+}
+
+/** Whether any address of the node in this family is known. */
+export function knowsNode(world: World, family: Family): boolean {
+  return world.nodeAddresses.some((address) => familyOf(address) === family);
+}
+
+/** The interface behind which an address is found. */
+export function linkTo(address: Ip, world: World): Link {
+  if (isLocal(address, world)) return LOOPBACK;
+  let best: InterfaceRoute | null = null;
+  for (const route of world.routes) {
+    if (!withinPrefix(address.bytes, route.network)) continue;
+    if (best === null || route.network.prefix > best.network.prefix) best = route;
+  }
+  return best === null ? "unknown" : { name: best.interface };
+}
+
+/** Whether a network holds an address. */
+export function withinPrefix(bytes: Uint8Array, network: Network): boolean {
+  if (bytes.length !== network.bytes.length) return false;
+  const whole = network.prefix >> 3;
+  for (let i = 0; i < whole; i++) if (bytes[i] !== network.bytes[i]) return false;
+  const rest = network.prefix & 7;
+  if (rest === 0) return true;
+  return ((bytes[whole] ^ network.bytes[whole]) & (0xff << (8 - rest))) === 0;
+}
