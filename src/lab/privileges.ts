@@ -7,8 +7,7 @@
  */
 
 import { close, cString, describeErrno, lastErrno, O_RDWR, open } from "../linux/libc.ts";
-import { NetworkNamespace } from "../linux/namespace.ts";
-import { ownArguments } from "./process.ts";
+import { ownArguments, ownCapabilities } from "./process.ts";
 import { STATE_VARIABLE, statePath } from "./state.ts";
 
 /** Environment variable that marks the program as started again. */
@@ -29,19 +28,24 @@ export function obtainPrivileges(): Privileges {
   const again = Deno.env.get(AGAIN_VARIABLE) === "1";
   const tun = attempt(() => close(open("/dev/net/tun", O_RDWR)));
   if (tun !== null) return { namespaces: false, reason: tun };
-  // Tried before it was started again, and not to be tried by a thread that needs the host's network.
-  if (again) return { namespaces: true, userNamespace: true };
-  const own = attempt(() => NetworkNamespace.create().close());
-  if (own === null) return { namespaces: true, userNamespace: false };
-  if (Deno.uid() === 0) return { namespaces: false, reason: own };
-  const refused = tryUserNamespace();
-  if (refused !== null) return { namespaces: false, reason: `${own}; ${refused}` };
+  // Not tried: a thread of a user namespace that leaves the host's network cannot come back to it.
+  const lacking = NEEDED.filter(({ bit }) => (ownCapabilities() >> bit & 1n) === 0n);
+  if (lacking.length === 0) return { namespaces: true, userNamespace: again };
+  const lacks = `no ${lacking.map(({ name }) => name).join(" and no ")}`;
+  const refused = again ? "not even in a user namespace" : tryUserNamespace();
+  if (refused !== null) return { namespaces: false, reason: `${lacks}; ${refused}` };
   const state = statePath();
   Deno.env.set(AGAIN_VARIABLE, "1");
   Deno.env.set(STATE_VARIABLE, state);
   const [, ...args] = ownArguments();
   return { namespaces: false, reason: become([...UNSHARE, "--", Deno.execPath(), ...args]) };
 }
+
+/** What making and configuring network namespaces takes: linux/capability.h. */
+const NEEDED = [
+  { name: "CAP_NET_ADMIN", bit: 12n },
+  { name: "CAP_SYS_ADMIN", bit: 21n },
+];
 
 /** null when it works, else the error's message. */
 function attempt(fn: () => void): string | null {

@@ -43,6 +43,13 @@ export function ownArguments(): string[] {
   return text.replace(/\0$/, "").split("\0");
 }
 
+/** The effective capabilities of this process, a bit each: proc_pid_status(5), CapEff. */
+export function ownCapabilities(): bigint {
+  const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readWhole("/proc/self/status") ?? "");
+  if (mask === null) throw new Error("/proc does not show this process");
+  return BigInt(`0x${mask[1]}`);
+}
+
 /** A file's text; null when it is not there. */
 function readWhole(path: string): string | null {
   let fd: number;

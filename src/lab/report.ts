@@ -5,7 +5,7 @@
  */
 
 import { formatSocketAddress } from "../net/address.ts";
-import type { NodeInfo, ServicePlan } from "../plan/plan.ts";
+import type { FrontendKind, NodeInfo, ServicePlan } from "../plan/plan.ts";
 import type { Outcome, ProbeOptions, Target } from "./probe.ts";
 import { answers, mismatch, type Question, questionsFor } from "./questions.ts";
 import { formatTable } from "./table.ts";
@@ -48,18 +48,62 @@ export async function askAll(asker: Asker, questions: readonly Question[]): Prom
   return answered.flat();
 }
 
-/** Asks every frontend of the Services and gives the lines of the table, at most `width` wide. */
+/** One row of the table, for programs. */
+export interface ReportRow extends Target {
+  readonly service: string;
+  readonly kind: FrontendKind;
+  readonly from: string;
+  readonly asked: number;
+  /** How often each name answered. */
+  readonly answers: Readonly<Record<string, number>>;
+  readonly refused: number;
+  readonly silent: number;
+  readonly failed: number;
+  /** What is not as the plan says; null when all is well. */
+  readonly problem: string | null;
+}
+
+/** What came of asking every frontend. */
+export interface Report {
+  /** The table, ready to print. */
+  readonly lines: readonly string[];
+  readonly rows: readonly ReportRow[];
+  /** How many rows are not as the plan says. */
+  readonly problems: number;
+}
+
+/** Asks every frontend of the Services; the table is at most `width` columns wide. */
 export async function report(
   asker: Asker,
   services: readonly ServicePlan[],
   node: NodeInfo,
   clients: readonly Client[],
   width: number,
-): Promise<{ readonly lines: readonly string[]; readonly problems: number }> {
+): Promise<Report> {
   const answered = await askAll(asker, questionsFor(services, node, clients));
+  const rows = answered.map(reportRow);
   return {
     lines: formatReport(services, answered, width),
-    problems: answered.filter(({ problem }) => problem !== null).length,
+    rows,
+    problems: rows.filter(({ problem }) => problem !== null).length,
+  };
+}
+
+function reportRow({ question, outcomes, problem }: Answered): ReportRow {
+  const { service, kind, target, from, count } = question;
+  const number = (wanted: Outcome["kind"]) =>
+    outcomes.filter((outcome) => outcome.kind === wanted).length;
+  return {
+    service,
+    kind,
+    ...target,
+    from,
+    asked: count,
+    answers: Object.fromEntries(answers(outcomes)),
+    refused: number("refused"),
+    silent: number("timeout"),
+    failed: number("failed"),
+    problem,
   };
 }
 

@@ -19,7 +19,7 @@ import type { ClusterSource } from "../cluster/source.ts";
 import type { Plan } from "../plan/plan.ts";
 import { ClusterLab } from "./cluster_lab.ts";
 import { Lab } from "./lab.ts";
-import { report } from "./report.ts";
+import { type Report, report } from "./report.ts";
 import { readState, removeState, STATE_VARIABLE, writeState } from "./state.ts";
 import type { LabNode } from "./topology.ts";
 
@@ -44,11 +44,8 @@ export interface LabRun {
   setPods(pods: readonly Pod[]): void;
   /** See {@link ClusterLab.settled}. */
   settled(): Promise<void>;
-  /** Asks every frontend of a plan that is in force; the table, at most `width` columns wide. */
-  report(
-    plan: Plan,
-    width: number,
-  ): Promise<{ readonly lines: readonly string[]; readonly problems: number }>;
+  /** Asks every frontend of a plan that is in force; the table is at most `width` columns wide. */
+  report(plan: Plan, width: number): Promise<Report>;
   /** Takes everything away. Stop the data plane first. */
   stop(): Promise<void>;
 }
@@ -62,15 +59,22 @@ export async function startLab(options: RunLabOptions): Promise<LabRun> {
         `or set ${STATE_VARIABLE} to another file for a second one`,
     );
   }
+  let unwritten: string | null = null;
   const lab = await Lab.start({
     node: options.node,
-    changed: (namespaces) =>
-      writeState(
-        Object.fromEntries(namespaces.map(({ name, fd, addresses }) => [name, { fd, addresses }])),
-        options.userNamespace,
-      ),
+    changed(namespaces) {
+      const byName = namespaces.map(({ name, fd, addresses }) => [name, { fd, addresses }]);
+      try {
+        writeState(Object.fromEntries(byName), options.userNamespace);
+      } catch (error) {
+        // The lab works without, so this is told and does not end it.
+        if (unwritten !== null) return;
+        unwritten = error instanceof Error ? error.message : String(error);
+        options.problems([`lab exec will not find this lab: ${unwritten}`]);
+      }
+    },
   });
-  const cluster = new ClusterLab(lab, { problems: options.problems });
+  const cluster = new ClusterLab(lab, { problems: (lines) => options.problems(lines) });
   return {
     lab,
     nodeNamespaceFd: lab.nodeNamespaceFd,

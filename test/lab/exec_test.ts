@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isRunning } from "../../src/lab/process.ts";
-import { readState } from "../../src/lab/state.ts";
+import { readState, STATE_VARIABLE } from "../../src/lab/state.ts";
 import { requires } from "../requirements.ts";
 import { allNetworkNamespaces, hostNetwork, networkNamespacesOf } from "./host.ts";
 import { type LabProcess, MAIN, runCommand, scriptCommand, withProcess } from "./processes.ts";
@@ -169,7 +169,18 @@ Deno.test({
     assert.equal(code, 3, new TextDecoder().decode(stderr));
     assert.match(
       new TextDecoder().decode(stdout),
-      /^unshare the network namespace: .*\(EPERM\); in a user namespace: unshare: .+\n$/,
+      /^no CAP_NET_ADMIN and no CAP_SYS_ADMIN; in a user namespace: unshare: .+\n$/,
     );
   },
+});
+
+Deno.test({
+  ...requires("a lab that cannot write its state file works, and says so", "netns", "tun"),
+  fn: () =>
+    withProcess(["env", `${STATE_VARIABLE}=/nowhere/lab.json`, ...LAB], async (lab) => {
+      assert.match((await lab.nextLine())!, /^lab exec will not find this lab: .*\/nowhere\//);
+      assert.equal(await lab.nextLine(), "ready");
+      lab.child.kill("SIGINT");
+      assert.equal((await lab.child.status).code, 0);
+    }),
 });

@@ -160,6 +160,20 @@ Deno.test("the report asks everything and marks what is not as planned", async (
     "default/db     headless      -              -       -      DNS gives the pods' own addresses",
     "default/ext    ExternalName  -              -       -      a DNS alias of example.org",
   ]);
+  assert.deepEqual(good.rows[0], {
+    service: "default/web",
+    kind: "ClusterIP",
+    address: "10.0.1.175",
+    port: 80,
+    protocol: "TCP",
+    from: "client",
+    asked: 6,
+    answers: { "pod-1": 2, "pod-2": 2, "pod-3": 2 },
+    refused: 0,
+    silent: 0,
+    failed: 0,
+    problem: null,
+  });
   const bad = await report(asker, services, NODE, [CLIENT], 120);
   assert.equal(bad.problems, 1);
   assert.match(bad.lines[1], /refused 6 within 0\.4 ms {2}! expected an answer from/);
