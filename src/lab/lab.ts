@@ -33,8 +33,8 @@ export interface LabOptions {
 
 /** A lab that runs. */
 export class Lab {
-  readonly node: LabNode;
-  readonly clients: readonly Client[];
+  readonly #node: LabNode;
+  readonly #clients: readonly Client[];
   readonly #changed: (namespaces: readonly LabNamespace[]) => void;
   readonly #fabricWorker: Worker;
   readonly #fabric: Remote<FabricMethods>;
@@ -44,8 +44,8 @@ export class Lab {
   #changing: Promise<unknown> = Promise.resolve();
 
   private constructor(options: LabOptions) {
-    this.node = options.node ?? DEFAULT_NODE;
-    this.clients = options.clients ?? [CLIENT, STRANGER];
+    this.#node = options.node ?? DEFAULT_NODE;
+    this.#clients = options.clients ?? [CLIENT, STRANGER];
     this.#changed = (namespaces) => options.changed?.(namespaces);
     [this.#fabricWorker, this.#fabric] = startWorker<FabricMethods>("./fabric_worker.ts", "lab");
   }
@@ -54,7 +54,7 @@ export class Lab {
   static async start(options: LabOptions = {}): Promise<Lab> {
     const lab = new Lab(options);
     try {
-      lab.#namespaces = await lab.#fabric.start(lab.node, lab.clients);
+      lab.#namespaces = await lab.#fabric.start(lab.#node, lab.#clients);
     } catch (error) {
       lab.#fabricWorker.terminate();
       throw error;
@@ -71,6 +71,11 @@ export class Lab {
   /** Every namespace that is there now. */
   get namespaces(): readonly LabNamespace[] {
     return this.#namespaces;
+  }
+
+  /** The clients, with those of their addresses that the kernel has a family for. */
+  get clients(): readonly Client[] {
+    return this.#clients.map(({ name }) => this.#namespace(name));
   }
 
   /** The process's descriptor of the node's namespace. */
