@@ -31,8 +31,9 @@ export function announce(config: Config, running: RunningAgent, programming: boo
     printLines(JSON.stringify({ event, services, mode, programming, node: config.nodeName, api }));
     return;
   }
+  const what = services === 1 ? "1 Service" : `${services} Services`;
   const doing = programming
-    ? `serving ${services} Services in ${mode} mode`
-    : `answering queries about ${services} Services, forwarding nothing`;
+    ? `serving ${what} in ${mode} mode`
+    : `answering queries about ${what}, forwarding nothing`;
   printLines(`${doing}${api === null ? "" : `; API at ${api}/api/v1/services`}`);
 }

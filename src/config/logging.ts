@@ -4,25 +4,36 @@
  * @module
  */
 
-import { configureSync, getJsonLinesFormatter, type LogRecord } from "@logtape/logtape";
+import { configureSync, type LogRecord } from "@logtape/logtape";
 
 /** `-v` from which debugging is shown, as the Kubernetes components use it. */
 const DEBUG_VERBOSITY = 4;
 
 /** "2026-01-31T12:00:00.000Z WARN agent: what happened"; always one line. */
 export function formatTextRecord(record: LogRecord): string {
-  const time = new Date(record.timestamp).toISOString();
-  const level = record.level === "warning" ? "WARN" : record.level.toUpperCase();
-  const part = record.category.slice(1).join(".");
-  const message = record.message.map(String).join("").replaceAll("\n", "\\n");
-  return `${time} ${level} ${part}: ${message}\n`;
+  const { time, level, part, message } = parts(record);
+  return `${time} ${level} ${part}: ${message.replaceAll("\n", "\\n")}\n`;
+}
+
+/** The same as an object on one line, with the values in the message as fields of their own too. */
+export function formatJsonRecord(record: LogRecord): string {
+  return JSON.stringify({ ...parts(record), properties: record.properties }) + "\n";
+}
+
+function parts(record: LogRecord) {
+  return {
+    time: new Date(record.timestamp).toISOString(),
+    level: record.level === "warning" ? "WARN" : record.level.toUpperCase(),
+    part: record.category.slice(1).join("."),
+    message: record.message.map(String).join(""),
+  };
 }
 
 /** Sends the log of this process to standard error. */
 export function configureLogging(
   options: { readonly format: "text" | "json"; readonly verbosity: number },
 ): void {
-  const format = options.format === "json" ? getJsonLinesFormatter() : formatTextRecord;
+  const format = options.format === "json" ? formatJsonRecord : formatTextRecord;
   const encoder = new TextEncoder();
   configureSync({
     reset: true,
