@@ -35,7 +35,9 @@ export async function* readDocuments(text: string): AsyncGenerator<ManifestDocum
       parsed = await parseYaml(source, breath);
     } catch (cause) {
       if (!(cause instanceof YamlError)) throw cause;
-      yield { error: `broken YAML: ${cause.message}`, line: firstLine + cause.line - 1 };
+      // What is missing at the end is told for the last line that has anything in it.
+      const line = Math.min(cause.line, 1 + newlinesIn(source.trimEnd()));
+      yield { error: `broken YAML: ${cause.message}`, line: firstLine + line - 1 };
       continue;
     }
     for (const document of parsed) {
@@ -54,12 +56,21 @@ function* cut(text: string): Generator<{ source: string; firstLine: number }> {
     const marker = /^---(?=[ \t\r\n]|$)/gm;
     marker.lastIndex = start;
     const end = marker.exec(text)?.index ?? text.length;
-    const source = text.slice(start, end);
-    if (/^[ \t]*[^#%\s]/m.test(source)) yield { source, firstLine: line };
+    const whole = text.slice(start, end);
+    const source = whole.replace(/^([ \t]*\r?\n)+/, "");
+    if (/^[ \t]*[^#%\s]/m.test(source)) {
+      yield { source, firstLine: line + newlinesIn(whole) - newlinesIn(source) };
+    }
     if (end === text.length) return;
-    for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1)) line++;
+    line += newlinesIn(whole);
     start = end + 3;
   }
+}
+
+function newlinesIn(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) count++;
+  return count;
 }
 
 function parseJson(source: string): unknown {

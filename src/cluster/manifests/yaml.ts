@@ -42,7 +42,8 @@ export class YamlError extends Error {
  */
 export async function parseYaml(text: string, breath = new Breath()): Promise<ParsedDocument[]> {
   const lines = new LineCounter();
-  const lineAt = (offset: number) => Math.max(1, lines.linePos(offset).line);
+  lines.addNewLine(0);
+  const lineAt = (offset: number) => lines.linePos(offset).line;
   const parser = new Parser(lines.addNewLine);
   const composer = failFastComposer(lineAt);
   const documents: Document.Parsed[] = [];
@@ -70,12 +71,19 @@ export async function parseYaml(text: string, breath = new Breath()): Promise<Pa
 }
 
 /**
- * A composer that throws its first error. The library's own goes on and keeps them all, which takes
- * minutes for a text that is wrong on every line.
+ * A composer that throws its first error, even when the library catches it and reports it again for
+ * the nodes around it. The library's own goes on and keeps them all, which takes minutes for a text
+ * that is wrong on every line.
  */
 function failFastComposer(lineAt: (offset: number) => number): Composer {
-  const composer = new Composer({ uniqueKeys: false, prettyErrors: false, merge: true });
+  const composer = new Composer({
+    uniqueKeys: false,
+    prettyErrors: false,
+    merge: true,
+    logLevel: "error",
+  });
   type Source = number | readonly number[] | { readonly offset: number };
+  let first: YamlError | null = null;
   const onError = (source: Source, _code: string, message: string, warning?: boolean) => {
     if (warning) return;
     const offset = typeof source === "number"
@@ -83,7 +91,8 @@ function failFastComposer(lineAt: (offset: number) => number): Composer {
       : "offset" in source
       ? source.offset
       : source[0];
-    throw new YamlError(message, lineAt(offset));
+    first ??= new YamlError(message, lineAt(offset));
+    throw first;
   };
   Object.assign(composer, { onError });
   return composer;
@@ -100,7 +109,7 @@ function finish(
   const error = document.errors.at(0);
   if (error !== undefined) throw new YamlError(error.message, lineAt(error.pos[0]));
   if (document.contents === null) return [];
-  refuseDuplicateKeys(document.contents, lineAt);
+  checkKeys(document.contents, lineAt);
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
@@ -114,12 +123,16 @@ function finish(
   }];
 }
 
-function refuseDuplicateKeys(node: unknown, lineAt: (offset: number) => number): void {
+function checkKeys(node: unknown, lineAt: (offset: number) => number): void {
   if (isSeq(node)) {
-    for (const item of node.items) refuseDuplicateKeys(item, lineAt);
+    for (const item of node.items) checkKeys(item, lineAt);
   } else if (isMap(node)) {
     const seen = new Set<unknown>();
     for (const { key, value } of node.items) {
+      if (isMap(key) || isSeq(key)) {
+        const message = "a collection as a key, expected a string (is this a template?)";
+        throw new YamlError(message, lineAt(key.range?.[0] ?? 0));
+      }
       if (isScalar(key) && typeof key.value !== "symbol") {
         const name = String(key.value);
         if (seen.has(name)) {
@@ -128,7 +141,7 @@ function refuseDuplicateKeys(node: unknown, lineAt: (offset: number) => number):
         }
         seen.add(name);
       }
-      refuseDuplicateKeys(value, lineAt);
+      checkKeys(value, lineAt);
     }
   }
 }
