@@ -7,7 +7,7 @@
 import { familyOf, formatSocketAddress } from "../../net/address.ts";
 import { type Fraction, fraction } from "../fraction.ts";
 import { type NatRange, portsOf, remap } from "./nat.ts";
-import { type Ip, ip, type Packet, type World } from "./packet.ts";
+import { type Ip, ip, isTracked, type Packet, type World } from "./packet.ts";
 import type { Target } from "./targets.ts";
 
 /** One of the packets that a target makes, with its share of the probability. */
@@ -37,6 +37,9 @@ const WHOLE = fraction(1n, 1n);
 /** A packet with its marks changed. */
 export function applyMarking(packet: Packet, target: Marking): Change {
   const { mark, connectionMark } = packet;
+  if (target.kind.startsWith("connmark") && !isTracked(packet)) {
+    return { packet, share: WHOLE, action: "nothing: there is no connection" };
+  }
   switch (target.kind) {
     case "mark": {
       const changed = ((mark & ~target.mask) ^ target.value) >>> 0;

@@ -103,6 +103,11 @@ export function isLocal(address: Ip, world: World): boolean {
   return isLoopback(address) || world.nodeAddresses.includes(address.text);
 }
 
+/** Whether the packet belongs to a connection; in table raw none does yet. */
+export function isTracked({ state }: Packet): boolean {
+  return state !== null && state !== "UNTRACKED" && state !== "INVALID";
+}
+
 /** Whether any address of the node in this family is known. */
 export function knowsNode(world: World, family: Family): boolean {
   return world.nodeAddresses.some((address) => familyOf(address) === family);

@@ -5,7 +5,7 @@
  */
 
 import type { Option } from "../options.ts";
-import type { Ip, Packet } from "../packet.ts";
+import { type Ip, isTracked, type Packet } from "../packet.ts";
 import { contains, parseMasked, PROTOCOL_NUMBERS, protocolNumber } from "./base.ts";
 import { parseRange } from "./ports.ts";
 import {
@@ -39,18 +39,13 @@ function state({ args: [text] }: Option): Test {
   };
 }
 
-function isTracked(packet: Packet): boolean {
-  return packet.state !== null && packet.state !== "UNTRACKED" && packet.state !== "INVALID";
-}
-
 function translatesDest({ dest, destPort, original }: Packet): boolean {
   return dest.text !== original.dest.text || destPort !== original.destPort;
 }
 
-/** A test about the connection, of which only a new one is known and an untracked one has none. */
+/** A test about the connection, of which only a new one is known. */
 function ofConnection(test: Test): Test {
   return (packet, world) => {
-    if (!isTracked(packet)) return NO;
     if (packet.state !== "NEW") return unknown("the connection's other properties are not known");
     return test(packet, world);
   };
@@ -96,8 +91,7 @@ function status({ args: [text] }: Option): Test {
 
 const direction = ({ args: [text] }: Option): Test => {
   if (!["ORIGINAL", "REPLY"].includes(text)) throw new NotUnderstood(`no direction ${text}`);
-  const original = truth(text === "ORIGINAL");
-  return (packet) => isTracked(packet) ? original : NO;
+  return () => truth(text === "ORIGINAL");
 };
 
 const COMPILERS: Readonly<Record<string, (option: Option) => Test>> = {
@@ -120,7 +114,16 @@ export const conntrack: MatchModule = {
     ...Object.fromEntries(Object.keys(COMPILERS).map((name) => [name, 1])),
     "--ctexpire": 1,
   },
-  compile: (options) => compileEach(options, COMPILERS),
+  /** A packet without a connection fits when its state does, and never when only others count. */
+  compile(options) {
+    const ofState = options.filter((option) => option.name === "--ctstate");
+    const fitsState = compileEach(ofState, COMPILERS);
+    const fits = compileEach(options, COMPILERS);
+    return (packet, world) => {
+      if (isTracked(packet)) return fits(packet, world);
+      return ofState.length === 0 ? NO : fitsState(packet, world);
+    };
+  },
 };
 
 /** The older spelling: -m state --state. */

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Packet } from "../packet.ts";
-import { compileEach, type MatchModule, NotUnderstood, truth, unknown } from "./result.ts";
+import { isTracked } from "../packet.ts";
+import { compileEach, type MatchModule, NO, NotUnderstood, truth, unknown } from "./result.ts";
 
 /** A value under a mask, both 32 bits. */
 export interface MaskedMark {
@@ -28,25 +28,30 @@ export function parseNumber(text: string): number {
   return value;
 }
 
-function module(of: (packet: Packet) => number | null): MatchModule {
-  return {
-    options: { "--mark": 1 },
-    compile: (options) =>
-      compileEach(options, {
-        "--mark": ({ args: [text] }) => {
-          const { value, mask } = parseMark(text);
-          return (packet) => {
-            const mark = of(packet);
-            if (mark === null) return unknown("the connection's mark is not known");
-            return truth((mark & mask) >>> 0 === value);
-          };
-        },
-      }),
-  };
-}
+export const mark: MatchModule = {
+  options: { "--mark": 1 },
+  compile: (options) =>
+    compileEach(options, {
+      "--mark": ({ args: [text] }) => {
+        const { value, mask } = parseMark(text);
+        return (packet) => truth((packet.mark & mask) >>> 0 === value);
+      },
+    }),
+};
 
-export const mark = module((packet) => packet.mark);
-
-export const connmark = module((packet) =>
-  packet.state === "ESTABLISHED" || packet.state === "RELATED" ? null : packet.connectionMark
-);
+/** A packet without a connection never fits, negated or not. */
+export const connmark: MatchModule = {
+  options: { "--mark": 1 },
+  compile(options) {
+    const test = compileEach(options, {
+      "--mark": ({ args: [text] }) => {
+        const { value, mask } = parseMark(text);
+        return (packet) =>
+          packet.state === "NEW"
+            ? truth((packet.connectionMark & mask) >>> 0 === value)
+            : unknown("the connection's mark is not known");
+      },
+    });
+    return (packet, world) => isTracked(packet) ? test(packet, world) : NO;
+  },
+};
