@@ -59,13 +59,22 @@ export async function runLab(line: CommandLine): Promise<number> {
   const lab = await startLab({
     node: { name: config.nodeName, addresses: config.nodeIPs },
     userNamespace: privileges.userNamespace,
-    problems: (lines) => lines.forEach((line) => logger.warn("{line}", { line })),
+    problems: problemLogger(),
   });
   try {
     return await serve(config, lab, end);
   } finally {
     await lab.stop();
   }
+}
+
+/** Logs each problem once for as long as it lasts. */
+function problemLogger(): (lines: readonly string[]) => void {
+  let known: ReadonlySet<string> = new Set();
+  return (lines) => {
+    for (const line of lines) if (!known.has(line)) logger.warn("{line}", { line });
+    known = new Set(lines);
+  };
 }
 
 async function serve(config: Config, lab: LabRun, end: Promise<void>): Promise<number> {
@@ -89,9 +98,9 @@ async function serve(config: Config, lab: LabRun, end: Promise<void>): Promise<n
 
 /** Asks every frontend once and shows who answered. */
 async function show(config: Config, lab: LabRun, running: RunningAgent): Promise<void> {
-  const { lines, problems } = await lab.report(running.agent.plan, terminalWidth());
+  const { lines, rows, problems } = await lab.report(running.agent.plan, terminalWidth());
   if (config.output === "json") {
-    printLines(JSON.stringify({ event: "report", table: lines, problems }));
+    printLines(JSON.stringify({ event: "report", problems, rows }));
   } else {
     printLines(...lines, "");
   }
