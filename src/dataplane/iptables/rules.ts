@@ -26,6 +26,8 @@ export interface TableFragment {
   readonly chains: readonly string[];
   /** Rules in own chains and in those that parts share, in order. */
   readonly rules: readonly Rule[];
+  /** Those of the rules that are in chains of another part. */
+  readonly shared: readonly Rule[];
 }
 
 /** What one part of the rule set contributes. */
@@ -66,8 +68,18 @@ export class FragmentBuilder {
   }
 
   build(): Fragment {
-    return { ...this.#tables, endpoints: this.endpoints };
+    const { filter, nat } = this.#tables;
+    return {
+      filter: { ...filter, shared: sharedRules(filter) },
+      nat: { ...nat, shared: sharedRules(nat) },
+      endpoints: this.endpoints,
+    };
   }
+}
+
+function sharedRules({ chains, rules }: Pick<TableFragment, "chains" | "rules">): Rule[] {
+  const own = new Set(chains);
+  return rules.filter(({ chain }) => !own.has(chain));
 }
 
 /** xt_comment's limit without its final NUL. */
