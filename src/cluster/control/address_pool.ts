@@ -1,10 +1,13 @@
 /** Handing out the addresses of networks. @module */
 
-import { formatAddress, type Network } from "../../net/address.ts";
+import { formatAddress, formatNetwork, type Network } from "../../net/address.ts";
 import { hashText } from "./hash.ts";
 
 /** Addresses of a larger network that are used, as many as a cluster needs. */
 const MAX_SIZE = { IPv4: 2 ** 20, IPv6: 2 ** 16 };
+
+/** Addresses tried near the one that a key's hash says; then any other does. */
+const MAX_PROBES = 32;
 
 /**
  * Knows which addresses are taken. Which free one a key gets depends on the key and on what is taken
@@ -12,6 +15,8 @@ const MAX_SIZE = { IPv4: 2 ** 20, IPv6: 2 ** 16 };
  */
 export class AddressPool {
   readonly #taken = new Map<string, string>();
+  /** How far a network was searched from its start; addresses are never given back. */
+  readonly #searched = new Map<string, number>();
 
   /** Takes an address, of whatever network, for an owner; returns the owner if it is taken. */
   reserve(address: string, owner: string): string | null {
@@ -34,10 +39,17 @@ export class AddressPool {
     const hostBits = network.bytes.length * 8 - network.prefix;
     const size = Math.min(2 ** hostBits, MAX_SIZE[network.family]) - 3;
     if (size <= 0) return null;
+    const name = formatNetwork(network);
+    let searched = this.#searched.get(name) ?? 0;
+    if (searched === size) return null;
     const start = hashText(owner) % size;
-    const steps = Math.min(size, this.#taken.size + 1);
-    for (let step = 0; step < steps; step++) {
+    for (let step = 0; step < Math.min(size, MAX_PROBES); step++) {
       const address = addressAt(network, 2 + (start + step) % size);
+      if (this.reserve(address, owner) === null) return address;
+    }
+    while (searched < size) {
+      const address = addressAt(network, 2 + searched++);
+      this.#searched.set(name, searched);
       if (this.reserve(address, owner) === null) return address;
     }
     return null;

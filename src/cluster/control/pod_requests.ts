@@ -39,7 +39,8 @@ export function podRequests(
   for (const located of workloads) {
     const { object: workload, where } = located;
     if (!toExpand.has(workload)) continue;
-    if (requests.length + workload.spec.replicas > MAX_PODS) {
+    const count = workload.kind === "DaemonSet" ? nodes.length : workload.spec.replicas;
+    if (requests.length + count > MAX_PODS) {
       const message = `more than ${MAX_PODS} pods with those of other objects`;
       problems.push(problemWith(located, "spec.replicas", message));
       continue;

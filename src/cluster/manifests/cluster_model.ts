@@ -12,6 +12,9 @@ import { type ClusterProblem, formatProblem } from "../source.ts";
 import type { DecodedFile } from "./decode.ts";
 import { type FileObjects, withLastGood } from "./last_good.ts";
 
+/** Problems beyond this number are counted, not listed. */
+const MAX_PROBLEMS = 1000;
+
 /** Turns each reading into a state, with regard to the one before. No effects. */
 export class ClusterModel {
   readonly #options: ControlPlaneOptions;
@@ -55,6 +58,12 @@ export class ClusterModel {
   }
 }
 
+/** Each problem once, and no more than anyone would read. */
 function distinct(problems: readonly ClusterProblem[]): ClusterProblem[] {
-  return [...new Map(problems.map((problem) => [formatProblem(problem), problem])).values()];
+  const all = new Map(problems.map((problem) => [formatProblem(problem), problem]));
+  const listed = [...all.values()].slice(0, MAX_PROBLEMS);
+  const rest = all.size - listed.length;
+  return rest === 0
+    ? listed
+    : [...listed, { where: "manifests", message: `${rest} more problems` }];
 }

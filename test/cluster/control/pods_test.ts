@@ -139,17 +139,17 @@ Deno.test("workloads whose pods are given, as in a dump of a cluster, make none"
   ]);
 });
 
-Deno.test("more pods than a cluster has are refused, workload by workload", () => {
-  const { problems, pods } = computeState(
-    located(
-      ...Array.from({ length: 16 }, (_, i) => workload("DaemonSet", `d${i}`, 10_000)),
-      workload("StatefulSet", "last", 1),
-    ),
-    OPTIONS,
-    NO_ALLOCATIONS,
+Deno.test("more pods than a cluster or its networks have are refused, soon", () => {
+  const many = Array.from({ length: 16 }, (_, i) => workload("Deployment", `d${i}`, 10_000));
+  const { problems, pods } = computeState(located(...many), OPTIONS, NO_ALLOCATIONS);
+  assert.equal(pods.length, 65533);
+  assert.equal(
+    formatProblem(problems[0]),
+    "test.yaml:16: Deployment default/d15: spec.replicas: more than 150000 pods with those of " +
+      "other objects",
   );
-  assert.equal(problems.length, 0);
-  assert.equal(pods.length, 17);
+  assert.match(formatProblem(problems[1]), /: Pod default\/.*: no address of its network is free$/);
+  assert.equal(problems.length, 1 + 150_000 - pods.length);
 });
 
 Deno.test("addresses never collide, are of the node's network, and stay through any edit", () => {

@@ -52,3 +52,21 @@ Deno.test("a path that is not there is an error of one line", () =>
       message: `${folder}/x: no such file or folder`,
     });
   }));
+
+Deno.test("standard input is read", async () => {
+  const module = new URL("../../../src/cluster/manifests/files.ts", import.meta.url).href;
+  const script = `import { readManifestFiles } from "${module}";
+    Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(await readManifestFiles("-"))));`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", script],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode("kind: é\n"));
+  await writer.close();
+  const { stdout } = await child.output();
+  assert.deepEqual(JSON.parse(new TextDecoder().decode(stdout)), [
+    { name: "standard input", text: "kind: é\n" },
+  ]);
+});
