@@ -71,7 +71,7 @@ export function applyMarking(packet: Packet, target: Marking): Change {
     }
     case "notrack":
       return {
-        packet: { ...packet, untracked: true },
+        packet: packet.state === null ? { ...packet, state: "UNTRACKED" } : packet,
         share: WHOLE,
         action: "connection tracking and NAT leave it alone",
       };

@@ -69,7 +69,6 @@ class Journey {
       mark: 0,
       connectionMark: 0,
       state: null,
-      untracked: false,
       original: { source, dest, destPort: flow.port },
       redirected: false,
       masqueraded: false,
@@ -141,10 +140,7 @@ class Journey {
 
   /** Connection tracking, which comes after table raw. */
   #track(path: Path): Path {
-    const { packet } = path;
-    if (packet.state !== null) return path;
-    const state = packet.untracked ? "UNTRACKED" : this.state;
-    return { ...path, packet: { ...packet, state } };
+    return path.packet.state === null ? move(path, { state: this.state }) : path;
   }
 
   #report(unknown: UnknownRule): void {

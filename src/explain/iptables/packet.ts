@@ -49,10 +49,8 @@ export interface Packet {
   readonly mark: number;
   /** The connection's mark, 32 bits. */
   readonly connectionMark: number;
-  /** Null before connection tracking has seen it (in table raw). */
+  /** Null before connection tracking has seen it, in table raw; there CT --notrack sets UNTRACKED. */
   readonly state: ConnectionState | null;
-  /** Set by CT --notrack. */
-  readonly untracked: boolean;
   /** Source and destination as the client sent them. */
   readonly original: {
     readonly source: Ip;

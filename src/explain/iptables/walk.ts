@@ -294,10 +294,10 @@ function merge(paths: readonly Path[]): readonly Path[] {
 /** Everything that rules can change in a packet. */
 function keyOf(packet: Packet): string {
   const { source, dest, destPort, mark, connectionMark, remembered } = packet;
-  const { untracked, redirected, masqueraded, intercepted } = packet;
+  const { state, redirected, masqueraded, intercepted } = packet;
   return [
     [source.text, dest.text, destPort, mark, connectionMark],
-    [untracked, redirected, masqueraded, intercepted],
+    [state, redirected, masqueraded, intercepted],
     remembered,
   ].join(" ");
 }

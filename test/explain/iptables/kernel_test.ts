@@ -262,12 +262,12 @@ for (const backend of ["iptables", "iptables-legacy"]) {
     ),
     fn() {
       using node = new KernelNode(backend);
-      let sourcePort = 1024;
+      let sent = 0;
       fc.assert(
         fc.property(ruleSet, packets, (text, list) => {
           const saved = node.load(text);
           for (const each of list) {
-            const packet: Sent = { ...each, sourcePort: sourcePort++ };
+            const packet: Sent = { ...each, sourcePort: 1024 + sent++ % 60000 };
             const answer = predict(saved, packet);
             assert.deepEqual(answer.unknown, []);
             const total = answer.outcomes.reduce((sum, outcome) => sum + outcome.probability, 0);
