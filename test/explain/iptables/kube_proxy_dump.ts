@@ -60,7 +60,7 @@ export function dump(parts: Parts = {}): string {
     `-A OUTPUT ${JUMP} "kubernetes service portals" -j KUBE-SERVICES`,
     "-A OUTPUT -j KUBE-FIREWALL",
     '-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
-    "-A KUBE-FORWARD -m conntrack --ctstate INVALID -m nfacct --nfacct-name ct_state_invalid_dropped_pkts -j DROP",
+    "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
     '-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT',
     '-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
     ...(parts.filter ?? []),
