@@ -20,10 +20,15 @@ export type NodeTableName = typeof NODE_TABLES[number];
 export interface NodeTable {
   /** Chains that are the proxy's alone. */
   readonly own: OwnChains;
-  /** Keys of the rules in each other chain. */
-  readonly others: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Own chains that rules of other chains lead to, jumps not counted. */
-  readonly referenced: ReadonlySet<string>;
+  /** All other chains, with their rules in order. */
+  readonly others: ReadonlyMap<string, readonly OtherRule[]>;
+}
+
+/** A rule in a chain that is not the proxy's alone. */
+export interface OtherRule {
+  readonly key: string;
+  /** The chain or target that it leads to. */
+  readonly target: string | null;
 }
 
 /** What a node has, by table. */
@@ -62,11 +67,10 @@ export function readRules(text: string, family: Family): NodeRules {
 
 function readTable(name: NodeTableName, table: SaveTable | undefined, family: Family): NodeTable {
   const own = new Map<string, { keys: string[]; specs: (string | null)[] }>();
-  const others = new Map<string, Set<string>>();
-  const referenced = new Set<string>();
+  const others = new Map<string, OtherRule[]>();
   for (const chain of table?.chains.keys() ?? []) {
     if (isOwnChain(name, chain)) own.set(chain, { keys: [], specs: [] });
-    else others.set(chain, new Set());
+    else others.set(chain, []);
   }
   for (const rule of table?.rules ?? []) {
     const key = canonicalRule(rule.tokens, family);
@@ -75,12 +79,22 @@ function readTable(name: NodeTableName, table: SaveTable | undefined, family: Fa
       mine.keys.push(key);
       mine.specs.push(specOf(rule));
     } else {
-      others.get(rule.chain)?.add(key);
-      const target = targetOf(rule);
-      if (target !== null && own.has(target)) referenced.add(target);
+      others.get(rule.chain)?.push({ key, target: targetOf(rule) });
     }
   }
-  return { own, others, referenced };
+  return { own, others };
+}
+
+/** The targets of rules in chains that are not the proxy's alone, its own chains among them. */
+export function targetsOfOthers(others: NodeTable["others"]): Set<string> {
+  const targets = new Set<string>();
+  for (const { target } of [...others.values()].flat()) if (target !== null) targets.add(target);
+  return targets;
+}
+
+/** Whether a chain that is not the proxy's alone has a rule. */
+export function hasRule(others: NodeTable["others"], chain: string, key: string): boolean {
+  return others.get(chain)?.some((rule) => rule.key === key) ?? false;
 }
 
 /** The rule's words as text; null when a word has a line end in it. */

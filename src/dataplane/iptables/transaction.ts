@@ -9,7 +9,15 @@ import { canonicalRule } from "./canonical.ts";
 import { diffTable, type OwnChains, type TableDiff } from "./diff.ts";
 import { JUMPS } from "./jumps.ts";
 import { CHAIN } from "./names.ts";
-import { isOwnChain, NODE_TABLES, type NodeRules, type NodeTableName, withKeys } from "./read.ts";
+import {
+  hasRule,
+  isOwnChain,
+  NODE_TABLES,
+  type NodeRules,
+  type NodeTableName,
+  targetsOfOthers,
+  withKeys,
+} from "./read.ts";
 import { collectChains, type Fragment, fragments, type RuleSet, TABLES } from "./rules.ts";
 import { splitWords } from "./save_text.ts";
 import { chainLine, ruleLine } from "./text.ts";
@@ -27,13 +35,12 @@ export function diffNode(node: NodeRules, rules: RuleSet): TableDiff[] {
   return NODE_TABLES.map((table) => {
     const desired = desiredChains(rules, table);
     const keyed = withKeys(desired, (spec) => keyOf(spec, family));
-    const { own, referenced } = node[table];
-    const foreign = foreignRules(rules, table).flatMap(({ chain, spec, command }) => {
-      const present = node[table].others.get(chain)?.has(keyOf(spec, family)) ?? false;
-      return present ? [] : [ruleLine(command, chain, spec)];
-    });
+    const { own, others } = node[table];
+    const foreign = foreignRules(rules, table).flatMap(({ chain, spec, command }) =>
+      hasRule(others, chain, keyOf(spec, family)) ? [] : [ruleLine(command, chain, spec)]
+    );
     return diffTable(table, own, keyed, {
-      referenced,
+      referenced: targetsOfOthers(others),
       foreign: [...missingChains(node, table), ...foreign],
     });
   });

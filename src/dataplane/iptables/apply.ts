@@ -1,0 +1,90 @@
+/**
+ * Reading a node's rules and writing to them, by iptables-save and iptables-restore.
+ *
+ * @module
+ */
+
+import type { Family } from "../../net/address.ts";
+import { type Execution, programName, type ProgramRunner, type Programs } from "./programs.ts";
+
+/** The effects of the data plane on a node's rules. */
+export interface RulesAccess {
+  /** iptables-save's text of all tables. */
+  read(family: Family): Promise<string>;
+  /** Carries out restore text; a table whose COMMIT is not reached stays as it was. */
+  restore(family: Family, text: string): Promise<void>;
+  hasChain(family: Family, table: string, chain: string): Promise<boolean>;
+}
+
+/** iptables-restore refused a text. What tables were before the refused line's stays done. */
+export class RestoreError extends Error {
+  override readonly name = "RestoreError";
+
+  constructor(
+    readonly family: Family,
+    /** The refused line, 1-based; null when iptables named none. */
+    readonly line: number | null,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Seconds to wait for the lock of legacy iptables, as kube-proxy does. */
+const LOCK_WAIT = "5";
+
+/** Works on the rules of a node by its programs. */
+export class NodeRulesAccess implements RulesAccess {
+  readonly #runner: ProgramRunner;
+  readonly #programs: Programs;
+
+  constructor(runner: ProgramRunner, programs: Programs) {
+    this.#runner = runner;
+    this.#programs = programs;
+  }
+
+  async read(family: Family): Promise<string> {
+    const program = programName(this.#programs, family, "-save");
+    const result = await this.#runner.run(program, []);
+    if (result.code !== 0) throw new Error(`${program}: ${reasonOf(result)}`);
+    return result.stdout;
+  }
+
+  async restore(family: Family, text: string): Promise<void> {
+    const program = programName(this.#programs, family, "-restore");
+    const args = ["-w", LOCK_WAIT, "--noflush", "--counters"];
+    const result = await this.#runner.run(program, args, text);
+    if (result.code !== 0) throw restoreError(family, program, result, text);
+  }
+
+  async hasChain(family: Family, table: string, chain: string): Promise<boolean> {
+    const program = programName(this.#programs, family, "");
+    const result = await this.#runner.run(program, ["-w", LOCK_WAIT, "-t", table, "-S", chain]);
+    // 4 is a problem of resources, such as the lock.
+    if (result.code === 4) throw new Error(`${program}: ${reasonOf(result)}`);
+    return result.code === 0;
+  }
+}
+
+/** Finds the refused line in what iptables-restore said, whose wording differs between versions. */
+export function restoreError(
+  family: Family,
+  program: string,
+  result: Execution,
+  text: string,
+): RestoreError {
+  const match = /\bline:? (\d+)/.exec(result.stderr);
+  const line = match === null ? null : Number(match[1]);
+  const content = line === null ? undefined : text.split("\n")[line - 1];
+  const where = line === null ? "" : ` line ${line}${content ? ` (${content})` : ""}`;
+  return new RestoreError(family, line, `${program} refused${where}: ${reasonOf(result)}`);
+}
+
+/** The telling part of a program's errors, on one line. */
+function reasonOf({ code, stderr }: Execution): string {
+  const lines = stderr.split("\n").map((line) => line.trim()).filter((line) =>
+    line !== "" && !/^(Try `|Error occurred at line|Ignoring deprecated)/.test(line)
+  );
+  const text = lines.join(" ").replace(/^\S+(?: v[\d.]+ \(\w+\))?: /, "");
+  return text === "" ? `exit status ${code}` : `${text} (exit status ${code})`;
+}

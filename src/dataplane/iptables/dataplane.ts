@@ -1,0 +1,276 @@
+/**
+ * iptables mode: the node's netfilter forwards, by kube-proxy's rules.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import type { EngineHandle } from "../../engine/handle.ts";
+import { NetworkNamespace } from "../../linux/namespace.ts";
+import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
+import type { Family } from "../../net/address.ts";
+import type { Plan, PlanChange } from "../../plan/plan.ts";
+import type { DataPlane } from "../dataplane.ts";
+import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
+import { canaryLost } from "./canary.ts";
+import { ensureCounters } from "./counters.ts";
+import { type Drift, formatDrift } from "./drift.ts";
+import { FamilyRules, type FamilySync } from "./family.ts";
+import { DEFAULT_RULE_OPTIONS, ruleContext, type RuleOptions } from "./options.ts";
+import {
+  atLeast,
+  type Backend,
+  detectPrograms,
+  installedPrograms,
+  ProgramRunner,
+  type Programs,
+} from "./programs.ts";
+import type { RuleSet } from "./rules.ts";
+
+const logger = getLogger(["switchyard", "iptables"]);
+
+/** As in kube-proxy, a full sync at least every hour. */
+const FULL_SYNC_PERIOD_MS = 3_600_000;
+/** As in kube-proxy, canaries are looked after every sync period. */
+const CANARY_PERIOD_MS = 30_000;
+
+/** Options that the node itself answers. */
+type NodeAnswers = "randomFully" | "tcpLiberal" | "counters";
+
+/** How to run iptables mode. */
+export interface IptablesOptions {
+  /** Answers queries; it learns each plan when the node has it. */
+  readonly engine: EngineHandle;
+  readonly families: readonly Family[];
+  /** Flags that the rules depend on; kube-proxy's defaults where absent. */
+  readonly rules?: Partial<Omit<RuleOptions, NodeAnswers>>;
+  /** Descriptor of the node's network namespace; absent: this process's own. */
+  readonly namespaceFd?: number;
+  /** Default: what this node uses. */
+  readonly backend?: Backend;
+  /** The node's rules are read and compared at least this often, milliseconds. */
+  readonly fullSyncPeriodMs?: number;
+  /** How often to look whether someone flushed the tables, milliseconds; 0: never. */
+  readonly canaryPeriodMs?: number;
+  /** Called when a sync is needed though the plan is the same, because rules were lost. */
+  readonly requestSync?: () => void;
+  /** Told what each sync did. */
+  readonly synced?: (syncs: readonly FamilySync[]) => void;
+}
+
+/** iptables mode on one node. */
+export class IptablesDataPlane implements DataPlane {
+  readonly mode = "iptables";
+  readonly engine: EngineHandle;
+  readonly programs: Programs;
+  readonly #runner: ProgramRunner;
+  readonly #access: RulesAccess;
+  readonly #families: readonly FamilyRules[];
+  readonly #options: IptablesOptions;
+  #ruleOptions: RuleOptions;
+  #fullSyncDue = 0;
+  #routeLocalnet = false;
+  #canaryTimer: ReturnType<typeof setInterval> | undefined;
+  #watching: Promise<void> = Promise.resolve();
+
+  private constructor(
+    options: IptablesOptions,
+    runner: ProgramRunner,
+    programs: Programs,
+    families: readonly Family[],
+    ruleOptions: RuleOptions,
+  ) {
+    this.engine = options.engine;
+    this.programs = programs;
+    this.#options = options;
+    this.#runner = runner;
+    this.#access = new NodeRulesAccess(runner, programs);
+    this.#families = families.map((family) => new FamilyRules(family, this.#access));
+    this.#ruleOptions = ruleOptions;
+    const period = options.canaryPeriodMs ?? CANARY_PERIOD_MS;
+    if (period > 0) {
+      this.#canaryTimer = setInterval(() => this.#watching = this.#watch(), period);
+    }
+  }
+
+  /**
+   * Finds the node's iptables; changes nothing yet. Needs CAP_NET_ADMIN in the namespace. Rejects
+   * with one line when iptables is not installed or usable in none of the families.
+   */
+  static async start(options: IptablesOptions): Promise<IptablesDataPlane> {
+    const namespace = options.namespaceFd === undefined
+      ? null
+      : NetworkNamespace.fromFd(options.namespaceFd);
+    const runner = new ProgramRunner(namespace);
+    const programs = await findPrograms(runner, options.backend);
+    const families = await usableFamilies(new NodeRulesAccess(runner, programs), options.families);
+    const liberal = runner.inside(() => readSysctl("net.netfilter.nf_conntrack_tcp_be_liberal"));
+    const ruleOptions: RuleOptions = {
+      ...DEFAULT_RULE_OPTIONS,
+      ...options.rules,
+      randomFully: atLeast(programs.version, [1, 6, 2]),
+      tcpLiberal: liberal !== null && liberal !== "0",
+    };
+    return new IptablesDataPlane(options, runner, programs, families, ruleOptions);
+  }
+
+  /** Families that this node can do, of those that were asked for. */
+  get families(): readonly Family[] {
+    return this.#families.map(({ family }) => family);
+  }
+
+  /** The rules that the node has as of the last successful sync. */
+  rules(family: Family): RuleSet | null {
+    return this.#families.find((rules) => rules.family === family)?.rules ?? null;
+  }
+
+  /** What others have changed of the rules since the last sync. */
+  async drift(): Promise<Drift[]> {
+    return (await Promise.all(this.#families.map((rules) => rules.drift()))).flat();
+  }
+
+  /**
+   * Sends what changed. The first sync, one after a failure, one for a changed node and one an hour
+   * compare with the node's own rules, so that nothing that happened to them lasts.
+   */
+  async sync(plan: Plan, change: PlanChange): Promise<void> {
+    const due = change.node !== null || Date.now() >= this.#fullSyncDue;
+    if (due || this.#families.some((rules) => rules.doubtful)) {
+      this.#ruleOptions = { ...this.#ruleOptions, counters: this.#counters() };
+    }
+    const syncs: FamilySync[] = [];
+    const failures: unknown[] = [];
+    for (const rules of this.#families) {
+      try {
+        syncs.push(await this.#syncFamily(rules, plan, due ? null : change));
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (due && failures.length === 0) {
+      this.#fullSyncDue = Date.now() + (this.#options.fullSyncPeriodMs ?? FULL_SYNC_PERIOD_MS);
+    }
+    report(syncs);
+    this.#options.synced?.(syncs);
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
+    this.#openLoopback(plan);
+    await this.engine.apply(change);
+  }
+
+  /** Stops watching. The rules stay, so that traffic goes on. */
+  async stop(): Promise<void> {
+    clearInterval(this.#canaryTimer);
+    this.#canaryTimer = undefined;
+    await this.#watching;
+  }
+
+  /** Sends a change, or everything when there is none, or when the node is not as it was left. */
+  async #syncFamily(
+    rules: FamilyRules,
+    plan: Plan,
+    change: PlanChange | null,
+  ): Promise<FamilySync> {
+    if (change !== null && !rules.doubtful) {
+      try {
+        return await rules.syncChange(plan, change, this.#ruleOptions);
+      } catch (error) {
+        if (!(error instanceof RestoreError)) throw error;
+        logger.warn("all rules are compared, because: {error}", { error: error.message });
+      }
+    }
+    return await rules.syncAll(plan, this.#ruleOptions);
+  }
+
+  #counters(): RuleOptions["counters"] {
+    try {
+      return this.#runner.inside(ensureCounters);
+    } catch (error) {
+      logger.warn("no nfacct counters: {error}", { error: messageOf(error) });
+      return new Set();
+    }
+  }
+
+  /** Lets packets to node ports on loopback addresses leave, now that the guard is in place. */
+  #openLoopback(plan: Plan): void {
+    if (this.#routeLocalnet || !this.families.includes("IPv4")) return;
+    if (!ruleContext("IPv4", plan.node, this.#ruleOptions).localhostNodePorts) return;
+    this.#routeLocalnet = true;
+    const name = "net.ipv4.conf.all.route_localnet";
+    try {
+      this.#runner.inside(() => {
+        if (readSysctl(name) !== "1") writeSysctl(name, 1);
+      });
+    } catch (error) {
+      logger.error("node ports do not answer on loopback addresses: {error}", {
+        error: messageOf(error),
+      });
+    }
+  }
+
+  async #watch(): Promise<void> {
+    await this.#watching;
+    for (const rules of this.#families) {
+      if (rules.doubtful) continue;
+      try {
+        if (!await canaryLost(this.#access, rules.family, sleep)) continue;
+      } catch (error) {
+        logger.warn("cannot look after the rules: {error}", { error: messageOf(error) });
+        continue;
+      }
+      logger.warn("{family} tables were flushed: all rules are made anew", {
+        family: rules.family,
+      });
+      rules.doubt();
+      this.#options.requestSync?.();
+    }
+  }
+}
+
+async function findPrograms(
+  runner: ProgramRunner,
+  backend: Backend | undefined,
+): Promise<Programs> {
+  if (backend === undefined) return await detectPrograms(runner);
+  const found = (await installedPrograms(runner)).find((programs) => programs.backend === backend);
+  if (found === undefined) throw new Error(`iptables with ${backend} is not installed`);
+  return found;
+}
+
+async function usableFamilies(
+  access: RulesAccess,
+  families: readonly Family[],
+): Promise<Family[]> {
+  const usable: Family[] = [];
+  const problems: string[] = [];
+  for (const family of families) {
+    try {
+      await access.read(family);
+      usable.push(family);
+    } catch (error) {
+      problems.push(messageOf(error));
+    }
+  }
+  if (usable.length === 0) throw new Error(`iptables cannot be used: ${problems.join("; ")}`);
+  for (const problem of problems) logger.warn("one family is left out: {problem}", { problem });
+  return usable;
+}
+
+function report(syncs: readonly FamilySync[]): void {
+  for (const { problems, drift } of syncs) {
+    for (const { service, message } of problems) {
+      logger.warn("Service {service} is left out: {message}", { service, message });
+    }
+    for (const item of drift) {
+      logger.warn("someone changed our rules: {drift}", { drift: formatDrift(item) });
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,198 @@
+/**
+ * The iptables programs of a node, and running them.
+ *
+ * Two implementations may be installed, which do not see each other's rules: legacy (xtables) and
+ * nft (nf_tables). Everything on a node has to use the same one.
+ *
+ * @module
+ */
+
+import { ERRNO, libc, O_RDONLY, open, SystemError } from "../../linux/libc.ts";
+import { check, close, read } from "../../linux/libc.ts";
+import type { NetworkNamespace } from "../../linux/namespace.ts";
+import type { Family } from "../../net/address.ts";
+
+/** An implementation of iptables. */
+export type Backend = "nft" | "legacy";
+
+/** The programs of one implementation. */
+export interface Programs {
+  readonly backend: Backend;
+  /** "-nft" or "-legacy", or "" where the programs have no such names. */
+  readonly suffix: "-nft" | "-legacy" | "";
+  /** As in [1, 8, 9]. */
+  readonly version: readonly number[];
+}
+
+/** What a program did. */
+export interface Execution {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** iptables-restore of 10,000 Services takes seconds; beyond this it hangs. */
+const TIMEOUT_MS = 120_000;
+
+/** Runs programs in a network namespace. */
+export class ProgramRunner {
+  constructor(
+    /** Null: the one that this process is in. */
+    readonly namespace: NetworkNamespace | null = null,
+    readonly timeoutMs = TIMEOUT_MS,
+  ) {}
+
+  /** Calls a synchronous function in the namespace. */
+  inside<T>(fn: () => T): T {
+    return this.namespace === null ? fn() : this.namespace.run(fn);
+  }
+
+  /**
+   * Runs a program to its end. Rejects with `Deno.errors.NotFound` when there is none of that name,
+   * and with `Deno.errors.TimedOut` when it had to be killed.
+   */
+  async run(program: string, args: readonly string[], input?: string): Promise<Execution> {
+    const signal = AbortSignal.timeout(this.timeoutMs);
+    const child = this.inside(() =>
+      new Deno.Command(program, {
+        args: [...args],
+        stdin: input === undefined ? "null" : "piped",
+        stdout: "piped",
+        stderr: "piped",
+        signal,
+      }).spawn()
+    );
+    const [output] = await Promise.all([
+      child.output(),
+      input === undefined ? undefined : feed(child.stdin, input),
+    ]);
+    if (signal.aborted) {
+      throw new Deno.errors.TimedOut(
+        `${program} was killed: it did not end in ${this.timeoutMs / 1000} s`,
+      );
+    }
+    const decoder = new TextDecoder();
+    return {
+      code: output.code,
+      stdout: decoder.decode(output.stdout),
+      stderr: decoder.decode(output.stderr),
+    };
+  }
+}
+
+/** Writes all of the input; a program that stops reading tells why by its exit status. */
+async function feed(stdin: WritableStream<Uint8Array>, input: string): Promise<void> {
+  const writer = stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(input));
+    await writer.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+/** Name of a program: "ip6tables-nft-restore". */
+export function programName(
+  programs: Pick<Programs, "suffix">,
+  family: Family,
+  tool: "" | "-save" | "-restore",
+): string {
+  return `${family === "IPv4" ? "iptables" : "ip6tables"}${programs.suffix}${tool}`;
+}
+
+/** Every implementation that is installed, nft first. */
+export async function installedPrograms(runner: ProgramRunner): Promise<Programs[]> {
+  const named = await Promise.all([probe(runner, "-nft"), probe(runner, "-legacy")]);
+  const found = named.filter((programs) => programs !== null);
+  if (found.length > 0) return found;
+  const plain = await probe(runner, "");
+  return plain === null ? [] : [plain];
+}
+
+async function probe(
+  runner: ProgramRunner,
+  suffix: Programs["suffix"],
+): Promise<Programs | null> {
+  let output: Execution;
+  try {
+    output = await runner.run(programName({ suffix }, "IPv4", ""), ["--version"]);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+  const [, version, backend] = /v(\d+(?:\.\d+)*)(?: \((\w+)\))?/.exec(output.stdout) ?? [];
+  if (version === undefined) return null;
+  return {
+    backend: backend === "nf_tables" ? "nft" : "legacy",
+    suffix,
+    version: version.split(".").map(Number),
+  };
+}
+
+/** Whether a version is that or later. */
+export function atLeast(version: readonly number[], wanted: readonly number[]): boolean {
+  for (let i = 0; i < wanted.length; i++) {
+    const part = version[i] ?? 0;
+    if (part !== wanted[i]) return part > wanted[i];
+  }
+  return true;
+}
+
+/** Chains by which the kubelet shows which implementation it uses. */
+const HINTS = /^:KUBE-(IPTABLES-HINT|KUBELET-CANARY) /m;
+
+/**
+ * The implementation that this node uses: the one that is installed, else the one in which the
+ * kubelet left its mark, else the one with more rules, else nft. As in Kubernetes' iptables-wrapper.
+ * Legacy programs are not asked where the kernel has no legacy tables, because asking makes them.
+ * Throws an Error when there is none.
+ */
+export async function detectPrograms(runner: ProgramRunner): Promise<Programs> {
+  const found = await installedPrograms(runner);
+  if (found.length === 0) throw new Error("iptables is not installed");
+  const nft = found.find((programs) => programs.backend === "nft");
+  const legacy = found.find((programs) => programs.backend === "legacy");
+  if (nft === undefined || legacy === undefined) return found[0];
+  if (!hasLegacyTables(runner)) return nft;
+  const inNft = await savedText(runner, nft);
+  if (HINTS.test(inNft)) return nft;
+  const inLegacy = await savedText(runner, legacy);
+  if (HINTS.test(inLegacy)) return legacy;
+  return countRules(inLegacy) > countRules(inNft) ? legacy : nft;
+}
+
+async function savedText(runner: ProgramRunner, programs: Programs): Promise<string> {
+  const { stdout } = await runner.run(programName(programs, "IPv4", "-save"), []);
+  return stdout;
+}
+
+function countRules(text: string): number {
+  return text.match(/^-A /gm)?.length ?? 0;
+}
+
+/** Whether the kernel has tables of legacy iptables in the namespace. */
+export function hasLegacyTables(runner: ProgramRunner): boolean {
+  return runner.inside(() =>
+    ["ip_tables_names", "ip6_tables_names"].some((name) =>
+      isFilled(`/proc/thread-self/net/${name}`)
+    )
+  );
+}
+
+/** Deno's own file functions would ask for all permissions below /proc. */
+function isFilled(path: string): boolean {
+  libc();
+  let fd: number;
+  try {
+    fd = open(path, O_RDONLY);
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return false;
+    throw error;
+  }
+  try {
+    const buffer = new Uint8Array(1);
+    return check(read(fd, buffer, 1), `read ${path}`) > 0;
+  } finally {
+    close(fd);
+  }
+}
