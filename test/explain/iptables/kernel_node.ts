@@ -5,6 +5,7 @@
  * @module
  */
 
+import { parseSave } from "../../../src/dataplane/iptables/save_text.ts";
 import { addressBytes, formatAddress, formatSocketAddress } from "../../../src/net/address.ts";
 import { close, read, write } from "../../../src/linux/libc.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
@@ -25,8 +26,8 @@ export interface Sent {
 }
 
 /**
- * Two devices, "left" (10.1.0.0/16) and "right" (10.2.0.0/16), between which the node forwards.
- * It has no listeners: what is delivered to it is answered with a reset or "port unreachable", and
+ * Two devices, "left" (10.1.0.0/16) and "right" (10.2.0.0/16 and all else), between which the node
+ * forwards. Unless {@link listen} made one it has no listeners: what is delivered to it is answered with a reset or "port unreachable", and
  * rules that reject must do so with `icmp-admin-prohibited` to be told apart.
  */
 export class KernelNode {
@@ -43,15 +44,18 @@ export class KernelNode {
         writeSysctl(`net.ipv6.conf.${name}.disable_ipv6`, 1);
       }
       writeSysctl("net.ipv4.ip_forward", 1);
+      writeSysctl("net.ipv4.conf.all.route_localnet", 1);
       writeSysctl("net.ipv4.icmp_ratemask", 0);
       using net = Rtnetlink.open();
       net.links.setUp("lo");
-      return ["left", "right"].map((name, i) => {
+      const devices = ["left", "right"].map((name, i) => {
         const device = openTun({ name, offload: false });
         net.addresses.add({ link: device.index, address: NODE_ADDRESSES[i], prefix: 16 });
         net.links.setUp(device.index);
         return device;
       });
+      net.routes.add({ destination: "0.0.0.0/0", link: "right" });
+      return devices;
     });
   }
 
@@ -59,6 +63,35 @@ export class KernelNode {
   load(text: string): string {
     this.run([`${this.backend}-restore`], text);
     return this.run([`${this.backend}-save`]);
+  }
+
+  /** The rules that packets matched since {@link load}: "TABLE CHAIN NUMBER". */
+  counted(): string[] {
+    const found: string[] = [];
+    for (const { name, rules } of parseSave(this.run([`${this.backend}-save`, "-c"]))) {
+      const numbers = new Map<string, number>();
+      for (const { chain, counters } of rules) {
+        const number = (numbers.get(chain) ?? 0) + 1;
+        numbers.set(chain, number);
+        if (counters!.packets > 0n) found.push(`${name} ${chain} ${number}`);
+      }
+    }
+    return found;
+  }
+
+  /** A UDP socket of the node that takes what comes, and does not answer. */
+  listen(port: number): Disposable {
+    const socket = this.#namespace.run(() =>
+      Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port })
+    );
+    return { [Symbol.dispose]: () => socket.close() };
+  }
+
+  /** Sends a UDP datagram from a process on the node; the kernel chooses the source address. */
+  sendFromNode(dest: string, port: number): void {
+    const program = `echo x > /dev/udp/${dest}/${port} || true`;
+    this.run(["bash", "-c", program]);
+    for (const device of [this.#left, this.#right]) received(device.fd);
   }
 
   /** Runs a program in the namespace; throws with its last words when it fails. */
