@@ -1,0 +1,268 @@
+/**
+ * What the host calls. Numbers and records are those of abi.ts; records and addresses go through the
+ * scratch area, addresses as 16 bytes in network order (IPv4 mapped into ::ffff:0:0/96). Ids are not
+ * 0; 0 means that a table is full. All calls are synchronous and none of them traps.
+ */
+
+import { EngineFlag, PoolKind } from "./abi";
+import { layoutArena } from "./arena";
+import { setNow } from "./clock";
+import { counters, drops, layoutCounters } from "./counters";
+import { layoutForward, processBatch, setFlags } from "./forward";
+import { layoutIcmpErrors } from "./icmp_error";
+import { answerQuery, layoutLookup, listCandidates, listConnections, nextCursor } from "./lookup";
+import { beginLayout, pagesLaidOut, region } from "./memory";
+import { setMasqueradeAddress, setMasqueradePorts } from "./nat";
+import { layoutPackets } from "./packet";
+import { layoutRateLimits } from "./rate_limit";
+import { seedRandom, splitmix } from "./random";
+import {
+  details,
+  layoutSlots,
+  lengthsIn,
+  lengthsOut,
+  slotCapacity,
+  slotCount,
+  slots,
+  slotStride,
+  verdicts,
+} from "./slots";
+import { dropAffinities, expireAffinities, layoutAffinity } from "./tables/affinity";
+import {
+  addBackend,
+  backendAt,
+  describeBackend,
+  layoutBackends,
+  retireBackend,
+  reviveBackend,
+} from "./tables/backends";
+import {
+  capacity as connectionCapacity,
+  expireEntries,
+  layoutConntrack,
+  live as liveConnections,
+  removeUdpOf,
+} from "./tables/conntrack";
+import { layoutFragments } from "./tables/fragments";
+import { layoutFrontends, putFrontend, removeFrontend } from "./tables/frontends";
+import { layoutKeptSyns } from "./tables/kept_syns";
+import { layoutNetworks, setNetworks } from "./tables/networks";
+import { setPool } from "./tables/pools";
+import {
+  addServicePort,
+  layoutServicePorts,
+  poolOf,
+  removeServicePort,
+  servicePortAt,
+  updateServicePort,
+} from "./tables/service_ports";
+import { setTcpTimeout } from "./timeouts";
+import { seedHash } from "./tuple";
+
+/** Bytes of the scratch area. */
+const SCRATCH_SIZE: u32 = 1 << 20;
+let scratch: usize = 0;
+
+/**
+ * Lays the tables out for the given capacities and says how many pages the memory needs. Asked
+ * first of an instance with a minimal memory, then of the one that has as many: only then may
+ * {@link start} follow.
+ */
+export function layout(
+  slotNumber: u32,
+  slotBytes: u32,
+  connections: u32,
+  servicePorts: u32,
+  frontends: u32,
+  backends: u32,
+  affinities: u32,
+  keptSyns: u32,
+): u32 {
+  beginLayout();
+  layoutCounters();
+  scratch = region(SCRATCH_SIZE);
+  layoutSlots(slotNumber, slotBytes);
+  layoutPackets(slotNumber);
+  layoutForward();
+  layoutIcmpErrors();
+  layoutLookup();
+  layoutRateLimits();
+  layoutNetworks();
+  layoutFragments();
+  layoutServicePorts(servicePorts);
+  layoutFrontends(frontends);
+  layoutBackends(backends);
+  // Two pools of 16-byte members, rounded up to powers of two; and source ranges.
+  layoutArena(backends * 64 + servicePorts * 128);
+  layoutAffinity(affinities);
+  layoutKeptSyns(keptSyns);
+  layoutConntrack(connections);
+  return pagesLaidOut();
+}
+
+let flags: u32 = 0;
+
+/** Begins: EngineFlag bits, masquerade ports (0, 0: any), seed of all that is random, the time. */
+export function start(bits: u32, firstPort: u32, lastPort: u32, seed: u64, nowMs: f64): void {
+  flags = bits;
+  setFlags(bits);
+  setMasqueradePorts(firstPort, lastPort);
+  seedRandom(seed);
+  seedHash(splitmix(seed));
+  setNow(nowMs);
+}
+
+/** Sets the timeout of a TcpState. */
+export function setTimeout(state: u32, ms: u32): void {
+  setTcpTimeout(state, ms);
+}
+
+/** Handles `count` slots of the ring from `first` on. */
+export function process(first: u32, count: u32, nowMs: f64): void {
+  setNow(nowMs);
+  if (first < slotCount && count <= slotCount) processBatch(first, count);
+}
+
+/** Looks at the next `budget` places of conntrack and affinity for what has run out. */
+export function expire(nowMs: f64, budget: u32): void {
+  setNow(nowMs);
+  expireEntries(budget);
+  expireAffinities(budget);
+}
+
+// Where things are.
+
+export function scratchAt(): usize {
+  return scratch;
+}
+export function scratchSize(): u32 {
+  return SCRATCH_SIZE;
+}
+export function slotsAt(): usize {
+  return slots;
+}
+export function slotStrideBytes(): u32 {
+  return slotStride;
+}
+export function slotCapacityBytes(): u32 {
+  return slotCapacity;
+}
+export function lengthsInAt(): usize {
+  return lengthsIn;
+}
+export function lengthsOutAt(): usize {
+  return lengthsOut;
+}
+export function verdictsAt(): usize {
+  return verdicts;
+}
+export function detailsAt(): usize {
+  return details;
+}
+export function countersAt(): usize {
+  return counters;
+}
+export function dropsAt(): usize {
+  return drops;
+}
+export function connectionsNow(): u32 {
+  return liveConnections;
+}
+export function connectionLimit(): u32 {
+  return connectionCapacity;
+}
+
+// The node.
+
+/** Replaces a family's NetworkList by `count` NetworkRecords in the scratch area. */
+export function networksSet(list: u32, family: u32, count: u32): bool {
+  return setNetworks(list, family, scratch, count);
+}
+
+/** Sets, or takes away, the masquerade address of a family; it is in the scratch area. */
+export function masqueradeSet(family: u32, present: bool): void {
+  setMasqueradeAddress(family, present, load<u64>(scratch), load<u64>(scratch, 8));
+}
+
+// Service ports, frontends, backends.
+
+export function servicePortAdd(scheduler: u32, affinityMs: u32): u32 {
+  return addServicePort(scheduler, affinityMs);
+}
+export function servicePortUpdate(id: u32, scheduler: u32, affinityMs: u32): void {
+  updateServicePort(id, scheduler, affinityMs);
+}
+export function servicePortRemove(id: u32): void {
+  removeServicePort(id);
+}
+
+/** Adds or replaces the FrontendRecord in the scratch area; its id. */
+export function frontendPut(): u32 {
+  return putFrontend(scratch);
+}
+export function frontendRemove(id: u32): void {
+  removeFrontend(id);
+}
+
+/** Adds a backend whose address is in the scratch area. */
+export function backendAdd(servicePort: u32, port: u32, family: u32): u32 {
+  return addBackend(servicePort, scratch, port, family);
+}
+
+/** Says which use of the backend's place this is: see {@link backendRevive}. */
+export function backendGeneration(id: u32): u32 {
+  return backendAt(id).generation;
+}
+
+/** Puts a removed backend back that still has connections; false when it is gone for good. */
+export function backendRevive(id: u32, generation: u32, servicePort: u32): bool {
+  return reviveBackend(id, generation, servicePort);
+}
+
+/**
+ * Removes a backend that is in no pool any more. Its affinities and UDP connections end at once,
+ * so that clients that keep their port move on; TCP connections live on.
+ */
+export function backendRemove(id: u32): void {
+  dropAffinities(id);
+  const b = backendAt(id);
+  // Held until the walk over its connections is done.
+  b.active++;
+  removeUdpOf(id);
+  b.active--;
+  retireBackend(id);
+}
+
+/** Writes the BackendRecord of an id to the scratch area; false when there is none. */
+export function backendDescribe(id: u32): bool {
+  return describeBackend(id, scratch);
+}
+
+/** Replaces a PoolKind of a Service port by `count` PoolRecords in the scratch area. */
+export function poolSet(servicePort: u32, kind: PoolKind, count: u32): bool {
+  return setPool(poolOf(servicePortAt(servicePort), kind), kind, scratch, count);
+}
+
+// Questions.
+
+/** Replaces the QueryRecord in the scratch area by its AnswerRecord. */
+export function lookup(nowMs: f64): void {
+  setNow(nowMs);
+  answerQuery(scratch, (flags & EngineFlag.MasqueradeAlways) != 0);
+}
+
+/** Writes up to `limit` CandidateRecords of a pool to the scratch area; how many. */
+export function candidates(servicePort: u32, kind: PoolKind, from: u32, limit: u32): u32 {
+  return listCandidates(poolOf(servicePortAt(servicePort), kind), from, limit, scratch);
+}
+
+/** Writes up to `limit` ConnectionRecords behind `cursor` to the scratch area; how many. */
+export function connections(cursor: u32, limit: u32, nowMs: f64): u32 {
+  setNow(nowMs);
+  return listConnections(cursor, limit, scratch);
+}
+
+/** The cursor for the page behind the last one, 0 when that was the last. */
+export function connectionsNext(): u32 {
+  return nextCursor;
+}

@@ -1,0 +1,210 @@
+/**
+ * What the engine knows about the packet in a slot: one record per slot, filled for the whole batch
+ * before any table is looked at, so that the lookups' cache misses can overlap.
+ */
+
+import { DropReason, IpFamily, IpProtocol } from "./abi";
+import { region } from "./memory";
+import { lengthIn, slotAt, slotCapacity } from "./slots";
+import { hashTuple, mapped, Tuple, TUPLE_SIZE } from "./tuple";
+import * as icmp from "./wire/icmp";
+import * as icmpv6 from "./wire/icmpv6";
+import * as ipv4 from "./wire/ipv4";
+import * as ipv6 from "./wire/ipv6";
+import * as sctp from "./wire/sctp";
+import * as tcp from "./wire/tcp";
+import * as udp from "./wire/udp";
+import { isPartial, VNET_SIZE } from "./wire/vnet";
+
+/** Not to be forwarded; the reason says why. */
+export const KIND_INVALID: u8 = 0;
+/** Belongs to a flow by its tuple. */
+export const KIND_FLOW: u8 = 1;
+/** A later fragment: addresses, but no ports. */
+export const KIND_FRAGMENT: u8 = 2;
+/** An ICMP error that quotes another packet. */
+export const KIND_ICMP_ERROR: u8 = 3;
+/** Nothing that Services have. */
+export const KIND_OTHER: u8 = 4;
+
+/** Begins with the {@link Tuple} as seen on arrival. */
+@unmanaged
+export class Packet {
+  t0: u64;
+  t1: u64;
+  t2: u64;
+  t3: u64;
+  t4: u64;
+  /** Address of the IP header. */
+  base: usize;
+  slot: u32;
+  /** Bytes of the IP packet, padding behind it left out. */
+  length: u32;
+  /** Offset of the transport header, and bytes from there. */
+  transport: u32;
+  transportLength: u32;
+  /** Hash of the tuple. */
+  hash: u32;
+  /** The fragment's identification as it is on the wire. */
+  identification: u32;
+  kind: u8;
+  reason: u8;
+  /** The transport checksum is partial. */
+  partial: bool;
+  /** First of several fragments. */
+  firstFragment: bool;
+}
+
+const PACKET_SIZE: usize = (offsetof<Packet>() + 7) & ~7;
+
+let packets: usize = 0;
+
+export function layoutPackets(slots: u32): void {
+  packets = region(<usize>slots * PACKET_SIZE);
+}
+
+// @ts-ignore: decorator
+@inline
+export function packetOf(slot: u32): Packet {
+  return changetype<Packet>(packets + <usize>slot * PACKET_SIZE);
+}
+
+// @ts-ignore: decorator
+@inline
+export function tupleOf(p: Packet): Tuple {
+  return changetype<Tuple>(changetype<usize>(p));
+}
+
+// @ts-ignore: decorator
+@inline
+export function transportAt(p: Packet): usize {
+  return p.base + p.transport;
+}
+
+// @ts-ignore: decorator
+@inline
+export function vnetOf(p: Packet): usize {
+  return p.base - VNET_SIZE;
+}
+
+function invalid(p: Packet, reason: DropReason): void {
+  p.kind = KIND_INVALID;
+  p.reason = <u8>reason;
+}
+
+/** Reads the packet in a slot into its record. */
+export function parse(slot: u32): Packet {
+  const p = packetOf(slot);
+  memory.fill(changetype<usize>(p), 0, PACKET_SIZE);
+  p.slot = slot;
+  p.base = slotAt(slot) + VNET_SIZE;
+  const length = lengthIn(slot);
+  if (length <= VNET_SIZE || length > slotCapacity) {
+    invalid(p, DropReason.Malformed);
+    return p;
+  }
+  p.length = length - VNET_SIZE;
+  const version = load<u8>(p.base) >> 4;
+  if (version == 4) parseV4(p);
+  else if (version == 6) parseV6(p);
+  else invalid(p, DropReason.Version);
+  return p;
+}
+
+function parseV4(p: Packet): void {
+  const at = p.base;
+  const reason = ipv4.check(at, p.length);
+  if (reason != DropReason.None) return invalid(p, reason);
+  p.length = ipv4.totalLength(at);
+  const header = ipv4.headerLength(at);
+  p.transport = header;
+  p.transportLength = p.length - header;
+  const t = tupleOf(p);
+  t.sourceLo = mapped(ipv4.source(at));
+  t.destLo = mapped(ipv4.dest(at));
+  p.identification = ipv4.identification(at);
+  const offset = ipv4.fragmentOffset(at);
+  const more = ipv4.moreFragments(at);
+  const protocol = ipv4.protocol(at);
+  t.meta = protocol | (IpFamily.V4 << 8);
+  if (more && (p.transportLength & 7) != 0) return invalid(p, DropReason.FragmentMalformed);
+  if (offset != 0) {
+    // Offset 8 would let a later fragment overwrite TCP's flags (RFC 3128).
+    if (offset == 8 && protocol == IpProtocol.Tcp) return invalid(p, DropReason.FragmentMalformed);
+    p.kind = KIND_FRAGMENT;
+    return;
+  }
+  p.firstFragment = more;
+  parseTransport(p, protocol);
+}
+
+function parseV6(p: Packet): void {
+  const at = p.base;
+  let reason = ipv6.check(at, p.length);
+  if (reason != DropReason.None) return invalid(p, reason);
+  p.length = ipv6.payloadLength(at) + ipv6.IPV6_SIZE;
+  const t = tupleOf(p);
+  t.sourceHi = load<u64>(at, 8);
+  t.sourceLo = load<u64>(at, 16);
+  t.destHi = load<u64>(at, 24);
+  t.destLo = load<u64>(at, 32);
+  reason = ipv6.walk(at, p.length);
+  if (reason != DropReason.None) return invalid(p, reason);
+  p.transport = ipv6.transportOffset;
+  p.transportLength = p.length - p.transport;
+  t.meta = ipv6.transport | (IpFamily.V6 << 8);
+  p.identification = ipv6.identification;
+  if (ipv6.fragmentOffset != 0) {
+    p.kind = KIND_FRAGMENT;
+    return;
+  }
+  p.firstFragment = ipv6.isFragment;
+  parseTransport(p, ipv6.transport);
+}
+
+function parseTransport(p: Packet, protocol: u32): void {
+  const at = transportAt(p);
+  const length = p.transportLength;
+  const t = tupleOf(p);
+  let reason = DropReason.None;
+  let checksum: u32 = 0;
+  if (protocol == IpProtocol.Tcp) {
+    reason = tcp.check(at, length);
+    checksum = tcp.TCP_CHECKSUM;
+  } else if (protocol == IpProtocol.Udp) {
+    reason = udp.check(at, length, p.firstFragment);
+    checksum = udp.UDP_CHECKSUM;
+  } else if (protocol == IpProtocol.Sctp) {
+    reason = length < sctp.SCTP_SIZE ? DropReason.Malformed : DropReason.None;
+    checksum = sctp.SCTP_CHECKSUM;
+  } else return parseIcmp(p, protocol);
+  if (reason != DropReason.None) {
+    const tiny = p.firstFragment && reason == DropReason.Malformed;
+    return invalid(p, tiny ? DropReason.FragmentMalformed : reason);
+  }
+  t.ports = load<u32>(at);
+  if ((t.ports & 0xffff) == 0 || t.ports >> 16 == 0) return invalid(p, DropReason.PortZero);
+  if (t.sourceLo == t.destLo && t.sourceHi == t.destHi && (t.ports & 0xffff) == t.ports >> 16) {
+    return invalid(p, DropReason.Land);
+  }
+  p.partial = isPartial(vnetOf(p), p.transport, checksum);
+  p.hash = hashTuple(t);
+  p.kind = KIND_FLOW;
+}
+
+function parseIcmp(p: Packet, protocol: u32): void {
+  const family = tupleOf(p).meta >> 8;
+  const own = family == IpFamily.V4
+    ? protocol == IpProtocol.Icmp
+    : protocol == IpProtocol.Icmp6;
+  p.kind = KIND_OTHER;
+  if (!own) return;
+  if (p.transportLength < icmp.ICMP_SIZE) return invalid(p, DropReason.Malformed);
+  const type = load<u8>(transportAt(p));
+  const error = family == IpFamily.V4 ? icmp.isError(type) : icmpv6.isError(type);
+  if (!error) return;
+  // The rest of the quote would be in another fragment.
+  if (p.firstFragment) return invalid(p, DropReason.IcmpMalformed);
+  p.kind = KIND_ICMP_ERROR;
+}
+

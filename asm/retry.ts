@@ -1,0 +1,110 @@
+/**
+ * Trying another backend when the first refuses a connection (RST to the SYN) or stays silent (the
+ * client repeats its SYN), as kube-proxy's userspace mode did: every usable backend of the pool
+ * once, in the pool's order from the first.
+ */
+
+import { Counter, DropReason, TcpState } from "./abi";
+import { count } from "./counters";
+import { bind } from "./nat";
+import { Packet, parse, transportAt } from "./packet";
+import { lengthsIn, slotAt } from "./slots";
+import { setAffinity } from "./tables/affinity";
+import { backendAt, LIVE, poolIndex } from "./tables/backends";
+import {
+  detach,
+  Entry,
+  has,
+  MASQUERADED,
+  ORIGINAL,
+  rejoin,
+  remove,
+  REPLY,
+  SEEN_REPLY,
+  tupleOf,
+} from "./tables/conntrack";
+import { isKept, restore } from "./tables/kept_syns";
+import { memberAt, nextUsable } from "./tables/pools";
+import { poolOf, servicePortAt } from "./tables/service_ports";
+import { begin } from "./tcp_state";
+import { hashTuple } from "./tuple";
+import * as tcp from "./wire/tcp";
+
+/** Whether the connection still waits for the backend's first answer. */
+function isWaiting(e: Entry): bool {
+  return e.state == TcpState.SynSent && !has(e, SEEN_REPLY);
+}
+
+/** Whether a segment of the reply direction is the backend's refusal. */
+export function isRefusal(e: Entry, direction: u32, at: usize): bool {
+  return direction == REPLY && isWaiting(e) && (tcp.flags(at) & tcp.RST) != 0 &&
+    tcp.acknowledgment(at) == e.end0;
+}
+
+/** Whether a segment of the original direction repeats the SYN that had no answer. */
+export function isRepeated(e: Entry, direction: u32, at: usize): bool {
+  return direction == ORIGINAL && isWaiting(e) &&
+    tcp.classify(tcp.flags(at)) == tcp.CLASS_SYN;
+}
+
+/** The next backend (id) to be tried, or 0 when all have been. */
+function nextBackend(e: Entry): u32 {
+  const current = backendAt(e.backend);
+  if (current.state != LIVE) return 0;
+  const pool = poolOf(servicePortAt(current.servicePort), e.pool);
+  const index = poolIndex(current, e.pool);
+  if (index == 0 || <u32>e.tries >= pool.usable) return 0;
+  const next = memberAt(pool, nextUsable(pool, index - 1)).backend;
+  return next == e.backend ? 0 : next;
+}
+
+/**
+ * Moves a waiting connection, and the client's affinity, to another backend. False when no source
+ * port is free towards it: the connection is deleted then.
+ */
+function move(e: Entry, backend: u32): bool {
+  const o = tupleOf(e, ORIGINAL);
+  const b = backendAt(backend);
+  const hairpin = b.addressLo == o.sourceLo && b.addressHi == o.sourceHi;
+  const s = servicePortAt(b.servicePort);
+  detach(e);
+  const reason = bind(e, backend, has(e, MASQUERADED) || hairpin);
+  rejoin(e, hashTuple(tupleOf(e, REPLY)));
+  if (reason != DropReason.None) {
+    remove(e);
+    return false;
+  }
+  e.tries++;
+  if (s.affinityMs != 0) setAffinity(b.servicePort, o.sourceHi, o.sourceLo, backend, s.affinityMs);
+  count(Counter.Retried);
+  return true;
+}
+
+/** What {@link retryRefused} did. */
+export const NOT_RETRIED: u32 = 0;
+export const RETRIED: u32 = 1;
+/** No source port towards the next backend: the connection is gone. */
+export const FAILED: u32 = 2;
+
+/**
+ * After a refusal: the slot becomes the client's SYN, for the next backend. When it is not retried
+ * the refusal is to be passed on to the client, and nothing has changed.
+ */
+export function retryRefused(p: Packet, e: Entry): u32 {
+  const next = nextBackend(e);
+  if (next == 0 || !isKept(e)) return NOT_RETRIED;
+  if (!move(e, next)) return FAILED;
+  const slot = p.slot;
+  store<u32>(lengthsIn + (<usize>slot << 2), restore(e, slotAt(slot)));
+  parse(slot);
+  begin(e, transportAt(p), p.transportLength);
+  return RETRIED;
+}
+
+/** When the client repeats its SYN: moves the connection. False when it stays where it is. */
+export function retrySilent(p: Packet, e: Entry): bool {
+  const next = nextBackend(e);
+  if (next == 0 || !move(e, next)) return false;
+  begin(e, transportAt(p), p.transportLength);
+  return true;
+}

@@ -1,0 +1,70 @@
+/** Service ports: what the frontends of one port share: pools, scheduler, affinity. */
+
+import { PoolKind } from "../abi";
+import { region } from "../memory";
+import { Pool, POOL_SIZE, setPool } from "./pools";
+
+/** Ends with its two pools, by PoolKind. */
+@unmanaged
+export class ServicePort {
+  /** Session affinity, ms; 0 for none. */
+  affinityMs: u32;
+  next: u32;
+  scheduler: u8;
+  inUse: bool;
+}
+
+const POOLS: usize = (offsetof<ServicePort>() + 7) & ~7;
+const SIZE: usize = POOLS + 2 * POOL_SIZE;
+
+let table: usize = 0;
+let capacity: u32 = 0;
+let used: u32 = 0;
+let free: u32 = 0;
+
+export function layoutServicePorts(count: u32): void {
+  capacity = count;
+  table = region(<usize>(count + 1) * SIZE);
+}
+
+// @ts-ignore: decorator
+@inline
+export function servicePortAt(id: u32): ServicePort {
+  return changetype<ServicePort>(table + <usize>id * SIZE);
+}
+
+// @ts-ignore: decorator
+@inline
+export function poolOf(s: ServicePort, kind: PoolKind): Pool {
+  return changetype<Pool>(changetype<usize>(s) + POOLS + <usize>kind * POOL_SIZE);
+}
+
+/** Adds a Service port without backends. Its id, or 0 when full. */
+export function addServicePort(scheduler: u32, affinityMs: u32): u32 {
+  let id = free;
+  if (id != 0) free = servicePortAt(id).next;
+  else if (used < capacity) id = ++used;
+  else return 0;
+  const s = servicePortAt(id);
+  memory.fill(changetype<usize>(s), 0, SIZE);
+  s.inUse = true;
+  updateServicePort(id, scheduler, affinityMs);
+  return id;
+}
+
+export function updateServicePort(id: u32, scheduler: u32, affinityMs: u32): void {
+  const s = servicePortAt(id);
+  s.scheduler = <u8>scheduler;
+  s.affinityMs = affinityMs;
+}
+
+/** Removes a Service port whose backends and frontends are gone. */
+export function removeServicePort(id: u32): void {
+  if (id == 0 || id > used || !servicePortAt(id).inUse) return;
+  const s = servicePortAt(id);
+  setPool(poolOf(s, PoolKind.Cluster), PoolKind.Cluster, 0, 0);
+  setPool(poolOf(s, PoolKind.Local), PoolKind.Local, 0, 0);
+  s.inUse = false;
+  s.next = free;
+  free = id;
+}
