@@ -28,6 +28,8 @@ export interface PacketSpec {
   readonly options?: Uint8Array;
   readonly payload?: Uint8Array;
   readonly ttl?: number;
+  /** SCTP verification tag. */
+  readonly verificationTag?: number;
   /** UDP: leave the checksum out. */
   readonly noChecksum?: boolean;
   /** Checksum left to the kernel: NEEDS_CSUM in the virtio-net header. */
@@ -79,6 +81,8 @@ export function buildPacket(spec: PacketSpec): Uint8Array {
     transport.set(options, 20);
   } else if (protocol === "UDP") {
     view.setUint16(4, transport.length);
+  } else {
+    view.setUint32(4, spec.verificationTag ?? 0);
   }
   const packet = buildIp(spec, PROTOCOLS[protocol], transport);
   finishChecksum(packet, protocol, spec);
