@@ -34,7 +34,7 @@ export async function runNode(
   const { mode, note } = selectMode(config);
   if (note !== null && !options.queryOnly) logger.info("{note}", { note });
   const dataPlane = options.queryOnly
-    ? await answeringDataPlane(mode)
+    ? answeringDataPlane(mode)
     : await openDataPlane(config, mode);
   const programming = !(dataPlane instanceof QueryOnlyDataPlane);
   const source = new ManifestSource({
@@ -66,10 +66,10 @@ async function openDataPlane(config: Config, mode: ProxyMode): Promise<DataPlane
       );
     }
     logger.warn("this node is not programmed, only queries are answered: {reason}", { reason });
-    return await answeringDataPlane(mode);
+    return answeringDataPlane(mode);
   }
 }
 
-async function answeringDataPlane(mode: ProxyMode): Promise<QueryOnlyDataPlane> {
-  return new QueryOnlyDataPlane(mode, await LocalEngine.start());
+function answeringDataPlane(mode: ProxyMode): QueryOnlyDataPlane {
+  return new QueryOnlyDataPlane(mode, LocalEngine.create());
 }
