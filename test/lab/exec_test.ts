@@ -3,7 +3,14 @@ import { isRunning } from "../../src/lab/process.ts";
 import { readState, STATE_VARIABLE } from "../../src/lab/state.ts";
 import { requires } from "../requirements.ts";
 import { allNetworkNamespaces, hostNetwork, networkNamespacesOf } from "./host.ts";
-import { type LabProcess, MAIN, runCommand, scriptCommand, withProcess } from "./processes.ts";
+import {
+  type LabProcess,
+  MAIN,
+  runCommand,
+  scriptCommand,
+  UNPRIVILEGED,
+  withProcess,
+} from "./processes.ts";
 
 const LAB = scriptCommand("lab_process.ts");
 
@@ -141,9 +148,6 @@ Deno.test({
     assert.deepEqual(hostNetwork(), before);
   },
 });
-
-/** unshare(1) as someone without privileges: a user namespace's user without its capabilities. */
-const UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"];
 
 Deno.test({
   ...requires("not root: the lab runs in a user namespace", "root", "tun", "unshare", "nsenter"),

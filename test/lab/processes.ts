@@ -19,6 +19,9 @@ export function scriptCommand(script: string, ...args: readonly string[]): strin
   return [Deno.execPath(), "run", "--no-check", ...PERMISSIONS, path, ...args];
 }
 
+/** Runs a command without privileges: as a user namespace's user without its capabilities. */
+export const UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"];
+
 /** A lab that runs in another process, and the file by which it is found. */
 export interface LabProcess {
   readonly child: Deno.ChildProcess;

@@ -3,8 +3,15 @@ import { payloadSha256 } from "../../src/lab/payload.ts";
 import type { Outcome } from "../../src/lab/probe.ts";
 import type { ReportRow } from "../../src/lab/report.ts";
 import { requires } from "../requirements.ts";
-import { hostNetwork } from "./host.ts";
-import { type LabProcess, MAIN, runCommand, scriptCommand, withProcess } from "./processes.ts";
+import { allNetworkNamespaces, hostNetwork, networkNamespacesOf } from "./host.ts";
+import {
+  type LabProcess,
+  MAIN,
+  runCommand,
+  scriptCommand,
+  UNPRIVILEGED,
+  withProcess,
+} from "./processes.ts";
 
 const EXAMPLES = new URL("../../examples/", import.meta.url).pathname;
 
@@ -17,7 +24,10 @@ interface Running extends LabProcess {
   readonly rows: readonly ReportRow[];
 }
 
-async function withProgram(fn: (running: Running) => Promise<void>): Promise<void> {
+async function withProgram(
+  fn: (running: Running) => Promise<void>,
+  wrapper: readonly string[] = [],
+): Promise<void> {
   const examples = Deno.makeTempDirSync({ prefix: "switchyard-examples-" });
   try {
     for (const { name } of Deno.readDirSync(EXAMPLES)) {
@@ -32,7 +42,7 @@ async function withProgram(fn: (running: Running) => Promise<void>): Promise<voi
       "--metrics-bind-address=",
       "--api-bind-address=127.0.0.1:0",
     );
-    await withProcess(command, async (lab) => {
+    await withProcess([...wrapper, ...command], async (lab) => {
       const { rows } = JSON.parse((await lab.nextLine())!);
       const { mode, api } = JSON.parse((await lab.nextLine())!);
       assert.equal(mode, "userspace");
@@ -222,6 +232,36 @@ Deno.test({
       assert.ok(ms < 2000, `${ms} ms`);
       assert.throws(() => Deno.statSync(stateFile), Deno.errors.NotFound);
     });
+    assert.deepEqual(hostNetwork(), before);
+  },
+});
+
+Deno.test({
+  ...requires(
+    "not root: the same in a user namespace; killed, it leaves nothing",
+    "root",
+    "tun",
+    "unshare",
+    "nsenter",
+    "find",
+  ),
+  fn: async () => {
+    const before = hostNetwork();
+    await withProgram(async (running) => {
+      assert.deepEqual(running.rows.filter(({ problem }) => problem !== null), []);
+      const outcomes: Outcome[] = await dial(running, "cl", "probe", "10.0.1.175", 80, "TCP", 6, 1);
+      assert.deepEqual(Object.values(counts(outcomes)), [2, 2, 2]);
+      const host = networkNamespacesOf(Deno.pid);
+      const own = networkNamespacesOf(running.pid).filter((name) => !host.includes(name));
+      assert.ok(own.length > 10, `${own.length} namespaces`);
+      running.child.kill("SIGKILL");
+      await running.child.status;
+      await eventually(
+        2000,
+        () => Promise.resolve(allNetworkNamespaces().filter((name) => own.includes(name))),
+        (left) => left.length === 0,
+      );
+    }, UNPRIVILEGED);
     assert.deepEqual(hostNetwork(), before);
   },
 });
