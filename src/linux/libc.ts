@@ -185,9 +185,10 @@ export function signalEvent(fd: number): void {
   check(libc().write(fd, BigUint64Array.of(1n), 8), "write to an event descriptor");
 }
 
-/** Takes the signals back; whether there were any. */
-export function drainEvent(fd: number): boolean {
-  return libc().read(fd, new BigUint64Array(1), 8) === 8;
+/** Takes the signals back; how many there were. */
+export function drainEvent(fd: number): number {
+  const count = new BigUint64Array(1);
+  return libc().read(fd, count, 8) === 8 ? Number(count[0]) : 0;
 }
 
 /** Index of a network interface in this thread's namespace, or null when there is none. */

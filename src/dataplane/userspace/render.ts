@@ -34,8 +34,11 @@ export interface PortRange {
   readonly last: number;
 }
 
-/** The port range of masqueraded connections unless configured otherwise. */
-export const MASQUERADE_PORTS: PortRange = { first: 61000, last: 65535 };
+/**
+ * The port range of masqueraded connections unless configured otherwise. Port 65535 is left out, as
+ * no policy rule can name it (net/core/fib_rules.c).
+ */
+export const MASQUERADE_PORTS: PortRange = { first: 61000, last: 65534 };
 
 /** Node ports that Kubernetes hands out by default (`--service-node-port-range`). */
 const NODE_PORTS: PortRange = { first: 30000, last: 32767 };

@@ -20,7 +20,6 @@
 import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 import type { TunDevice } from "../../linux/tun.ts";
 import { FAMILIES, type Family, familyOf } from "../../net/address.ts";
-import type { NetlinkError } from "../../netlink/message.ts";
 import { TABLE_LOCAL } from "../../netlink/route/names.ts";
 import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
 import type { Rule, RuleSpec } from "../../netlink/route/rules.ts";
@@ -35,6 +34,13 @@ const PRIORITY = { fromDevice: 80, services: 90, captures: 91, local: 100 } as c
 const ORIGIN = 83;
 /** Packets that may wait for the engine; TUN devices drop silently beyond it. */
 const QUEUE_LENGTH = 10_000;
+
+/**
+ * The device's own address, of no use but to be there: the kernel drops what comes from a device
+ * without addresses when it filters by reverse path (__fib_validate_source). Scope host keeps it
+ * from becoming anyone's source.
+ */
+const DEVICE_ADDRESS = "169.254.91.1";
 
 const IP_PROTOCOLS: Readonly<Record<Capture["protocol"], number>> = {
   ICMP: 1,
@@ -82,6 +88,7 @@ export class NodeRouting {
       writeSysctl(`net/ipv6/conf/${name}/addr_gen_mode`, 1);
       writeSysctl(`net/ipv6/conf/${name}/accept_ra`, 0);
     }
+    this.#net.addresses.replace({ link: name, address: DEVICE_ADDRESS, scope: "host" });
     this.#net.links.setTxQueueLen(name, QUEUE_LENGTH);
     this.#net.links.setMtu(name, this.#nodeMtu());
     this.#net.links.setUp(name);
@@ -140,13 +147,20 @@ export class NodeRouting {
   }
 
   /**
-   * Carries out a transaction. Everything that can be done is done; then the first refusal of the
-   * kernel, if any, is thrown.
+   * Carries out a transaction. Everything that can be done is done; then the first failure, if any,
+   * is thrown.
    */
   apply(transaction: Transaction): void {
     const { routes, rules } = this.#net;
     const addresses = transaction.addRoutes.filter(([address]) => this.#serves(address));
-    const failures: (NetlinkError | null)[] = [];
+    const failures: unknown[] = [];
+    const attempt = (step: () => unknown) => {
+      try {
+        step();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
     failures.push(...routes.replaceAll(addresses.map(([address, source]) => ({
       destination: address,
       table: SERVICE_TABLE,
@@ -155,17 +169,17 @@ export class NodeRouting {
       preferredSource: source ?? undefined,
     }))));
     for (const capture of transaction.addCaptures) {
-      if (this.#serves(capture.address)) rules.ensure(captureRule(capture));
+      if (this.#serves(capture.address)) attempt(() => rules.ensure(captureRule(capture)));
     }
     failures.push(...routes.removeAll(
       transaction.removeRoutes.filter((address) => this.#serves(address))
         .map((destination) => ({ destination, table: SERVICE_TABLE, link: this.#tun.index })),
     ));
     for (const capture of transaction.removeCaptures) {
-      if (this.#serves(capture.address)) rules.removeAll(captureRule(capture));
+      if (this.#serves(capture.address)) attempt(() => rules.removeAll(captureRule(capture)));
     }
     const failure = failures.find((error) => error !== null);
-    if (failure) throw failure;
+    if (failure !== undefined) throw failure;
   }
 
   #serves(address: string): boolean {

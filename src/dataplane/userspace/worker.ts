@@ -56,6 +56,10 @@ const IDLE_MS = 100;
 /** Conntrack slots looked at in one expiry step. */
 const EXPIRY_BUDGET = 4096;
 
+/** Calls that arrived, to be told from those only announced on the event descriptor. */
+let arrived = 0;
+self.addEventListener("message", () => arrived++);
+
 const now = () => Math.floor(performance.now());
 
 class Forwarder {
@@ -95,6 +99,7 @@ class Forwarder {
   async #run(): Promise<void> {
     const set = pollSet([this.#tun.fd, this.#wakeFd]);
     let nextExpiry = now() + IDLE_MS;
+    let announced = 0;
     while (!this.#stopping) {
       const time = now();
       let idle = false;
@@ -105,7 +110,9 @@ class Forwarder {
         this.engine.expire(time, EXPIRY_BUDGET);
         nextExpiry = time + IDLE_MS;
       }
-      if (idle && poll(set, IDLE_MS) > 0) drainEvent(this.#wakeFd);
+      // A call's message takes some turns of the event loop longer than its signal.
+      const wait = announced > arrived ? 0 : IDLE_MS;
+      if (idle && poll(set, wait) > 0) announced += drainEvent(this.#wakeFd);
       await setImmediate();
     }
   }

@@ -175,8 +175,9 @@ function selector(what: string, family: Family, text: string | undefined) {
 }
 
 function writePorts({ start, end }: PortRange): number {
-  if (!(start >= 1 && start <= end && end <= 0xffff)) {
-    throw new RangeError(`ports ${start} to ${end} are not a range within 1 to 65535`);
+  // The kernel refuses 65535 (fib_rule_port_range_valid).
+  if (!(start >= 1 && start <= end && end < 0xffff)) {
+    throw new RangeError(`ports ${start} to ${end} are not a range within 1 to 65534`);
   }
   return (start | end << 16) >>> 0;
 }

@@ -6,10 +6,13 @@
 import assert from "node:assert/strict";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { UserspaceDataPlane } from "../../../src/dataplane/userspace/dataplane.ts";
+import type { EngineCounters } from "../../../src/engine/handle.ts";
 import { Lab } from "../../../src/lab/lab.ts";
 import type { Outcome, Target } from "../../../src/lab/probe.ts";
 import { payloadSha256 } from "../../../src/lab/payload.ts";
 import { DEFAULT_NODE, type Server } from "../../../src/lab/topology.ts";
+import { NetworkNamespace } from "../../../src/linux/namespace.ts";
+import { Rtnetlink } from "../../../src/netlink/route/rtnetlink.ts";
 import { Planner } from "../../../src/plan/planner.ts";
 import { requires } from "../../requirements.ts";
 import { apply, remove, service, slice } from "../../services/objects.ts";
@@ -87,6 +90,16 @@ class Bed implements AsyncDisposable {
   }
 }
 
+/**
+ * The reasons for which something was dropped, but for "source": the kernel itself announces its
+ * multicast groups on the device from the unspecified address.
+ */
+function drops({ dropped }: EngineCounters): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(dropped).filter(([reason, count]) => count > 0 && reason !== "source"),
+  );
+}
+
 const vip: Target = { address: VIP, port: 80, protocol: "TCP" };
 const equally = { one: 4, two: 4, three: 4 };
 
@@ -139,7 +152,7 @@ Deno.test({
       }
     }
     const counters = await bed.dataPlane.engine.counters();
-    assert.deepEqual(counters.dropped, {});
+    assert.deepEqual(drops(counters), {});
     assert.equal(
       counters.backends.reduce((sum, backend) => sum + backend.connections, 0),
       3 * addresses.length * 2 * 12,
@@ -173,8 +186,12 @@ Deno.test({
 Deno.test({
   ...requires("a backend that refuses or is silent is passed over", "root", "netns", "tun"),
   async fn() {
-    // "two" serves nothing on the port; 10.244.1.9 does not exist at all.
+    // "two" serves nothing on the port; what is sent to 10.244.1.9 is lost.
     await using bed = await Bed.start([SERVERS[0], pod("two", [PODS[1]], [UDP]), SERVERS[2]]);
+    NetworkNamespace.open(`/proc/self/fd/${bed.lab.nodeNamespaceFd}`).run(() => {
+      using net = Rtnetlink.open();
+      net.routes.add({ destination: "10.244.1.9", type: "blackhole" });
+    });
     await bed.apply(service("web"), slice("web", PODS));
     const refused = await bed.ask("client", vip, 9);
     assert.equal(refused.two, undefined);
@@ -213,8 +230,7 @@ Deno.test({
     const expected = { bytes, sha256: payloadSha256(bytes) };
     assert.deepEqual(await bed.lab.download("client", `http://${VIP}`, bytes), expected);
     assert.deepEqual(await bed.lab.upload("client", `http://${VIP}`, bytes), expected);
-    const { dropped } = await bed.dataPlane.engine.counters();
-    assert.deepEqual(dropped, {});
+    assert.deepEqual(drops(await bed.dataPlane.engine.counters()), {});
   },
 });
 
