@@ -15,7 +15,7 @@ async function withLab(
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   const state = { SWITCHYARD_LAB_STATE: `${folder}/lab.json` };
-  const program = new Program([MAIN, "lab", "--output=json", ...FREE_PORTS], state);
+  const program = new Program([MAIN, "lab", "-v=4", "--output=json", ...FREE_PORTS], state);
   try {
     await test(program, state);
   } finally {

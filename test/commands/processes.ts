@@ -2,11 +2,15 @@
 
 import assert from "node:assert/strict";
 
+/** Longer than any of the programs takes for anything, milliseconds. */
+const PATIENCE_MS = 30_000;
+
 /** A program that runs. Its output is read line by line. */
 export class Program {
   readonly #child: Deno.ChildProcess;
   readonly #stdout: ReadableStreamDefaultReader<string>;
-  readonly #stderr: Promise<string>;
+  #stderr = "";
+  readonly #stderrEnd: Promise<void>;
   #text = "";
 
   constructor(args: readonly string[], env: Record<string, string> = {}) {
@@ -18,7 +22,13 @@ export class Program {
       stderr: "piped",
     }).spawn();
     this.#stdout = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    this.#stderr = new Response(this.#child.stderr).text();
+    this.#stderrEnd = this.#child.stderr.pipeThrough(new TextDecoderStream()).pipeTo(
+      new WritableStream({
+        write: (text) => {
+          this.#stderr += text;
+        },
+      }),
+    );
   }
 
   /** The next line of standard output; fails with standard error when there is none. */
@@ -30,8 +40,8 @@ export class Program {
         this.#text = this.#text.slice(end + 1);
         return line;
       }
-      const { done, value } = await this.#stdout.read();
-      if (done) assert.fail(`it ended: ${await this.#stderr}`);
+      const { done, value } = await this.#within(this.#stdout.read(), "say more");
+      if (done) assert.fail(`it ended: ${this.#stderr}`);
       this.#text += value;
     }
   }
@@ -42,9 +52,22 @@ export class Program {
 
   /** The exit status, and all that was said on standard error. */
   async end(): Promise<{ code: number; stderr: string }> {
-    const { code } = await this.#child.status;
+    const { code } = await this.#within(this.#child.status, "end");
     await this.#stdout.cancel();
-    return { code, stderr: await this.#stderr };
+    await this.#within(this.#stderrEnd, "close its standard error");
+    return { code, stderr: this.#stderr };
+  }
+
+  async #within<T>(promise: Promise<T>, what: string): Promise<T> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      late.reject(new Error(`it did not ${what} in time: ${this.#text}${this.#stderr}`));
+    }, PATIENCE_MS);
+    try {
+      return await Promise.race([promise, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** For the end of a test, however it went. */
