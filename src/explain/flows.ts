@@ -85,7 +85,7 @@ export function parseFlowWords(source: string, target: string): Flow {
   const result = flow.safeParse({
     name: `${source} ${target}`,
     source: from.address,
-    sourcePort: from.port,
+    ...(from.port === undefined ? {} : { sourcePort: from.port }),
     dest: to.address,
     port: to.port,
     protocol: target.slice(slash + 1),

@@ -47,16 +47,27 @@ export class TooManyWays extends Error {
   override readonly name = "TooManyWays";
 }
 
-/** How many times rules may be asked for one flow. */
-export class Budget {
-  #left = 20_000_000;
+/** How many ways a packet may have come to one rule. */
+const MOST_PATHS = 65536;
 
-  /** Throws {@link TooManyWays}. */
-  spend(count: number, chain: string): void {
-    this.#left -= count;
-    if (this.#left < 0) {
-      throw new TooManyWays(`chain ${chain}: the flow can take too many ways to follow them all`);
-    }
+/** What one flow may cost. */
+export class Budget {
+  #rules = 20_000_000;
+  #steps = 1_000_000;
+
+  /** Takes so many paths to ask one rule about. Throws {@link TooManyWays}. */
+  ask(paths: number, chain: string): void {
+    this.#rules -= paths;
+    if (this.#rules < 0 || paths > MOST_PATHS) this.#refuse(chain);
+  }
+
+  /** Takes one step. Throws {@link TooManyWays}. */
+  step(chain: string): void {
+    if (--this.#steps < 0) this.#refuse(chain);
+  }
+
+  #refuse(chain: string): never {
+    throw new TooManyWays(`chain ${chain}: the flow can take too many ways to follow them all`);
   }
 }
 
@@ -118,14 +129,14 @@ export class TableWalk {
     let here = paths;
     for (const rule of chain.rules) {
       if (here.length === 0) break;
-      this.budget.spend(here.length, chain.name);
+      this.budget.ask(here.length, chain.name);
       const next: Path[] = [];
       for (const path of here) {
         const { matched, rest, notes } = this.#ask(chain, rule, path);
         if (matched !== null) this.#act(chain, rule, matched, notes, inside, next, back);
         if (rest !== null) next.push(rest);
       }
-      here = next;
+      here = next.length > here.length ? merge(next) : next;
     }
     return merge([...back, ...here]);
   }
@@ -240,6 +251,7 @@ export class TableWalk {
   }
 
   #step(chain: Chain, rule: Rule, path: Path, action: string): Path {
+    this.budget.step(chain.name);
     const step: Step = {
       hook: path.packet.hook,
       table: this.table.name,

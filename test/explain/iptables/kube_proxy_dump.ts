@@ -93,7 +93,7 @@ export function table(
   const own = new Set<string>();
   for (const rule of rules) {
     const [, from] = /^-A (\S+)/.exec(rule) ?? [];
-    const [, to] = / -[jg] ((?:KUBE|CNI|FLANNEL|cali|DOCKER|T)[\w:-]*)/.exec(rule) ?? [];
+    const [, to] = / -[jg] ((?:KUBE|CNI|FLANNEL|cali|DOCKER|T\d)[\w:-]*)/.exec(rule) ?? [];
     for (const word of [from, to]) {
       if (word !== undefined && !builtIn.includes(word)) own.add(word);
     }
