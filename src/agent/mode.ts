@@ -7,20 +7,32 @@
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
+import type { SchedulerName } from "../plan/plan.ts";
 
 /** The modes that can be had. */
 const AVAILABLE: readonly ProxyMode[] = ["userspace"];
 
+/** The schedulers of the engine. */
+const USERSPACE_SCHEDULERS: readonly SchedulerName[] = ["rr", "random"];
+
 /** The mode that was asked for, or the best that can be had, and why it is not a better one. */
 export function selectMode(
-  config: Pick<Config, "proxyMode">,
+  config: Pick<Config, "proxyMode" | "scheduler">,
 ): { readonly mode: ProxyMode; readonly note: string | null } {
-  const asked = config.proxyMode;
+  const { proxyMode: asked, scheduler } = config;
+  if (asked !== null && !AVAILABLE.includes(asked)) {
+    throw new UsageError(
+      `--proxy-mode "${asked}": it is not there yet; expected ${AVAILABLE.join(", ")}`,
+    );
+  }
+  if (scheduler !== null && !USERSPACE_SCHEDULERS.includes(scheduler)) {
+    const expected = USERSPACE_SCHEDULERS.join(", ");
+    throw new UsageError(
+      `--ipvs-scheduler "${scheduler}": userspace mode has it not yet; expected ${expected}`,
+    );
+  }
   if (asked === null) {
     return { mode: "userspace", note: "proxy mode userspace, as iptables mode is not there yet" };
   }
-  if (AVAILABLE.includes(asked)) return { mode: asked, note: null };
-  throw new UsageError(
-    `--proxy-mode "${asked}": it is not there yet; expected ${AVAILABLE.join(", ")}`,
-  );
+  return { mode: asked, note: null };
 }

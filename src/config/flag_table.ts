@@ -88,7 +88,7 @@ const NO_API_SOURCE = "the Kubernetes API source is not there yet; use --manifes
 /** What `--proxy-mode` may be. */
 export const PROXY_MODES = ["iptables", "ipvs", "nftables", "userspace"] as const;
 
-/** What `--ipvs-scheduler` may be. */
+/** What `--ipvs-scheduler` may be: the kernel's schedulers and, in userspace mode, random. */
 export const SCHEDULERS = [
   "rr",
   "wrr",
@@ -104,6 +104,7 @@ export const SCHEDULERS = [
   "ovf",
   "mh",
   "twos",
+  "random",
 ] as const;
 
 /** Every flag by name. */
@@ -162,7 +163,7 @@ export const FLAGS = {
     value.oneOf(SCHEDULERS),
     "NAME",
     null,
-    "how backends are chosen; unset: rr in ipvs and userspace mode",
+    "how backends are chosen, in userspace mode too; unset: rr",
   ),
   "healthz-bind-address": flag(
     value.listenAddress(10256),

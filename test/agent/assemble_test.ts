@@ -17,6 +17,14 @@ Deno.test("the mode is that which is asked for, if it can be had", () => {
   }
 });
 
+Deno.test("userspace mode takes the schedulers that the engine has", () => {
+  assert.equal(selectMode(config("--ipvs-scheduler=random")).mode, "userspace");
+  assert.throws(() => selectMode(config("--ipvs-scheduler=sh")), {
+    name: "UsageError",
+    message: '--ipvs-scheduler "sh": userspace mode has it not yet; expected rr, random',
+  });
+});
+
 Deno.test("the node has the addresses given, or else those of its interfaces", () => {
   const local = ["192.0.2.9"];
   const found = plannerConfig(config(), "userspace", local);
