@@ -6,9 +6,12 @@
 
 import type { Family } from "../../net/address.ts";
 import { type Execution, programName, type ProgramRunner, type Programs } from "./programs.ts";
+import { NFT_CHAINS } from "./transaction_text.ts";
 
 /** The effects of the data plane on a node's rules. */
 export interface RulesAccess {
+  /** Chains of one transaction beyond which several are faster. */
+  readonly chainLimit: number;
   /** iptables-save's text of all tables. */
   read(family: Family): Promise<string>;
   /** Carries out restore text; a table whose COMMIT is not reached stays as it was. */
@@ -37,8 +40,10 @@ const LOCK_WAIT = "5";
 export class NodeRulesAccess implements RulesAccess {
   readonly #runner: ProgramRunner;
   readonly #programs: Programs;
+  readonly chainLimit: number;
 
   constructor(runner: ProgramRunner, programs: Programs) {
+    this.chainLimit = programs.backend === "nft" ? NFT_CHAINS : Infinity;
     this.#runner = runner;
     this.#programs = programs;
   }

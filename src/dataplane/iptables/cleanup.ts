@@ -7,13 +7,14 @@
 
 import { FAMILIES, type Family } from "../../net/address.ts";
 import { NodeRulesAccess, type RulesAccess } from "./apply.ts";
-import { diffTable, type TableDiff, transactionText } from "./diff.ts";
+import { countLines, diffTable, type TableDiff } from "./diff.ts";
 import { JUMPS } from "./jumps.ts";
 import { CHAIN } from "./names.ts";
 import { hasLegacyTables, installedPrograms, type ProgramRunner } from "./programs.ts";
 import { NODE_TABLES, type NodeRules, type OtherRule, readRules, targetsOfOthers } from "./read.ts";
 import { ruleLine } from "./text.ts";
 import { keyOf } from "./transaction.ts";
+import { transactionText } from "./transaction_text.ts";
 
 /** The changes that take everything of ours off a node with these rules. */
 export function diffCleanup(node: NodeRules, family: Family): TableDiff[] {
@@ -40,9 +41,9 @@ export function diffCleanup(node: NodeRules, family: Family): TableDiff[] {
 export async function cleanupFamily(access: RulesAccess, family: Family): Promise<number> {
   const node = readRules(await access.read(family), family);
   const diffs = diffCleanup(node, family);
-  const text = transactionText(diffs);
+  const text = transactionText(diffs, access.chainLimit);
   if (text !== null) await access.restore(family, text);
-  return diffs.reduce((sum, diff) => sum + diff.lines.length, 0);
+  return diffs.reduce((sum, diff) => sum + countLines(diff), 0);
 }
 
 /**

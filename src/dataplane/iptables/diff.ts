@@ -8,7 +8,7 @@
  * @module
  */
 
-import { chainLine, ruleLine } from "./text.ts";
+import { ruleLine } from "./text.ts";
 
 /** Rules of a chain, in order. */
 export interface ChainRules {
@@ -21,27 +21,36 @@ export interface ChainRules {
 /** The chains of a table that are the proxy's alone. */
 export type OwnChains = ReadonlyMap<string, ChainRules>;
 
+/** What is written to one chain. */
+export interface ChainChange {
+  readonly chain: string;
+  /** The chain is made, or emptied, first. */
+  readonly anew: boolean;
+  /** Lines of restore text. */
+  readonly rules: readonly string[];
+}
+
 /** What changes in one table. */
 export interface TableDiff {
   readonly table: string;
-  /** Lines of restore text, between `*TABLE` and COMMIT. */
-  readonly lines: readonly string[];
-  readonly created: readonly string[];
-  readonly changed: readonly string[];
-  readonly removed: readonly string[];
+  readonly created: readonly ChainChange[];
+  readonly changed: readonly ChainChange[];
+  /** Chains that go, with the rules that they have. */
+  readonly removed: readonly { readonly chain: string; readonly specs: ChainRules["specs"] }[];
+  /** Lines for chains of others, such as those of jumps; they come after all changes of our own. */
+  readonly foreign: readonly string[];
 }
 
 /** What is known about a table besides its chains. */
 export interface DiffOptions {
   /** Chains that cannot be removed, because rules of others lead to them: these are emptied. */
   readonly referenced?: ReadonlySet<string>;
-  /** Lines for chains of others, such as those of jumps; written when our own chains exist. */
   readonly foreign?: readonly string[];
 }
 
 /**
- * The lines that make `current` into `desired`. Both may be cut down to the same part of a table's
- * chains: what is in neither is left alone.
+ * What makes `current` into `desired`. Both may be cut down to the same part of a table's chains:
+ * what is in neither is left alone.
  */
 export function diffTable(
   table: string,
@@ -49,41 +58,32 @@ export function diffTable(
   desired: OwnChains,
   { referenced = new Set(), foreign = [] }: DiffOptions = {},
 ): TableDiff {
-  const flushes: string[] = [];
-  const rules: string[] = [];
-  const created: string[] = [];
-  const changed: string[] = [];
-  const removed: string[] = [];
+  const created: ChainChange[] = [];
+  const changed: ChainChange[] = [];
+  const removed: { chain: string; specs: ChainRules["specs"] }[] = [];
   for (const [chain, wanted] of desired) {
     const present = current.get(chain);
     const edits = present === undefined ? null : editChain(chain, present, wanted);
     if (edits === null) {
-      (present === undefined ? created : changed).push(chain);
-      flushes.push(chainLine(chain));
-      for (const spec of wanted.specs) rules.push(ruleLine("-A", chain, spec!));
+      const rules = wanted.specs.map((spec) => ruleLine("-A", chain, spec!));
+      (present === undefined ? created : changed).push({ chain, anew: true, rules });
     } else if (edits.length > 0) {
-      changed.push(chain);
-      rules.push(...edits);
+      changed.push({ chain, anew: false, rules: edits });
     }
   }
   for (const [chain, present] of current) {
     if (desired.has(chain)) continue;
-    if (!referenced.has(chain)) removed.push(chain);
-    else if (present.keys.length === 0) continue;
-    else changed.push(chain);
-    flushes.push(chainLine(chain));
+    if (!referenced.has(chain)) removed.push({ chain, specs: present.specs });
+    else if (present.keys.length > 0) changed.push({ chain, anew: true, rules: [] });
   }
-  // Emptied first, the chains to be removed do not lead to one another; nothing else leads to them
-  // once all rules are written.
-  const lines = [...flushes, ...rules, ...foreign, ...removed.map((chain) => `-X ${chain}`)];
-  return { table, lines, created, changed, removed };
+  return { table, created, changed, removed, foreign };
 }
 
-/** Restore text of what changes; null when nothing does. */
-export function transactionText(diffs: readonly TableDiff[]): string | null {
-  const parts = diffs.filter((diff) => diff.lines.length > 0)
-    .map(({ table, lines }) => [`*${table}`, ...lines, "COMMIT", ""].join("\n"));
-  return parts.length === 0 ? null : parts.join("");
+/** Number of lines of restore text that a diff takes. */
+export function countLines({ created, changed, removed, foreign }: TableDiff): number {
+  const written = [...created, ...changed]
+    .reduce((sum, { anew, rules }) => sum + (anew ? 1 : 0) + rules.length, 0);
+  return written + 2 * removed.length + foreign.length;
 }
 
 /** Lines that edit a chain, none when it is right; null when writing it anew is shorter. */

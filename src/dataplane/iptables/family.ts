@@ -7,13 +7,14 @@
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { RulesAccess } from "./apply.ts";
-import { type TableDiff, transactionText } from "./diff.ts";
+import { countLines, type TableDiff } from "./diff.ts";
 import { type Drift, findDrift } from "./drift.ts";
 import type { RuleOptions } from "./options.ts";
 import { readRules } from "./read.ts";
 import { render, renderChange, type Rendered, type RenderProblem } from "./render.ts";
 import type { RuleSet } from "./rules.ts";
 import { diffNode, diffServices } from "./transaction.ts";
+import { transactionText } from "./transaction_text.ts";
 
 /** What one sync did in one family. */
 export interface FamilySync {
@@ -100,11 +101,11 @@ export class FamilyRules {
     diffs: readonly TableDiff[],
     about: Pick<FamilySync, "full" | "drift">,
   ): Promise<FamilySync> {
-    const text = transactionText(diffs);
+    const text = transactionText(diffs, this.#access.chainLimit);
     if (text !== null) await this.#access.restore(this.family, text);
     this.#rules = rules;
     this.#doubtful = this.#doubtedAgain;
-    const lines = diffs.reduce((sum, diff) => sum + diff.lines.length, 0);
+    const lines = diffs.reduce((sum, diff) => sum + countLines(diff), 0);
     return { family: this.family, lines, problems, ...about };
   }
 }
