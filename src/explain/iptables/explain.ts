@@ -79,10 +79,10 @@ export function parseNodeTables(text: string): NodeTables {
   const unmarked: Family = lines.some((line, i) => owners[i] === null && mentionsIPv6(line))
     ? "IPv6"
     : "IPv4";
-  const tables = (wanted: Family) =>
-    once(
-      parseSave(lines.map((line, i) => (owners[i] ?? unmarked) === wanted ? line : "").join("\n")),
-    );
+  const tables = (wanted: Family) => {
+    const own = lines.map((line, i) => (owners[i] ?? unmarked) === wanted ? line : "");
+    return own.every((line) => line === "") ? [] : once(parseSave(own.join("\n")));
+  };
   return { IPv4: tables("IPv4"), IPv6: tables("IPv6") };
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { addressBytes, familyOf, formatAddress, parseAddress } from "../../net/address.ts";
-import { type Masked, parseMasked } from "./matches/base.ts";
+import type { Masked } from "./matches/base.ts";
 import { NotUnderstood } from "./matches/result.ts";
 import type { Ip } from "./packet.ts";
 
@@ -95,12 +95,7 @@ export function portsOf(
   return Array.from({ length: ports[1] - ports[0] + 1 }, (_, i) => ports[0] + i);
 }
 
-/** NETMAP's network; throws {@link NotUnderstood}. */
-export function parseNetmap(text: string): Masked {
-  return parseMasked(text);
-}
-
-/** The address with its network part replaced. */
+/** NETMAP: the address with its network part replaced. */
 export function remap(address: Ip, { value, mask }: Masked): Ip {
   const bytes = address.bytes.map((byte, i) => (byte & ~mask[i]) | value[i]);
   return { text: formatAddress(bytes), bytes };

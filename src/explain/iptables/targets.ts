@@ -6,9 +6,9 @@
 
 import { NotUnderstood } from "./matches/result.ts";
 import { type MaskedMark, parseMark, parseNumber } from "./matches/mark.ts";
-import { type NatRange, parseNatRange, parseNetmap, parsePorts } from "./nat.ts";
+import { type NatRange, parseNatRange, parsePorts } from "./nat.ts";
 import type { Option, OptionTable, TargetUse } from "./options.ts";
-import type { Masked } from "./matches/base.ts";
+import { type Masked, parseMasked } from "./matches/base.ts";
 
 /** A target, with everything that it needs. Marks are 32 bits. */
 export type Target =
@@ -171,7 +171,7 @@ const MODULES: ReadonlyMap<string, TargetModule> = new Map(Object.entries<Target
   },
   NETMAP: {
     options: { "--to": 1 },
-    compile: (options) => ({ kind: "netmap", to: parseNetmap(argument(options, "--to") ?? "") }),
+    compile: (options) => ({ kind: "netmap", to: parseMasked(argument(options, "--to") ?? "") }),
   },
   CT: {
     options: CT_OPTIONS,

@@ -6,8 +6,9 @@
  */
 
 import type { Option } from "../options.ts";
-import { type Ip, isLocal, isLoopback, knowsNode, type Packet, type World } from "../packet.ts";
+import { type Ip, isLocal, knowsNode, type Packet, type World } from "../packet.ts";
 import {
+  all,
   invert,
   type MatchModule,
   NotUnderstood,
@@ -33,17 +34,10 @@ export const addrtype: MatchModule = {
   options: { "--src-type": 1, "--dst-type": 1, "--limit-iface-in": 0, "--limit-iface-out": 0 },
   compile(options) {
     const limited = options.some((option) => option.name.startsWith("--limit-iface"));
-    const tests = options.filter((option) => option.name.endsWith("-type"))
-      .map((option) => typeTest(option, limited));
-    return (packet, world) => {
-      let undecided: Result | null = null;
-      for (const test of tests) {
-        const result = test(packet, world);
-        if (result.kind === "no") return result;
-        if (result.kind === "unknown") undecided ??= result;
-      }
-      return undecided ?? truth(true);
-    };
+    return all(
+      options.filter((option) => option.name.endsWith("-type"))
+        .map((option) => typeTest(option, limited)),
+    );
   },
 };
 
@@ -74,7 +68,7 @@ function fits(
 }
 
 function typeOf(address: Ip, world: World): string {
-  if (isLoopback(address) || isLocal(address, world)) return "LOCAL";
+  if (isLocal(address, world)) return "LOCAL";
   const [first] = address.bytes;
   if (address.bytes.length === 16) return first === 0xff ? "MULTICAST" : "UNICAST";
   if (first === 0 || address.text === "255.255.255.255") return "BROADCAST";

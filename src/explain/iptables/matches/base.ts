@@ -4,9 +4,8 @@
  * @module
  */
 
-import { parseAddress, parseNetwork } from "../../../net/address.ts";
+import { addressBytes, parseAddress, parseNetwork } from "../../../net/address.ts";
 import type { Option } from "../options.ts";
-import { addressBytes } from "../../../net/address.ts";
 import type { Ip, Link, Packet } from "../packet.ts";
 import {
   compileEach,
