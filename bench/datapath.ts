@@ -14,6 +14,7 @@ import { UserspaceDataPlane } from "../src/dataplane/userspace/dataplane.ts";
 import { connectToNode } from "../src/lab/link.ts";
 import { createNamespace, forwardPackets } from "../src/lab/machine.ts";
 import type { NetworkNamespace } from "../src/linux/namespace.ts";
+import { writeSysctl } from "../src/linux/sysctl.ts";
 import type { Plan, PlanChange, Route, ServicePlan } from "../src/plan/plan.ts";
 import { connectWorker, type Remote } from "../src/rpc/worker_rpc.ts";
 import type { BenchOptions } from "./main.ts";
@@ -94,6 +95,8 @@ class Bed implements AsyncDisposable {
     const bed = new Bed();
     try {
       bed.node.run(forwardPackets);
+      // Else the client soon spends its time looking for a port that is not in TIME_WAIT.
+      bed.client.run(() => writeSysctl("net.ipv4.tcp_max_tw_buckets", 64));
       const common = { node: bed.node, primary: [NODE], families: ["IPv4"] as const };
       connectToNode({
         ...common,
