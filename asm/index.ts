@@ -32,6 +32,7 @@ import {
   addBackend,
   backendAt,
   describeBackend,
+  isLeaving,
   layoutBackends,
   retireBackend,
   reviveBackend,
@@ -212,6 +213,11 @@ export function backendAdd(servicePort: u32, port: u32, family: u32): u32 {
 /** Says which use of the backend's place this is: see {@link backendRevive}. */
 export function backendGeneration(id: u32): u32 {
   return backendAt(id).generation;
+}
+
+/** Whether a removed backend still has connections. */
+export function backendIsLeaving(id: u32, generation: u32): bool {
+  return isLeaving(id, generation);
 }
 
 /** Puts a removed backend back that still has connections; false when it is gone for good. */

@@ -94,11 +94,17 @@ export function retireBackend(id: u32): void {
   freeIfIdle(id);
 }
 
-/** Puts a leaving backend back, with its counters; false when it is gone. */
-export function reviveBackend(id: u32, generation: u32, servicePort: u32): bool {
+/** Whether a removed backend still has connections; `generation` is that of its removal. */
+export function isLeaving(id: u32, generation: u32): bool {
   if (id == 0 || id > used) return false;
   const b = backendAt(id);
-  if (b.state != LEAVING || b.generation != generation) return false;
+  return b.state == LEAVING && b.generation == generation;
+}
+
+/** Puts a leaving backend back, with its counters; false when it is gone. */
+export function reviveBackend(id: u32, generation: u32, servicePort: u32): bool {
+  if (!isLeaving(id, generation)) return false;
+  const b = backendAt(id);
   b.state = LIVE;
   b.servicePort = servicePort;
   return true;

@@ -28,7 +28,7 @@ export const MIN_SLOT_CAPACITY = 2048;
 
 /** "FragmentUnknown" → "fragment_unknown". */
 function snakeCase(name: string): string {
-  return name.replace(/(?<!^)[A-Z0-9]+/g, (part) => `_${part}`).toLowerCase();
+  return name.replace(/(?<!^)[A-Z]+/g, (part) => `_${part}`).toLowerCase();
 }
 
 /** Names of the drop reasons, as counters carry them, by {@link DropReason}. */

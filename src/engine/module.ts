@@ -42,6 +42,7 @@ export interface EngineExports {
   frontendRemove(id: number): void;
   backendAdd(servicePort: number, port: number, family: number): number;
   backendGeneration(id: number): number;
+  backendIsLeaving(id: number, generation: number): number;
   backendRevive(id: number, generation: number, servicePort: number): number;
   backendRemove(id: number): void;
   backendDescribe(id: number): number;

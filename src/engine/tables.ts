@@ -216,7 +216,15 @@ export class PlanTables {
     for (const key of [...port.backends.keys()]) {
       if (!wanted.has(key)) this.#removeBackend(port, key);
     }
+    this.#forgetGone(port);
     for (const frontend of plan.frontends) this.#putFrontend(port, plan, frontend);
+  }
+
+  /** Removed backends whose last connection has ended don't come back as what they were. */
+  #forgetGone(port: PortState): void {
+    for (const [key, { id, generation }] of port.leaving) {
+      if (!this.#engine.backendIsLeaving(id, generation)) port.leaving.delete(key);
+    }
   }
 
   #addBackend(port: PortState, key: string, backend: Backend, family: Family): void {
