@@ -65,9 +65,11 @@ export class FamilyRules {
     const former = this.#doubtful ? null : this.#rules;
     this.#begin();
     const node = readRules(await this.#access.read(this.family), this.family);
-    const drift = former === null ? [] : findDrift(node, former);
     const rendered = render(plan, this.family, options);
-    return await this.#send(rendered, diffNode(node, rendered.rules), { full: true, drift });
+    const diffs = diffNode(node, rendered.rules);
+    const differs = diffs.some((diff) => countLines(diff) > 0);
+    const drift = former === null || !differs ? [] : findDrift(node, former);
+    return await this.#send(rendered, diffs, { full: true, drift });
   }
 
   /** Brings the node from the last synced plan to this one by sending what changed. */

@@ -8,7 +8,7 @@ import type { Family } from "../../net/address.ts";
 import { canonicalRule } from "./canonical.ts";
 import type { ChainRules, OwnChains } from "./diff.ts";
 import { CHAIN, isHashedChain } from "./names.ts";
-import { joinWords, parseSave, type SaveRule, type SaveTable } from "./save_text.ts";
+import { joinWords, type SaveRule, visitSave } from "./save_text.ts";
 
 /** Tables that are looked at, in the order in which they are written. */
 export const NODE_TABLES = ["filter", "nat", "mangle"] as const;
@@ -60,29 +60,37 @@ export function isOwnChain(table: NodeTableName, chain: string): boolean {
 
 /** Reads iptables-save's or ip6tables-save's text. Throws `SaveTextError` on any other. */
 export function readRules(text: string, family: Family): NodeRules {
-  const tables = new Map(parseSave(text).map((table) => [table.name, table]));
-  const read = (name: NodeTableName) => readTable(name, tables.get(name), family);
-  return { filter: read("filter"), nat: read("nat"), mangle: read("mangle") };
+  const tables = { filter: newTable(), nat: newTable(), mangle: newTable() };
+  let name: NodeTableName | null = null;
+  visitSave(text, {
+    table(table) {
+      name = NODE_TABLES.find((known) => known === table) ?? null;
+    },
+    chain(chain) {
+      if (name === null) return;
+      if (isOwnChain(name, chain)) tables[name].own.set(chain, { keys: [], specs: [] });
+      else tables[name].others.set(chain, []);
+    },
+    rule(rule) {
+      if (name === null) return;
+      const key = canonicalRule(rule.tokens, family);
+      const own = tables[name].own.get(rule.chain);
+      if (own === undefined) {
+        tables[name].others.get(rule.chain)?.push({ key, target: targetOf(rule) });
+      } else {
+        own.keys.push(key);
+        own.specs.push(specOf(rule));
+      }
+    },
+  });
+  return tables;
 }
 
-function readTable(name: NodeTableName, table: SaveTable | undefined, family: Family): NodeTable {
-  const own = new Map<string, { keys: string[]; specs: (string | null)[] }>();
-  const others = new Map<string, OtherRule[]>();
-  for (const chain of table?.chains.keys() ?? []) {
-    if (isOwnChain(name, chain)) own.set(chain, { keys: [], specs: [] });
-    else others.set(chain, []);
-  }
-  for (const rule of table?.rules ?? []) {
-    const key = canonicalRule(rule.tokens, family);
-    const mine = own.get(rule.chain);
-    if (mine !== undefined) {
-      mine.keys.push(key);
-      mine.specs.push(specOf(rule));
-    } else {
-      others.get(rule.chain)?.push({ key, target: targetOf(rule) });
-    }
-  }
-  return { own, others };
+function newTable() {
+  return {
+    own: new Map<string, { keys: string[]; specs: (string | null)[] }>(),
+    others: new Map<string, OtherRule[]>(),
+  };
 }
 
 /** The targets of rules in chains that are not the proxy's alone, its own chains among them. */

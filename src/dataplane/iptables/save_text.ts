@@ -56,6 +56,13 @@ export class SaveTextError extends Error {
 const COUNTERS = /^\[(\d+):(\d+)\]$/;
 const RULE = /^(?:\[(\d+):(\d+)\] )?-A (\S+)(?: |$)/;
 
+/** Is told what a text has, in its order. */
+export interface SaveVisitor {
+  table(name: string, line: number): void;
+  chain(name: string, chain: SaveChain): void;
+  rule(rule: SaveRule): void;
+}
+
 /**
  * Reads what iptables-save or ip6tables-save wrote, several tables or none. Comment lines are
  * skipped; a quoted word may go on over line ends, because a rule's comment may contain them.
@@ -63,45 +70,57 @@ const RULE = /^(?:\[(\d+):(\d+)\] )?-A (\S+)(?: |$)/;
  */
 export function parseSave(text: string): SaveTable[] {
   const tables: SaveTable[] = [];
-  let table: SaveTable | null = null;
+  visitSave(text, {
+    table: (name, line) => tables.push({ name, line, chains: new Map(), rules: [] }),
+    chain(name, chain) {
+      const { chains } = tables.at(-1)!;
+      if (chains.has(name)) throw new SaveTextError(chain.line, `chain ${name} is declared twice`);
+      chains.set(name, chain);
+    },
+    rule: (rule) => tables.at(-1)!.rules.push(rule),
+  });
+  return tables;
+}
+
+/** Like {@link parseSave}, for texts too large to be kept in pieces. */
+export function visitSave(text: string, visitor: SaveVisitor): void {
+  let table: string | null = null;
   const lines = text.split("\n");
   for (let index = 0; index < lines.length; index++) {
     const line = lines[index];
     const number = index + 1;
     if (line.trim() === "" || line.startsWith("#")) continue;
     if (line.startsWith("*")) {
-      if (table !== null) throw new SaveTextError(number, `${line} before COMMIT of ${table.name}`);
-      table = { name: line.slice(1).trim(), line: number, chains: new Map(), rules: [] };
-      tables.push(table);
+      if (table !== null) throw new SaveTextError(number, `${line} before COMMIT of ${table}`);
+      table = line.slice(1).trim();
+      visitor.table(table, number);
       continue;
     }
     if (table === null) throw new SaveTextError(number, `expected *TABLE, not ${shown(line)}`);
     if (line.trim() === "COMMIT") {
       table = null;
     } else if (line.startsWith(":")) {
-      parseChain(line, number, table);
+      visitor.chain(...parseChain(line, number));
     } else {
-      const words = readRule(lines, index);
-      table.rules.push(words.rule);
-      index = words.last;
+      const { rule, last } = readRule(lines, index);
+      visitor.rule(rule);
+      index = last;
     }
   }
-  if (table !== null) throw new SaveTextError(lines.length, `table ${table.name} has no COMMIT`);
-  return tables;
+  if (table !== null) throw new SaveTextError(lines.length, `table ${table} has no COMMIT`);
 }
 
-function parseChain(line: string, number: number, table: SaveTable): void {
+function parseChain(line: string, number: number): [name: string, chain: SaveChain] {
   const [name, policy, counters] = line.slice(1).trim().split(/\s+/);
   const parsed = counters === undefined ? null : COUNTERS.exec(counters);
   if (!name || policy === undefined || (counters !== undefined && parsed === null)) {
     throw new SaveTextError(number, `expected :CHAIN POLICY [packets:bytes], not ${shown(line)}`);
   }
-  if (table.chains.has(name)) throw new SaveTextError(number, `chain ${name} is declared twice`);
-  table.chains.set(name, {
+  return [name, {
     policy: policy === "-" ? null : policy,
     counters: parsed === null ? null : toCounters(parsed[1], parsed[2]),
     line: number,
-  });
+  }];
 }
 
 /** Reads the rule that begins at a line; it may go on over further lines. */
