@@ -87,9 +87,10 @@ export function restoreError(
 
 /** The telling part of a program's errors, on one line. */
 function reasonOf({ code, stderr }: Execution): string {
-  const lines = stderr.split("\n").map((line) => line.trim()).filter((line) =>
+  const text = stderr.split("\n").map((line) => line.trim()).filter((line) =>
     line !== "" && !/^(Try `|Error occurred at line|Ignoring deprecated)/.test(line)
-  );
-  const text = lines.join(" ").replace(/^\S+(?: v[\d.]+ \(\w+\))?: /, "");
+  ).join(" ")
+    .replace(/^ip6?tables\S*(?: v[\d.]+ \(\w+\))?: ?/, "")
+    .replace(/^line \d+(?: failed)?(?:: )?/, "");
   return text === "" ? `exit status ${code}` : `${text} (exit status ${code})`;
 }

@@ -282,3 +282,24 @@ backendTest("without other hints, the implementation that has rules is the node'
   await bed.iptables("-A", "INPUT", "-j", "ACCEPT");
   assert.equal((await detectPrograms(bed.runner)).backend, bed.backend);
 });
+
+Deno.test({
+  ...requires(
+    "iptables (legacy): the lock that another holds for a second is waited for",
+    "root",
+    "netns",
+    "flock",
+    "iptables-legacy",
+  ),
+  async fn() {
+    await using bed = new Bed("legacy");
+    const plane = await bed.start();
+    const holder = bed.runner.run("flock", ["/run/xtables.lock", "sh", "-c", "echo; sleep 1"]);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const start = performance.now();
+    await bed.update(plane, objects.IPv4.plain);
+    assert.ok(performance.now() - start > 400, "the lock was not held");
+    await holder;
+    assert.deepEqual(await plane.drift(), []);
+  },
+});

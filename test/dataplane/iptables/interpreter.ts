@@ -78,3 +78,16 @@ function checkTargets(chains: Map<string, string[]>, refuse: (why: string) => vo
     }
   }
 }
+
+/** The tables as iptables-save would print them. */
+export function savedText(tables: Tables): string {
+  const lines: string[] = [];
+  for (const [table, chains] of tables) {
+    lines.push(`*${table}`, ...[...chains.keys()].map((chain) => `:${chain} - [0:0]`));
+    for (const [chain, specs] of chains) {
+      lines.push(...specs.map((spec) => `-A ${chain} ${spec}`));
+    }
+    lines.push("COMMIT");
+  }
+  return `${lines.join("\n")}\n`;
+}

@@ -12,7 +12,7 @@ import { transactionText } from "../../../src/dataplane/iptables/transaction_tex
 import type { Family } from "../../../src/net/address.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
 import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
-import { restore, type Tables } from "./interpreter.ts";
+import { restore, savedText, type Tables } from "./interpreter.ts";
 import { testPlanner } from "./plans.ts";
 
 const objects = fixture.objects as unknown as Readonly<
@@ -27,20 +27,8 @@ function emptyNode(): Tables {
   ]);
 }
 
-function saved(tables: Tables): string {
-  const lines: string[] = [];
-  for (const [table, chains] of tables) {
-    lines.push(`*${table}`, ...[...chains.keys()].map((chain) => `:${chain} - [0:0]`));
-    for (const [chain, specs] of chains) {
-      lines.push(...specs.map((spec) => `-A ${chain} ${spec}`));
-    }
-    lines.push("COMMIT");
-  }
-  return `${lines.join("\n")}\n`;
-}
-
 function read(tables: Tables, family: Family = "IPv4"): NodeRules {
-  return readRules(saved(tables), family);
+  return readRules(savedText(tables), family);
 }
 
 function apply(tables: Tables, diffs: ReturnType<typeof diffNode>): number {

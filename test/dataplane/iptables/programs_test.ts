@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { atLeast, programName, ProgramRunner } from "../../../src/dataplane/iptables/programs.ts";
+import { requires } from "../../requirements.ts";
+
+Deno.test("programs are named by implementation, family and tool", () => {
+  assert.equal(programName({ suffix: "" }, "IPv4", "-save"), "iptables-save");
+  assert.equal(programName({ suffix: "-nft" }, "IPv6", "-restore"), "ip6tables-nft-restore");
+  assert.equal(programName({ suffix: "-legacy" }, "IPv4", ""), "iptables-legacy");
+});
+
+Deno.test("versions are compared by their parts", () => {
+  assert.ok(atLeast([1, 6, 2], [1, 6, 2]));
+  assert.ok(atLeast([1, 10], [1, 6, 2]));
+  assert.ok(atLeast([2], [1, 6, 2]));
+  assert.ok(!atLeast([1, 6], [1, 6, 2]));
+  assert.ok(!atLeast([1, 4, 21], [1, 6, 2]));
+});
+
+Deno.test("a program that is missing, hangs or does not read is told apart", async () => {
+  const runner = new ProgramRunner();
+  await assert.rejects(runner.run("switchyard-no-such-program", []), Deno.errors.NotFound);
+  await assert.rejects(new ProgramRunner(null, 100).run("sleep", ["60"]), Deno.errors.TimedOut);
+  const ignorant = await runner.run(
+    "sh",
+    ["-c", "echo out; echo err >&2; exit 3"],
+    "x".repeat(1e6),
+  );
+  assert.deepEqual(ignorant, { code: 3, stdout: "out\n", stderr: "err\n" });
+});
+
+Deno.test({
+  ...requires("input and output of a program may be larger than a pipe holds", "cat"),
+  async fn() {
+    const text = "line\n".repeat(1_000_000);
+    const { stdout } = await new ProgramRunner().run("cat", [], text);
+    assert.equal(stdout, text);
+  },
+});
