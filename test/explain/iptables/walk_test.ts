@@ -324,3 +324,12 @@ Deno.test("a family without rules passes everything", () => {
   assert.equal(ask([]).verdict, "PASS");
   assert.deepEqual(ask([]).outcomes.map(({ probability }) => probability), [1]);
 });
+
+Deno.test("what is dropped after its source was rewritten did not leave masqueraded", () => {
+  const answer = ask([
+    ...table("nat", ["-A POSTROUTING -j MASQUERADE"]),
+    ...filter("-A INPUT -j DROP"),
+  ], { source: NODE, dest: NODE });
+  assert.equal(answer.verdict, "DROP");
+  assert.equal(answer.masquerade, false);
+});
