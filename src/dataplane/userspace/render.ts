@@ -95,7 +95,7 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
     }
   }
   for (const address of sources) {
-    for (const protocol of ["TCP", "UDP"] as const) {
+    for (const protocol of ["TCP", "UDP", "SCTP"] as const) {
       capture(address, protocol, masqueradePorts.first, masqueradePorts.last);
     }
     // ICMPv6 also carries neighbour discovery, which must stay with the link it belongs to.

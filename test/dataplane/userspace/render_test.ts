@@ -61,9 +61,11 @@ function plan(...services: ServicePlan[]): Plan {
 const masquerade = [
   "TCP 192.168.50.10 61000-65534",
   "UDP 192.168.50.10 61000-65534",
+  "SCTP 192.168.50.10 61000-65534",
   "ICMP 192.168.50.10 0-0",
   "TCP fd00:50::10 61000-65534",
   "UDP fd00:50::10 61000-65534",
+  "SCTP fd00:50::10 61000-65534",
 ];
 
 Deno.test("replies to masqueraded connections are captured without any Service", () => {
