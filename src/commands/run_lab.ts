@@ -48,7 +48,7 @@ export function labConfig({ config, given }: Pick<CommandLine, "config" | "given
 /** Runs the lab until a signal comes; resolves with the exit status. */
 export async function runLab(line: CommandLine): Promise<number> {
   const config = labConfig(line);
-  selectMode(config);
+  const { note } = selectMode(config);
   const privileges = obtainPrivileges();
   if (!privileges.namespaces) {
     logger.warn("no lab: {reason}", { reason: privileges.reason });
@@ -56,6 +56,7 @@ export async function runLab(line: CommandLine): Promise<number> {
   }
   const end = endRequested();
   tellIgnoredFlags(config);
+  if (note !== null) logger.info("{note}", { note });
   const lab = await startLab({
     node: { name: config.nodeName, addresses: config.nodeIPs },
     userNamespace: privileges.userNamespace,
