@@ -65,12 +65,20 @@ export function serviceChains(
   // Nothing else stands between the parts.
   const identity = `${servicePortName(port)}${colon}${port.protocol.toLowerCase()}`;
   const hash = chainHash(identity);
+  const endpoints = new Map<string, string>();
   return {
     cluster: `KUBE-SVC-${hash}`,
     local: `KUBE-SVL-${hash}`,
     external: `KUBE-EXT-${hash}`,
     firewall: `KUBE-FW-${hash}`,
-    endpoint: (backend) => `KUBE-SEP-${chainHash(identity + endpointKey(backend))}`,
+    endpoint(backend) {
+      const key = endpointKey(backend);
+      const known = endpoints.get(key);
+      if (known !== undefined) return known;
+      const name = `KUBE-SEP-${chainHash(identity + key)}`;
+      endpoints.set(key, name);
+      return name;
+    },
   };
 }
 
