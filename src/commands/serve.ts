@@ -7,6 +7,10 @@
 import type { RunningAgent } from "../agent/assemble.ts";
 import { UsageError } from "../config/usage.ts";
 
+function broken({ agent: { dataPlane } }: RunningAgent): Promise<never>[] {
+  return dataPlane.broken === undefined ? [] : [dataPlane.broken];
+}
+
 /**
  * Serves until the end is requested, and stops the agent whatever happens.
  *
@@ -25,8 +29,9 @@ export async function serveUntil(
   // When this never comes to pass, the source's own failure says why.
   const ready = running.agent.ready.then(() => true, () => false);
   const shown = ready.then((isReady) => isReady ? onReady() : undefined);
+  const over = Promise.race([end, source, ...broken(running)]);
   try {
-    await Promise.race([end, source, shown.then(() => Promise.race([end, source]))]);
+    await Promise.race([over, shown.then(() => over)]);
   } finally {
     await running.stop();
   }

@@ -17,6 +17,11 @@ export interface DataPlane {
   readonly engine: EngineHandle;
   /** Brings the node from the last synced plan to this one. A failed sync may be tried again. */
   sync(plan: Plan, change: PlanChange): Promise<void>;
+  /**
+   * Rejects when the data plane breaks down outside any call, such that only a new one can help;
+   * never resolves. Absent where that cannot happen.
+   */
+  readonly broken?: Promise<never>;
   /** Stops serving and gives back what only a running process can hold. */
   stop(): Promise<void>;
 }

@@ -50,6 +50,8 @@ export function serveCalls(port: Port, methods: Methods): void {
 export interface ConnectOptions {
   /** Called after each posted call: wakes a worker that blocks outside its event loop. */
   readonly wake?: () => void;
+  /** Called once when the worker fails outside a call. */
+  readonly failed?: (error: Error) => void;
 }
 
 /**
@@ -75,6 +77,7 @@ export function connectWorker<M extends Methods>(
     failure = new Error(`worker failed: ${event.message}`);
     for (const call of open.values()) call.reject(failure);
     open.clear();
+    options.failed?.(failure);
   });
   const call = (method: string, args: unknown[]) => {
     if (failure !== null) return Promise.reject(failure);

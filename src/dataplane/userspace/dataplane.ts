@@ -29,6 +29,7 @@ export interface UserspaceOptions {
 export class UserspaceDataPlane implements DataPlane {
   readonly mode = "userspace";
   readonly engine: EngineHandle;
+  readonly broken: Promise<never>;
   readonly #remote: Remote<WorkerMethods>;
   readonly #wakeFd: number;
   readonly #masqueradePorts: PortRange;
@@ -37,10 +38,12 @@ export class UserspaceDataPlane implements DataPlane {
 
   private constructor(
     remote: Remote<WorkerMethods>,
+    broken: Promise<never>,
     wakeFd: number,
     masqueradePorts: PortRange,
   ) {
     this.#remote = remote;
+    this.broken = broken;
     this.#wakeFd = wakeFd;
     this.#masqueradePorts = masqueradePorts;
     this.engine = {
@@ -63,7 +66,12 @@ export class UserspaceDataPlane implements DataPlane {
       type: "module",
       name: "userspace data plane",
     });
-    const remote = connectWorker<WorkerMethods>(worker, { wake: () => signalEvent(wakeFd) });
+    const broken = Promise.withResolvers<never>();
+    broken.promise.catch(() => {});
+    const remote = connectWorker<WorkerMethods>(worker, {
+      wake: () => signalEvent(wakeFd),
+      failed: broken.reject,
+    });
     try {
       await remote.start({
         wakeFd,
@@ -77,7 +85,7 @@ export class UserspaceDataPlane implements DataPlane {
       close(wakeFd);
       throw error;
     }
-    return new UserspaceDataPlane(remote, wakeFd, ports);
+    return new UserspaceDataPlane(remote, broken.promise, wakeFd, ports);
   }
 
   /** The engine learns first and traffic follows, so no packet arrives that it cannot place. */
@@ -90,9 +98,15 @@ export class UserspaceDataPlane implements DataPlane {
     this.#programmed = desired;
   }
 
-  /** Takes the routing back and closes the TUN device; connections through it end. */
+  /**
+   * Takes the routing back and closes the TUN device; connections through it end. Rejects when the
+   * worker has broken down: the device ends with this process then, and the next start cleans up.
+   */
   async stop(): Promise<void> {
-    await this.#remote.stop();
-    close(this.#wakeFd);
+    try {
+      await this.#remote.stop();
+    } finally {
+      close(this.#wakeFd);
+    }
   }
 }

@@ -286,3 +286,22 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  ...requires("a data plane that lost its device says so", "root", "netns", "tun"),
+  async fn() {
+    const lab = await Lab.start();
+    try {
+      const dataPlane = await UserspaceDataPlane.start({ namespaceFd: lab.nodeNamespaceFd });
+      NetworkNamespace.open(`/proc/self/fd/${lab.nodeNamespaceFd}`).run(() => {
+        using net = Rtnetlink.open();
+        net.links.delete("switchyard0");
+      });
+      await assert.rejects(dataPlane.broken, /read from the TUN device: .*EBADFD/);
+      await assert.rejects(dataPlane.engine.counters(), /worker failed/);
+      await assert.rejects(dataPlane.stop(), /worker failed/);
+    } finally {
+      await lab.stop();
+    }
+  },
+});
