@@ -203,6 +203,10 @@ export function checksumError(packet: Uint8Array): string | null {
   const v4 = ip[0] >> 4 === 4;
   const header = v4 ? (ip[0] & 15) * 4 : ip[6] === 44 ? 48 : 40;
   if (v4 && onesComplement(sumOf(ip.subarray(0, header))) !== 0) return "IPv4 header checksum";
+  const laterFragment = v4
+    ? ((ip[6] & 0x1f) | ip[7]) !== 0
+    : ip[6] === 44 && (ip[42] | (ip[43] & 0xf8)) !== 0;
+  if (laterFragment) return null;
   const protocol = v4 ? ip[9] : ip[6] === 44 ? ip[40] : ip[6];
   const transport = ip.subarray(header);
   const view = new DataView(packet.buffer, packet.byteOffset);
