@@ -14,6 +14,11 @@ export interface ExtendedAck {
   readonly attribute?: string;
   /** The number of an attribute that it misses. */
   readonly missing?: number;
+  /**
+   * The payload of the request as the kernel sent it back, where the socket asks for that; ipset
+   * writes the line that it refused into it.
+   */
+  readonly request?: Uint8Array;
 }
 
 /** A request that the kernel refused, or a reply that is not what netlink sends (EBADMSG). */
@@ -22,9 +27,14 @@ export class NetlinkError extends Error {
   /** The symbolic name, such as "EEXIST". */
   readonly code: string;
 
-  /** `errno` is positive; numbers from 4096 are a subsystem's own (ipset). */
-  constructor(readonly errno: number, what: string, readonly extended: ExtendedAck = {}) {
-    const code = errnoName(errno);
+  /** `errno` is positive; numbers from 4096 are a subsystem's own (ipset), which names them. */
+  constructor(
+    readonly errno: number,
+    /** What was tried. */
+    readonly what: string,
+    readonly extended: ExtendedAck = {},
+    code = errnoName(errno),
+  ) {
     const said = [
       extended.message,
       extended.attribute && `at ${extended.attribute}`,

@@ -119,9 +119,11 @@ export function parseAck(message: Message, request: Request): NetlinkError | nul
   if (code === 0) return null;
   if (code > 0) throw malformed(`an acknowledgement says ${code}, which is no error number`);
   const start = message.type === NLMSG_DONE ? 4 : 4 + repeatedRequest(payload, flags);
-  const extended = (flags & NLM_F_ACK_TLVS) !== 0 && start < payload.length
+  const said = (flags & NLM_F_ACK_TLVS) !== 0 && start < payload.length
     ? readExtendedAck(payload.subarray(start), request)
     : {};
+  const repeated = payload.subarray(4 + MESSAGE_HEADER_SIZE, Math.min(start, payload.length));
+  const extended = repeated.length > 0 ? { ...said, request: repeated } : said;
   return new NetlinkError(-code, request.what ?? `netlink request ${request.type}`, extended);
 }
 

@@ -23,6 +23,8 @@ export function recorded(name: string): Message[] {
 export const FIXTURES = [
   "acknowledgement",
   "addresses",
+  "connection-statistics",
+  "connections",
   "generic-family",
   "links",
   "refused-mtu",

@@ -5,6 +5,7 @@
  */
 
 import { addressBytes, type Family, familyOf, formatAddress } from "../../net/address.ts";
+import { familyName, familyNumber } from "../family.ts";
 import {
   type Message,
   type NetlinkError,
@@ -16,7 +17,7 @@ import {
 import type { NetlinkSocket } from "../socket.ts";
 import { ADDRESS, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from "./formats.ts";
 import type { LinkRef, Links } from "./links.ts";
-import { familyName, familyNumber, type Scope, SCOPES } from "./names.ts";
+import { type Scope, SCOPES } from "./names.ts";
 
 const IFA_F_NODAD = 2;
 const IFA_F_TENTATIVE = 0x40;

@@ -5,34 +5,7 @@
  */
 
 import { type Family, type Network, parseNetwork } from "../../net/address.ts";
-
-/** Address families (AF_INET, AF_INET6). */
-export const AF_INET = 2;
-export const AF_INET6 = 10;
-
-/** The number of a family; 0 is all. */
-export function familyNumber(family: Family | undefined): number {
-  return family === undefined ? 0 : family === "IPv4" ? AF_INET : AF_INET6;
-}
-
-/** The family of a number, or null: rtnetlink carries other families too (MPLS, multicast). */
-export function familyName(number: number): Family | null {
-  return number === AF_INET ? "IPv4" : number === AF_INET6 ? "IPv6" : null;
-}
-
-/** Two ways between names and numbers; a number without a name stands for itself. */
-export interface Names<N extends string> {
-  number(name: N | number): number;
-  name(number: number): N | number;
-}
-
-function names<N extends string>(table: Readonly<Record<N, number>>): Names<N> {
-  const byNumber = new Map(Object.entries<number>(table).map(([name, n]) => [n, name as N]));
-  return {
-    number: (name) => typeof name === "number" ? name : table[name],
-    name: (number) => byNumber.get(number) ?? number,
-  };
-}
+import { names } from "../names.ts";
 
 /** Reach of an address or route (RT_SCOPE_*). */
 export type ScopeName = "global" | "site" | "link" | "host" | "nowhere";

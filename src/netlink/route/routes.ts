@@ -5,6 +5,7 @@
  */
 
 import { type Family, familyOf, formatNetwork, type Network } from "../../net/address.ts";
+import { familyName, familyNumber } from "../family.ts";
 import {
   type Message,
   type NetlinkError,
@@ -17,8 +18,6 @@ import type { NetlinkSocket } from "../socket.ts";
 import { ROUTE, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "./formats.ts";
 import type { LinkRef, Links } from "./links.ts";
 import {
-  familyName,
-  familyNumber,
   networkText,
   type Origin,
   ORIGINS,

@@ -6,12 +6,11 @@
 
 import { ERRNO } from "../../linux/errno.ts";
 import type { Family } from "../../net/address.ts";
+import { familyName, familyNumber } from "../family.ts";
 import { type Message, NetlinkError, NLM_F_CREATE, NLM_F_EXCL, type Request } from "../message.ts";
 import type { NetlinkSocket } from "../socket.ts";
 import { RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, RULE } from "./formats.ts";
 import {
-  familyName,
-  familyNumber,
   networkText,
   type Origin,
   ORIGINS,
