@@ -1,8 +1,8 @@
 /**
  * The numbers that cross the border between the host and the engine.
  *
- * Read by both compilers: AssemblyScript builds the engine with it, TypeScript the host. So it holds
- * nothing but enums, which mean the same in both.
+ * Read by both compilers: AssemblyScript builds the engine with it, TypeScript the host. So it
+ * holds nothing but enums, which mean the same in both.
  */
 
 /** What is to be done with the packet in a slot. */

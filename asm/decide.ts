@@ -51,7 +51,9 @@ function affine(f: Frontend, s: ServicePort, from: Pool, t: Tuple): u32 {
   return backend != 0 && isUsable(from, pool, backendAt(backend)) ? backend : 0;
 }
 
-/** The backend (id) for a new connection, after {@link decide} said FORWARD; 0 when none is usable. */
+/**
+ * The backend (id) for a new connection, after {@link decide} said FORWARD; 0 when none is usable.
+ */
 export function choose(t: Tuple): u32 {
   return select(t, true);
 }

@@ -2,8 +2,8 @@
  * The packet path: a batch of slots in, a verdict for each out.
  *
  * A batch goes through three passes, because Wasm has no prefetch: all packets are parsed and
- * hashed, then the memory that their lookups begin with is touched in a tight loop so that the cache
- * misses overlap, then each is looked up and rewritten.
+ * hashed, then the memory that their lookups begin with is touched in a tight loop so that the
+ * cache misses overlap, then each is looked up and rewritten.
  */
 
 import { Counter, DropReason, EngineFlag, ForwardReason, IpProtocol, PassReason } from "./abi";

@@ -1,6 +1,7 @@
 /**
  * ICMP errors about a connection: they quote a packet as it was behind the translation, and are
- * translated so that the receiver finds in the quote what it had sent (nf_nat's icmp_reply_translation).
+ * translated so that the receiver finds in the quote what it had sent (nf_nat's
+ * icmp_reply_translation).
  */
 
 import { DropReason, ForwardReason, IpFamily, IpProtocol, PassReason } from "./abi";
@@ -33,7 +34,9 @@ export function layoutIcmpErrors(): void {
 /** Where the quote's transport header is, from the start of the quote. */
 let quotedTransport: u32 = 0;
 
-/** Reads the quote of `length` bytes at `at` into the quoted tuple; None, or why it can't be used. */
+/**
+ * Reads the quote of `length` bytes at `at` into the quoted tuple; None, or why it can't be used.
+ */
 function readQuote(at: usize, length: u32, family: u32): DropReason {
   const t = changetype<Tuple>(quoted);
   let protocol: u32 = 0;

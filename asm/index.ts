@@ -1,7 +1,7 @@
 /**
- * What the host calls. Numbers and records are those of abi.ts; records and addresses go through the
- * scratch area, addresses as 16 bytes in network order (IPv4 mapped into ::ffff:0:0/96). Ids are not
- * 0; 0 means that a table is full. All calls are synchronous and none of them traps.
+ * What the host calls. Numbers and records are those of abi.ts; records and addresses go through
+ * the scratch area, addresses as 16 bytes in network order (IPv4 mapped into ::ffff:0:0/96). Ids
+ * are not 0; 0 means that a table is full. All calls are synchronous and none of them traps.
  */
 
 import { EngineFlag, PoolKind } from "./abi";
@@ -93,8 +93,9 @@ export function layout(
   layoutServicePorts(servicePorts);
   layoutFrontends(frontends);
   layoutBackends(backends);
-  // Two pools of 16-byte members, rounded up to powers of two; and source ranges.
-  layoutArena(backends * 64 + servicePorts * 128);
+  // Two pools of 16-byte members, rounded up to powers of two, each once more while it is replaced;
+  // and source ranges.
+  layoutArena(backends * 96 + servicePorts * 256);
   layoutAffinity(affinities);
   layoutKeptSyns(keptSyns);
   layoutConntrack(connections);
@@ -231,11 +232,7 @@ export function backendRevive(id: u32, generation: u32, servicePort: u32): bool 
  */
 export function backendRemove(id: u32): void {
   dropAffinities(id);
-  const b = backendAt(id);
-  // Held until the walk over its connections is done.
-  b.active++;
   removeUdpOf(id);
-  b.active--;
   retireBackend(id);
 }
 

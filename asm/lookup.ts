@@ -37,7 +37,9 @@ export function layoutLookup(): void {
   asked = region(TUPLE_SIZE);
 }
 
-/** Replaces the QueryRecord at `at` by its AnswerRecord. `masqueradeAlways` is the engine's option. */
+/**
+ * Replaces the QueryRecord at `at` by its AnswerRecord. `masqueradeAlways` is the engine's option.
+ */
 export function answerQuery(at: usize, masqueradeAlways: bool): void {
   const t = changetype<Tuple>(asked);
   t.sourceHi = load<u64>(at, QueryRecord.Source);

@@ -1,13 +1,22 @@
 /**
- * Address translation of a connection: the reply tuple that its answers will have, unique among all
- * connections, as nf_nat_core.c finds it. Two simplifications against Linux: a source port mapping is
- * never shared between destinations, and masquerade has one address per family.
+ * Address translation of a connection: the reply tuple that its answers will have, unique among
+ * all connections, as nf_nat_core.c finds it. Two simplifications against Linux: a source port
+ * mapping is never shared between destinations, and masquerade has one address per family.
  */
 
 import { DropReason, IpProtocol, TcpState } from "./abi";
 import { randomBelow } from "./random";
 import { Backend, backendAt } from "./tables/backends";
-import { Entry, find, isNone, MASQUERADED, ORIGINAL, remove, REPLY, tupleOf } from "./tables/conntrack";
+import {
+  Entry,
+  find,
+  isNone,
+  MASQUERADED,
+  ORIGINAL,
+  remove,
+  REPLY,
+  tupleOf,
+} from "./tables/conntrack";
 import { destPort, equal, familyOf, hashTuple, protocolOf, sourcePort, Tuple } from "./tuple";
 import { delta } from "./wire/checksum";
 
@@ -153,7 +162,8 @@ function isFree(e: Entry, r: Tuple, evict: bool): bool {
   const over = protocolOf(r) == IpProtocol.Tcp && (other.status & MASQUERADED) != 0 &&
     (other.state == TcpState.TimeWait || other.state == TcpState.Close);
   // The backend accepts the new SYN only with a sequence number ahead of the old connection's.
-  if (!evict || !over || e.state != TcpState.SynSent || <i32>(e.end0 - other.end0) <= 0) return false;
+  const ahead = e.state == TcpState.SynSent && <i32>(e.end0 - other.end0) > 0;
+  if (!evict || !over || !ahead) return false;
   remove(other);
   return true;
 }

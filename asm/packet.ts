@@ -6,7 +6,7 @@
 import { DropReason, IpFamily, IpProtocol } from "./abi";
 import { region } from "./memory";
 import { lengthIn, slotAt, slotCapacity } from "./slots";
-import { hashTuple, mapped, Tuple, TUPLE_SIZE } from "./tuple";
+import { hashTuple, mapped, Tuple } from "./tuple";
 import * as icmp from "./wire/icmp";
 import * as icmpv6 from "./wire/icmpv6";
 import * as ipv4 from "./wire/ipv4";

@@ -1,6 +1,7 @@
 /**
- * Refusing a packet: the slot becomes the answer to its sender. TCP gets a reset (RFC 9293 3.10.7.1),
- * all else ICMP port unreachable (RFC 792, RFC 4443), with the fields that Linux gives them.
+ * Refusing a packet: the slot becomes the answer to its sender. TCP gets a reset (RFC 9293
+ * 3.10.7.1), all else ICMP port unreachable (RFC 792, RFC 4443), with the fields that Linux gives
+ * them.
  */
 
 import { DropReason, IpFamily, IpProtocol, ReplyKind } from "./abi";
@@ -88,7 +89,9 @@ function writeHeader(
   }
 }
 
-/** Moves the packet up as the quote of an error; returns the error's length with header `header`. */
+/**
+ * Moves the packet up as the quote of an error; returns the error's length with header `header`.
+ */
 function quote(p: Packet, header: u32, longest: u32): u32 {
   const quoted = min<u32>(p.length, longest - header - icmp.ICMP_SIZE);
   memory.copy(p.base + header + icmp.ICMP_SIZE, p.base, quoted);

@@ -267,11 +267,11 @@ function follow(e: Entry, direction: u32, class_: u32, old: u32, at: usize, leng
 /** Chooses the timeout; the first rule that fits holds. */
 function refresh(e: Entry, class_: u32, old: u32, next: u32): u32 {
   let timeout = tcpTimeout(next);
-  if (class_ == CLASS_RST && !(e.retransmissions >= MAX_RETRANSMISSIONS && timeout > TCP_DOUBTFUL)) {
+  const repeated = e.retransmissions >= MAX_RETRANSMISSIONS && timeout > TCP_DOUBTFUL;
+  if (class_ == CLASS_RST && !repeated) {
     timeout = tcpTimeout(CL);
   } else if (timeout > TCP_DOUBTFUL) {
-    const doubtful = e.retransmissions >= MAX_RETRANSMISSIONS ||
-      ((e.flags0 | e.flags1) & UNACKNOWLEDGED) != 0 || e.lastWindow == 0;
+    const doubtful = repeated || ((e.flags0 | e.flags1) & UNACKNOWLEDGED) != 0 || e.lastWindow == 0;
     if (doubtful) timeout = TCP_DOUBTFUL;
   }
   if (!has(e, SEEN_REPLY)) {

@@ -16,7 +16,10 @@ export function directed(change: u16, direction: u32): u32 {
   return direction == ORIGINAL ? <u32>change : ~<u32>change & 0xffff;
 }
 
-/** Makes a packet of one direction look as the other end expects it: like the inverse of the other tuple. */
+/**
+ * Makes a packet of one direction look as the other end expects it: like the inverse of the other
+ * tuple.
+ */
 export function translate(p: Packet, e: Entry, direction: u32): void {
   const other = tupleOf(e, 1 - direction);
   const addresses = directed(e.addressDelta, direction);
@@ -46,7 +49,10 @@ function rewriteChecksum(p: Packet, field: usize, addresses: u32, ports: u32): v
   store<u16>(field, p.partial ? updatePartial(old, addresses) : update(old, addresses + ports));
 }
 
-/** The part that every fragment needs. `other` is the tuple that the packet is to be the inverse of. */
+/**
+ * The part that every fragment needs. `other` is the tuple that the packet is to be the inverse
+ * of.
+ */
 export function rewriteAddresses(p: Packet, other: Tuple, change: u32): void {
   const at = p.base;
   if (familyOf(tupleOfPacket(p)) == IpFamily.V4) {

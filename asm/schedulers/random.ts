@@ -1,4 +1,6 @@
-/** Random: each connection by chance, in proportion to weight, as kube-proxy's iptables mode does. */
+/**
+ * Random: each connection by chance, in proportion to weight, as kube-proxy's iptables mode does.
+ */
 
 import { randomBelow64 } from "../random";
 import { memberAt, Pool } from "../tables/pools";

@@ -131,7 +131,13 @@ function take(): u32 {
 }
 
 /** Gives a client a backend for `timeoutMs` from now. */
-export function setAffinity(servicePort: u32, hi: u64, lo: u64, backend: u32, timeoutMs: u32): void {
+export function setAffinity(
+  servicePort: u32,
+  hi: u64,
+  lo: u64,
+  backend: u32,
+  timeoutMs: u32,
+): void {
   let id = find(servicePort, hi, lo);
   if (id == 0) {
     id = take();

@@ -299,7 +299,10 @@ function evict(hash: u32): bool {
   return live < before;
 }
 
-/** Whether a nearly full table may lose this entry: not assured, or a TCP connection that is ending. */
+/**
+ * Whether a nearly full table may lose this entry: not assured, or a TCP connection that is
+ * ending.
+ */
 function isDispensable(e: Entry): bool {
   if (!has(e, ASSURED)) return true;
   const state: i32 = e.state;

@@ -100,7 +100,10 @@ export function admits(f: Frontend, hi: u64, lo: u64): bool {
   return f.rangeCount == UNRESTRICTED || anyContains(f.ranges, f.rangeCount, hi, lo);
 }
 
-/** Adds a frontend from a FrontendRecord, or replaces the one with its key. Returns its id, 0 when full. */
+/**
+ * Adds a frontend from a FrontendRecord, or replaces the one with its key. Returns its id, 0 when
+ * the table is full.
+ */
 export function putFrontend(record: usize): u32 {
   const hi = load<u64>(record, FrontendRecord.Address);
   const lo = load<u64>(record, FrontendRecord.Address + 8);
@@ -172,12 +175,4 @@ export function removeFrontend(id: u32): void {
   f.ranges = 0;
   f.next = free;
   free = id;
-}
-
-/** Address of the frontend's bucket, to be touched ahead. */
-// @ts-ignore: decorator
-@inline
-export function frontendBucket(t: Tuple): usize {
-  const key = (t.ports >> 16) | (protocolOf(t) << 16) | (familyOf(t) << 24);
-  return headOf(t.destHi, t.destLo, key);
 }

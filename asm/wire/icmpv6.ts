@@ -1,8 +1,5 @@
 /** ICMPv6 (RFC 4443). */
 
-/** Bytes before the quoted packet of an error. */
-export const ICMPV6_SIZE: u32 = 8;
-
 export const UNREACHABLE: u8 = 1;
 export const PORT_UNREACHABLE: u8 = 4;
 

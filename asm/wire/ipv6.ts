@@ -15,7 +15,9 @@ const DESTINATION: u32 = 60;
 const MAX_HEADERS: u32 = 8;
 const MAX_HEADER_BYTES: u32 = 256;
 
-/** What {@link walk} found: the protocol, where its header begins, and the fragment header's data. */
+/**
+ * What {@link walk} found: the protocol, where its header begins, and the fragment header's data.
+ */
 export let transport: u32 = 0;
 export let transportOffset: u32 = 0;
 export let isFragment: bool = false;

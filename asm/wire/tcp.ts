@@ -66,7 +66,10 @@ export function segmentEnd(at: usize, length: u32): u32 {
   return sequence(at) + (length - headerLength(at)) + (f & SYN ? 1 : 0) + (f & FIN ? 1 : 0);
 }
 
-/** Whether the header fits into `length` bytes and its flags are a set that occurs (nf_conntrack's). */
+/**
+ * Whether the header fits into `length` bytes and its flags are a set that occurs
+ * (nf_conntrack's).
+ */
 export function check(at: usize, length: u32): DropReason {
   if (length < TCP_SIZE) return DropReason.Malformed;
   const header = headerLength(at);

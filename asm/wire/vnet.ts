@@ -6,7 +6,9 @@ export const VNET_SIZE: u32 = 12;
 /** The checksum at start + offset holds only the pseudo header's sum; the kernel finishes it. */
 const NEEDS_CSUM: u8 = 1;
 
-/** Whether the transport checksum of a header at `start`, with its field at `offset`, is partial. */
+/**
+ * Whether the transport checksum of a header at `start`, with its field at `offset`, is partial.
+ */
 // @ts-ignore: decorator
 @inline
 export function isPartial(vnet: usize, start: u32, offset: u32): bool {

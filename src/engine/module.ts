@@ -104,7 +104,7 @@ export function instantiate(capacity: Capacity): Instance {
 /** Upper bound of the bytes that a capacity needs: the engine itself counts in 32 bits. */
 function estimate(capacity: Capacity): number {
   return capacity.slots * (capacity.slotSize + 256) + capacity.connections * 256 +
-    capacity.servicePorts * 256 + capacity.frontends * 128 + capacity.backends * 192 +
+    capacity.servicePorts * 512 + capacity.frontends * 128 + capacity.backends * 256 +
     capacity.affinities * 64 + capacity.keptSyns * 192 + 2 ** 22;
 }
 

@@ -72,6 +72,8 @@ export class PlanTables {
   readonly #names = new Map<number, string>();
   readonly #backends = new Map<number, KnownBackend & { readonly generation: number }>();
   readonly #live = new Set<number>();
+  /** Schedulers that were asked for and are not there. */
+  readonly #missing = new Set<string>();
 
   /** @param masquerade addresses to masquerade to; null: the node's first of each family. */
   constructor(engine: EngineExports, scratch: Scratch, masquerade: readonly string[] | null) {
@@ -202,7 +204,7 @@ export class PlanTables {
 
   #updatePort(port: PortState, plan: ServicePortPlan): void {
     const affinityMs = Math.min((plan.affinitySeconds ?? 0) * 1000, 0xffffffff);
-    this.#engine.servicePortUpdate(port.id, schedulerOf(plan), affinityMs);
+    this.#engine.servicePortUpdate(port.id, this.#schedulerOf(plan), affinityMs);
     // Also those that only finish what they have: their connections are not stale yet.
     const serving = plan.endpoints.filter((endpoint) => endpoint.serving);
     const wanted = new Map(
@@ -218,6 +220,16 @@ export class PlanTables {
     }
     this.#forgetGone(port);
     for (const frontend of plan.frontends) this.#putFrontend(port, plan, frontend);
+  }
+
+  /** The engine's scheduler for a port: rr where it does not have the one that is asked for. */
+  #schedulerOf({ scheduler }: ServicePortPlan): Scheduler {
+    if (scheduler === "random") return Scheduler.Random;
+    if (scheduler !== "rr" && !this.#missing.has(scheduler)) {
+      this.#missing.add(scheduler);
+      logger.warn("the engine has no scheduler {scheduler}: it uses rr", { scheduler });
+    }
+    return Scheduler.RoundRobin;
   }
 
   /** Removed backends whose last connection has ended don't come back as what they were. */
@@ -328,11 +340,6 @@ function portKey(port: ServicePortPlan): string {
 
 function backendKey(backend: Backend): string {
   return formatSocketAddress(backend.address, backend.port);
-}
-
-/** The engine's scheduler for a port. */
-function schedulerOf(plan: ServicePortPlan): Scheduler {
-  return plan.scheduler === "random" ? Scheduler.Random : Scheduler.RoundRobin;
 }
 
 function routeBits(route: Route): number {
