@@ -191,3 +191,14 @@ Deno.test("only addresses, ports and checksums change", () => {
     if (!may.has(i)) assert.equal(byte, ipOf(sent)[i], `byte ${i}`);
   });
 });
+
+Deno.test("a connection never gets its own original tuple as reply tuple", () => {
+  const nodePort = { kind: "NodePort", address: null, port: 8080 } as const;
+  const engine = new Bench([{ backends: ["10.60.0.2:8080"], frontends: [nodePort] }]);
+  const own = { source: "10.60.0.2", sourcePort: 8080, dest: "10.60.0.1", port: 8080 };
+  const sent = parsePacket(engine.send(own).bytes);
+  assert.deepEqual([sent.source, sent.dest, sent.port], ["10.60.0.1", "10.60.0.2", 8080]);
+  assert.notEqual(sent.sourcePort, 8080);
+  const answer = engine.send({ ...own, port: sent.sourcePort, flags: SYN | ACK, ack: 1 });
+  assert.equal(answer.route, "10.60.0.1:8080 > 10.60.0.2:8080");
+});
