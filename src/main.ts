@@ -15,6 +15,7 @@ type Command = (args: readonly string[]) => Promise<number>;
 const COMMANDS: Readonly<Record<string, Command>> = {
   run: async (args) => (await import("./commands/run.ts")).run(args),
   lab: async (args) => (await import("./commands/lab.ts")).lab(args),
+  render: async (args) => (await import("./commands/render.ts")).render(args),
   version: (args) => {
     if (args.length > 0) {
       throw new UsageError(`unexpected argument ${JSON.stringify(args[0])}: version takes none`);
@@ -26,9 +27,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 async function help(args: readonly string[]): Promise<number> {
-  const { commandHelp, generalHelp } = await import("./commands/help.ts");
+  const { commandHelp, generalHelp, hasFlags } = await import("./commands/help.ts");
   const [name] = args;
-  if (name === "run" || name === "lab") printLines(commandHelp(name));
+  if (name !== undefined && hasFlags(name)) printLines(commandHelp(name));
   else if (name === undefined || Object.hasOwn(COMMANDS, name)) printLines(generalHelp());
   else throw unknownCommand(name);
   return 0;

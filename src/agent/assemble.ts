@@ -9,9 +9,9 @@ import type { ClusterSource } from "../cluster/source.ts";
 import type { Config, SyncPeriods } from "../config/config.ts";
 import { VERSION } from "../config/version.ts";
 import type { DataPlane, ProxyMode } from "../dataplane/dataplane.ts";
-import type { PlannerConfig } from "../plan/node.ts";
 import { Planner } from "../plan/planner.ts";
 import { Agent } from "./agent.ts";
+import { plannerConfig } from "./options.ts";
 import { type RunningServers, startServers } from "./servers.ts";
 import { apiState } from "./state.ts";
 
@@ -38,28 +38,6 @@ export interface RunningAgent {
 /** What a data plane of our own can do: syncs are cheap, and edits are to be seen at once. */
 const USERSPACE_SYNC: SyncPeriods = { minMs: 50, periodMs: 30_000 };
 const USERSPACE_RETRY_MS = 1000;
-
-/** The modes with schedulers; in the others the kernel chooses at random. */
-const SCHEDULED: readonly ProxyMode[] = ["ipvs", "userspace"];
-
-/** The planner's part of the configuration. */
-export function plannerConfig(
-  config: Config,
-  mode: ProxyMode,
-  localAddresses: readonly string[],
-): PlannerConfig {
-  return {
-    nodeName: config.nodeName,
-    nodeAddresses: config.nodeIPs,
-    clusterCIDRs: config.clusterCIDRs,
-    detectLocalMode: config.detectLocalMode,
-    masqueradeAll: config.masqueradeAll,
-    nodePortAddresses: config.nodePortAddresses,
-    families: config.families,
-    scheduler: SCHEDULED.includes(mode) ? config.scheduler ?? "rr" : "random",
-    localAddresses: config.nodeIPs.length > 0 ? [] : localAddresses,
-  };
-}
 
 function syncPeriods(config: Config, mode: ProxyMode): SyncPeriods {
   if (mode === "userspace") return USERSPACE_SYNC;

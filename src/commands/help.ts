@@ -25,7 +25,36 @@ const COMMAND_HELP: Readonly<Record<FlagCommand, readonly string[]>> = {
     "or the bundled examples. `list` names the namespaces of the lab that runs, and `exec` runs a",
     "command in one of them, as in: lab exec client -- curl http://10.0.1.175",
   ],
+  render: [
+    "Usage: render --manifests FILE|DIR|- [flags]",
+    "",
+    "Prints what would be programmed for --proxy-mode (unset: iptables), from manifests, without",
+    "touching the node or needing privileges. In iptables mode that is the text for iptables-restore",
+    "--noflush, IPv4 before IPv6. Objects that cannot be used are told on standard error, one line",
+    "each; the rest is printed, and the exit status is 2.",
+  ],
+  explain: [
+    "Usage: explain --manifests FILE|DIR|- --flows FILE [flags]",
+    "       explain --iptables-save FILE SOURCE[:PORT] DEST:PORT/PROTOCOL [flags]",
+    "",
+    "Says where packets go and why: by what manifests ask for (with --proxy-mode iptables, by the",
+    "rules that would be programmed), or by the rules of any node as iptables-save prints them.",
+    "Either a file of flows or one flow on the command line can be asked about. The node's own",
+    "addresses are those given with --node-ip. With --output json the answers to --flows are an",
+    "array, the answer to the one flow an object.",
+  ],
+  cleanup: [
+    "Usage: cleanup [flags]",
+    "",
+    "Removes from this node what a proxy of Kubernetes left on it, this one or kube-proxy: its chains",
+    "and rules in iptables, and this one's routing rules. Nothing else is touched. As root.",
+  ],
 };
+
+/** Whether a command has flags, and so help of its own. */
+export function hasFlags(command: string): command is FlagCommand {
+  return Object.hasOwn(COMMAND_HELP, command);
+}
 
 /** The help of one command. */
 export function commandHelp(command: FlagCommand): string {
@@ -42,6 +71,9 @@ export function generalHelp(): string {
     "Commands:",
     "  run        the node agent; without --manifests, the lab",
     "  lab        the lab, and commands in its namespaces",
+    "  render     prints what would be programmed, from manifests",
+    "  explain    says where packets go and why, from manifests or an iptables-save dump",
+    "  cleanup    removes what a proxy left on this node",
     "  version    prints the version",
     "  help       prints this, or the help of a command: help run",
     "",

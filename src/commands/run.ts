@@ -6,7 +6,7 @@
 
 import { parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
-import { UsageError } from "../config/usage.ts";
+import { refuseArguments } from "../config/usage.ts";
 import { VERSION } from "../config/version.ts";
 import { commandHelp } from "./help.ts";
 import { printLines } from "./io.ts";
@@ -18,10 +18,7 @@ export async function run(args: readonly string[]): Promise<number> {
     printLines(line.asked === "help" ? commandHelp("run") : `switchyard ${VERSION}`);
     return 0;
   }
-  const unexpected = line.positionals[0] ?? line.rest?.[0];
-  if (unexpected !== undefined) {
-    throw new UsageError(`unexpected argument ${JSON.stringify(unexpected)}: expected only flags`);
-  }
+  refuseArguments(line);
   configureLogging(line.config.logging);
   // Without a source of its own the agent runs in the lab.
   if (line.config.manifests === null) {

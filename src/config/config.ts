@@ -30,12 +30,18 @@ export interface Config {
   /** Canonical, the primary one of each family first; empty: to be found. */
   readonly nodeIPs: readonly string[];
   readonly clusterCIDRs: readonly string[];
-  readonly detectLocalMode: "ClusterCIDR" | "NodeCIDR";
+  readonly detectLocalMode: "ClusterCIDR" | "NodeCIDR" | "BridgeInterface" | "InterfaceNamePrefix";
+  /** Given when {@link detectLocalMode} needs it. */
+  readonly podBridgeInterface: string;
+  readonly podInterfaceNamePrefix: string;
   readonly families: readonly Family[];
   readonly serviceClusterIPRanges: readonly string[];
   /** Networks, or the single word "primary"; empty: all addresses of the node. */
   readonly nodePortAddresses: readonly string[];
   readonly masqueradeAll: boolean;
+  /** The bit of the packet mark that asks for masquerading, 0–31. */
+  readonly masqueradeBit: number;
+  readonly localhostNodePorts: boolean;
   /** Null: what the mode does when nothing is asked for. */
   readonly scheduler: SchedulerName | null;
   /** Null: not served. */
@@ -52,9 +58,17 @@ export interface Config {
   readonly withoutEffect: readonly string[];
 }
 
+/** What `explain` is asked about, and by which rules: file names, "-" for standard input. */
+export interface ExplainInput {
+  readonly flows: string | null;
+  readonly iptablesSave: string | null;
+  readonly ipsetSave: string | null;
+}
+
 /** A command's configuration and what else was on its line. */
 export interface CommandLine {
   readonly config: Config;
+  readonly explain: ExplainInput;
   readonly positionals: readonly string[];
   readonly rest: readonly string[] | null;
   readonly asked: ParsedArguments["asked"];
@@ -75,8 +89,13 @@ export function parseCommandLine(
 ): CommandLine {
   const parsed = parseFlags(args, command);
   if (parsed.asked === null) refuse(parsed);
-  const { positionals, rest, asked, given } = parsed;
-  return { config: configOf(parsed, hostname), positionals, rest, asked, given };
+  const { values, positionals, rest, asked, given } = parsed;
+  const explain = {
+    flows: values.flows ?? null,
+    iptablesSave: values["iptables-save"] ?? null,
+    ipsetSave: values["ipset-save"] ?? null,
+  };
+  return { config: configOf(parsed, hostname), explain, positionals, rest, asked, given };
 }
 
 function refuse(parsed: ParsedArguments): void {
@@ -97,11 +116,15 @@ function configOf(parsed: ParsedArguments, hostname: () => string): Config {
     nodeName: nodeName(values["hostname-override"]!, hostname),
     nodeIPs: nodeIPs(values["node-ip"]!, values["bind-address"]),
     clusterCIDRs: values["cluster-cidr"]!,
-    detectLocalMode: detectLocalMode(values["detect-local-mode"]!),
+    detectLocalMode: detectLocalMode(parsed),
+    podBridgeInterface: values["pod-bridge-interface"]!,
+    podInterfaceNamePrefix: values["pod-interface-name-prefix"]!,
     families: familiesOf(values["ip-family"]!),
     serviceClusterIPRanges: values["service-cluster-ip-range"]!,
     nodePortAddresses: values["nodeport-addresses"]!,
     masqueradeAll: values["masquerade-all"]!,
+    masqueradeBit: values["iptables-masquerade-bit"]!,
+    localhostNodePorts: values["iptables-localhost-nodeports"]!,
     scheduler: values["ipvs-scheduler"] ?? null,
     healthzBindAddress: values["healthz-bind-address"]!,
     metricsBindAddress: values["metrics-bind-address"]!,
@@ -125,11 +148,18 @@ function familiesOf(value: "ipv4" | "ipv6" | "dual"): readonly Family[] {
   return value === "ipv4" ? ["IPv4"] : ["IPv6"];
 }
 
-function detectLocalMode(value: string): Config["detectLocalMode"] {
-  if (value === "ClusterCIDR" || value === "NodeCIDR") return value;
-  throw new UsageError(
-    `--detect-local-mode "${value}": it is not there yet; expected ClusterCIDR or NodeCIDR`,
-  );
+/** The modes that need another flag. */
+const INTERFACE_FLAGS = {
+  BridgeInterface: "pod-bridge-interface",
+  InterfaceNamePrefix: "pod-interface-name-prefix",
+} as const;
+
+function detectLocalMode({ asked, values }: ParsedArguments): Config["detectLocalMode"] {
+  const mode = values["detect-local-mode"]!;
+  if (mode === "ClusterCIDR" || mode === "NodeCIDR") return mode;
+  const flag = INTERFACE_FLAGS[mode];
+  if (values[flag] !== "" || asked !== null) return mode;
+  throw new UsageError(`--detect-local-mode "${mode}": expected --${flag} too`);
 }
 
 /** As in kube-proxy, trimmed and in lower case. */

@@ -9,7 +9,7 @@ import type { z } from "zod";
 import * as value from "./values.ts";
 
 /** The commands that take flags. */
-export type FlagCommand = "run" | "lab";
+export type FlagCommand = "run" | "lab" | "render" | "explain" | "cleanup";
 
 /** How a flag is taken. */
 export type FlagSupport =
@@ -38,7 +38,11 @@ export interface FlagSpec {
   readonly refusal?: string;
 }
 
-const ALL: readonly FlagCommand[] = ["run", "lab"];
+/** Those that serve. */
+const AGENT: readonly FlagCommand[] = ["run", "lab"];
+/** Those that make a plan. */
+const PLANNING: readonly FlagCommand[] = [...AGENT, "render", "explain"];
+const EVERY: readonly FlagCommand[] = [...PLANNING, "cleanup"];
 
 interface Extra {
   readonly commands?: readonly FlagCommand[];
@@ -53,7 +57,7 @@ function flag<S extends z.ZodType<unknown, string>>(
   help: string,
   extra: Extra = {},
 ) {
-  const rest = { commands: ALL, support: "honoured" as FlagSupport, ...extra };
+  const rest = { commands: AGENT, support: "honoured" as FlagSupport, ...extra };
   return { schema, kind: "value" as const, placeholder, default: defaultText, help, ...rest };
 }
 
@@ -64,12 +68,12 @@ function listFlag<S extends z.ZodType<unknown, string[]>>(
   help: string,
   extra: Extra = {},
 ) {
-  const rest = { commands: ALL, support: "honoured" as FlagSupport, ...extra };
+  const rest = { commands: AGENT, support: "honoured" as FlagSupport, ...extra };
   return { schema, kind: "list" as const, placeholder, default: defaultText, help, ...rest };
 }
 
 function booleanFlag(defaultValue: boolean, help: string, extra: Extra = {}) {
-  const rest = { commands: ALL, support: "honoured" as FlagSupport, ...extra };
+  const rest = { commands: AGENT, support: "honoured" as FlagSupport, ...extra };
   const schema = value.boolean;
   return {
     schema,
@@ -81,6 +85,9 @@ function booleanFlag(defaultValue: boolean, help: string, extra: Extra = {}) {
   };
 }
 
+const planning = { commands: PLANNING } as const;
+const every = { commands: EVERY } as const;
+const explaining = { commands: ["explain"] } as const;
 const notYet = { support: "not-yet" } as const;
 const deprecated = { support: "deprecated" } as const;
 const NO_API_SOURCE = "the Kubernetes API source is not there yet; use --manifests";
@@ -109,56 +116,130 @@ export const SCHEDULERS = [
 
 /** Every flag by name. */
 export const FLAGS = {
+  "flows": flag(
+    value.nonEmpty("a file, or - for standard input"),
+    "FILE",
+    null,
+    "flows to explain, JSON: [{name, source, dest, port, protocol}, ...]",
+    explaining,
+  ),
+  "iptables-save": flag(
+    value.nonEmpty("a file, or - for standard input"),
+    "FILE",
+    null,
+    "the rules of any node: what iptables-save and ip6tables-save print, one after the other",
+    explaining,
+  ),
+  "ipset-save": flag(
+    value.nonEmpty("a file, or - for standard input"),
+    "FILE",
+    null,
+    "the sets that those rules use: what ipset save prints",
+    explaining,
+  ),
   "manifests": flag(
     value.nonEmpty("a file, a folder, or - for standard input"),
     "FILE|DIR|-",
     null,
-    "Kubernetes manifests to serve, YAML or JSON; a file or folder is followed live",
+    "Kubernetes manifests, YAML or JSON; run and lab follow a file or folder live",
+    planning,
   ),
   "proxy-mode": flag(
     value.oneOf(PROXY_MODES),
     "MODE",
     null,
     `how packets are forwarded: ${PROXY_MODES.join(", ")}; unset: the best that works here`,
+    planning,
   ),
-  "hostname-override": flag(value.text, "NODE", "", "name of this node; unset: the hostname"),
+  "hostname-override": flag(
+    value.text,
+    "NODE",
+    "",
+    "name of this node; unset: the hostname",
+    planning,
+  ),
   "node-ip": listFlag(
     value.addresses,
     "ADDRESS",
     "",
     "the node's addresses, the primary ones first; unset: the Node object's and the interfaces'",
+    planning,
   ),
   "cluster-cidr": listFlag(
     value.networkPerFamily,
     "NETWORK",
     "",
     "networks of the pods; sources outside them are masqueraded to cluster IPs",
+    planning,
   ),
   "detect-local-mode": flag(
     value.oneOf(["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]),
     "MODE",
     "ClusterCIDR",
-    "how traffic of pods is recognised: by --cluster-cidr, or NodeCIDR: the node's podCIDRs",
+    "how traffic of pods is recognised: by --cluster-cidr, or NodeCIDR: the node's podCIDRs, or, in " +
+      "iptables mode, by BridgeInterface or InterfaceNamePrefix",
+    planning,
+  ),
+  "pod-bridge-interface": flag(
+    value.interfaceName,
+    "NAME",
+    "",
+    "the bridge that local pods' traffic comes by, for --detect-local-mode BridgeInterface",
+    planning,
+  ),
+  "pod-interface-name-prefix": flag(
+    value.interfaceName,
+    "PREFIX",
+    "",
+    "how the names of local pods' links begin, for --detect-local-mode InterfaceNamePrefix",
+    planning,
   ),
   "ip-family": flag(
     value.oneOf(["ipv4", "ipv6", "dual"]),
     "FAMILY",
     "dual",
     "which IP families are served: ipv4, ipv6, dual",
+    planning,
   ),
   "service-cluster-ip-range": listFlag(
     value.networkPerFamily,
     "NETWORK",
     "10.96.0.0/12,fd00:10:96::/112",
     "where cluster IPs come from that manifests leave open",
+    planning,
   ),
   "nodeport-addresses": listFlag(
     value.nodePortAddresses,
     "NETWORK",
     "",
     'networks whose addresses of this node answer node ports, or "primary"; unset: all',
+    planning,
   ),
-  "masquerade-all": booleanFlag(false, "masquerade all traffic to cluster IPs"),
+  "masquerade-all": booleanFlag(false, "masquerade all traffic to cluster IPs", planning),
+  "iptables-masquerade-bit": flag(
+    value.integer(0, 31),
+    "BIT",
+    "14",
+    "bit of the packet mark that asks for masquerading, in iptables mode",
+    planning,
+  ),
+  "iptables-localhost-nodeports": booleanFlag(
+    true,
+    "node ports answer on 127.0.0.1 too, in iptables mode",
+    planning,
+  ),
+  "iptables-sync-period": flag(
+    value.duration,
+    "DURATION",
+    "30s",
+    "in iptables mode, a sync that failed is tried again after this, and flushes are looked for",
+  ),
+  "iptables-min-sync-period": flag(
+    value.duration,
+    "DURATION",
+    "1s",
+    "least time from one sync to the next in iptables mode",
+  ),
   "ipvs-scheduler": flag(
     value.oneOf(SCHEDULERS),
     "NAME",
@@ -198,10 +279,29 @@ export const FLAGS = {
     "ADDRESS",
     null,
     "overrides the node's primary address, unless it is 0.0.0.0 or ::",
+    planning,
   ),
-  "output": flag(value.oneOf(["text", "json"]), "FORMAT", "text", "text, or json for programs"),
-  "logging-format": flag(value.oneOf(["text", "json"]), "FORMAT", "text", "log lines: text, json"),
-  "v": flag(value.integer(0, 10), "LEVEL", "0", "how much is logged: 4 and more for debugging"),
+  "output": flag(
+    value.oneOf(["text", "json"]),
+    "FORMAT",
+    "text",
+    "text, or json for programs",
+    planning,
+  ),
+  "logging-format": flag(
+    value.oneOf(["text", "json"]),
+    "FORMAT",
+    "text",
+    "log lines: text, json",
+    every,
+  ),
+  "v": flag(
+    value.integer(0, 10),
+    "LEVEL",
+    "0",
+    "how much is logged: 4 and more for debugging",
+    every,
+  ),
 
   "config": flag(value.text, "FILE", null, "KubeProxyConfiguration file", {
     support: "refused",
@@ -238,15 +338,9 @@ export const FLAGS = {
   "kube-api-burst": flag(value.integer(0, 1e6), "N", "10", "burst of requests allowed", notYet),
   "kube-api-qps": flag(value.number, "N", "5", "requests a second allowed", notYet),
   "config-sync-period": flag(value.duration, "DURATION", "15m", "refresh of the config", notYet),
-  "pod-bridge-interface": flag(value.interfaceName, "NAME", "", "bridge of the pods", notYet),
-  "pod-interface-name-prefix": flag(value.interfaceName, "PREFIX", "", "links of pods", notYet),
   "feature-gates": listFlag(value.list, "NAME=BOOL", "", "Kubernetes feature gates", notYet),
-  "iptables-sync-period": flag(value.duration, "DURATION", "30s", "retry after failure", notYet),
-  "iptables-min-sync-period": flag(value.duration, "DURATION", "1s", "between syncs", notYet),
   "ipvs-sync-period": flag(value.duration, "DURATION", "30s", "retry after failure", notYet),
   "ipvs-min-sync-period": flag(value.duration, "DURATION", "0s", "between syncs", notYet),
-  "iptables-masquerade-bit": flag(value.integer(0, 31), "BIT", "14", "fwmark bit", notYet),
-  "iptables-localhost-nodeports": booleanFlag(true, "node ports on 127.0.0.1", notYet),
   "ipvs-exclude-cidrs": listFlag(value.networks, "NETWORK", "", "left alone by ipvs", notYet),
   "ipvs-strict-arp": booleanFlag(false, "arp_ignore 1 and arp_announce 2", notYet),
   "ipvs-tcp-timeout": flag(value.duration, "DURATION", "0s", "idle TCP connections", notYet),

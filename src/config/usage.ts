@@ -9,6 +9,15 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** For commands that take only flags. @throws {UsageError} when anything else was typed. */
+export function refuseArguments(
+  line: { readonly positionals: readonly string[]; readonly rest: readonly string[] | null },
+): void {
+  const unexpected = line.positionals[0] ?? line.rest?.[0];
+  if (unexpected === undefined) return;
+  throw new UsageError(`unexpected argument ${JSON.stringify(unexpected)}: expected only flags`);
+}
+
 /**
  * Of the known names, the nearest to a mistyped one by edit distance, or null when none is near
  * enough to be meant.

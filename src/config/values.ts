@@ -73,7 +73,7 @@ export const number = parsed("a number", (value) => {
 
 /** A name of a network link, or a prefix of one: at most 15 bytes (IFNAMSIZ − 1); "" for none. */
 export const interfaceName = z.string().regex(
-  /^[^/\s]{0,15}$/,
+  /^[^/\s"\\!+]{0,15}$/,
   expected("an interface name of at most 15 characters"),
 );
 

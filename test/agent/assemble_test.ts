@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { interfaceAddresses } from "../../src/agent/addresses.ts";
-import { plannerConfig } from "../../src/agent/assemble.ts";
-import { selectMode } from "../../src/agent/mode.ts";
+import { plannerConfig, ruleOptions } from "../../src/agent/options.ts";
+import { checkMode, selectMode } from "../../src/agent/mode.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
 import { UsageError } from "../../src/config/usage.ts";
 
@@ -23,6 +23,22 @@ Deno.test("userspace mode takes the schedulers that the engine has", () => {
     name: "UsageError",
     message: '--ipvs-scheduler "sh": userspace mode has it not yet; expected rr, random',
   });
+});
+
+Deno.test("userspace mode cannot tell pods by their links", () => {
+  const byBridge = config("--detect-local-mode=BridgeInterface", "--pod-bridge-interface=cbr0");
+  assert.throws(() => checkMode(byBridge, "userspace"), /expected ClusterCIDR or NodeCIDR$/);
+  checkMode(byBridge, "iptables");
+  assert.deepEqual(ruleOptions(byBridge).localDetection, { by: "bridge", name: "cbr0" });
+  const byPrefix = config(
+    "--detect-local-mode=InterfaceNamePrefix",
+    "--pod-interface-name-prefix=veth",
+  );
+  assert.deepEqual(ruleOptions(byPrefix).localDetection, {
+    by: "interface-prefix",
+    prefix: "veth",
+  });
+  assert.deepEqual(ruleOptions(config()).localDetection, { by: "network" });
 });
 
 Deno.test("the node has the addresses given, or else those of its interfaces", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseCommandLine } from "../../src/config/config.ts";
-import { FLAGS, type FlagSpec } from "../../src/config/flag_table.ts";
+import { type FlagCommand, FLAGS, type FlagSpec } from "../../src/config/flag_table.ts";
 import { parseFlags } from "../../src/config/flags.ts";
 import { flagHelp } from "../../src/config/help.ts";
 import { nearestName, UsageError } from "../../src/config/usage.ts";
@@ -81,6 +81,39 @@ Deno.test("the bind address is the node's primary address, unless unspecified", 
   assert.deepEqual(ips("192.0.2.9"), ["192.0.2.9", "192.0.2.1"]);
 });
 
+Deno.test("the flags of iptables mode are kube-proxy's", () => {
+  const defaults = config();
+  assert.equal(defaults.masqueradeBit, 14);
+  assert.equal(defaults.localhostNodePorts, true);
+  const given = config(
+    "--iptables-masquerade-bit=15",
+    "--iptables-localhost-nodeports=false",
+    "--iptables-min-sync-period=0s",
+    "--detect-local-mode=BridgeInterface",
+    "--pod-bridge-interface=cbr0",
+  );
+  assert.equal(given.masqueradeBit, 15);
+  assert.equal(given.localhostNodePorts, false);
+  assert.deepEqual(given.iptablesSync, { minMs: 0, periodMs: 30_000 });
+  assert.equal(given.detectLocalMode, "BridgeInterface");
+  assert.equal(given.podBridgeInterface, "cbr0");
+  assert.deepEqual(given.withoutEffect, []);
+});
+
+Deno.test("a command takes its own flags only", () => {
+  const of = (command: FlagCommand, ...args: string[]) => () =>
+    parseCommandLine(args, command, () => "node");
+  assert.deepEqual(of("explain", "--flows=a", "--iptables-save", "-")().explain, {
+    flows: "a",
+    iptablesSave: "-",
+    ipsetSave: null,
+  });
+  assert.throws(of("render", "--flows=a"), UsageError);
+  assert.throws(of("run", "--iptables-save=a"), UsageError);
+  assert.throws(of("cleanup", "--manifests=a"), UsageError);
+  assert.throws(of("explain", "--healthz-bind-address="), UsageError);
+});
+
 Deno.test("flags without effect are told", () => {
   assert.deepEqual(config("--oom-score-adj", "-998", "--cleanup-ipvs").withoutEffect, [
     "--oom-score-adj",
@@ -108,6 +141,16 @@ const BAD: [args: string[], message: string | RegExp][] = [
   [["--healthz-bind-address=:65536"], /expected an address and port such as 127\.0\.0\.1:10256/],
   [["--metrics-bind-address=localhost:1"], /expected an address and port/],
   [["--api-bind-address=0.0.0.0:1"], /expected --api-token-file too/],
+  [
+    ["--detect-local-mode=BridgeInterface"],
+    '--detect-local-mode "BridgeInterface": expected --pod-bridge-interface too',
+  ],
+  [
+    ["--detect-local-mode", "InterfaceNamePrefix", "--pod-bridge-interface=cbr0"],
+    '--detect-local-mode "InterfaceNamePrefix": expected --pod-interface-name-prefix too',
+  ],
+  [["--pod-bridge-interface=a b"], /expected an interface name of at most 15 characters$/],
+  [["--iptables-masquerade-bit=32"], /expected a whole number from 0 to 31$/],
   [["--hostname-override= "], '--hostname-override " ": expected the name of a node'],
   [["--kubeconfig=/x"], /the Kubernetes API source is not there yet; use --manifests$/],
   [["--master=https://x"], /the Kubernetes API source is not there yet; use --manifests$/],
@@ -153,11 +196,12 @@ Deno.test("every flag of kube-proxy is known", () => {
 });
 
 Deno.test("every default is a value that the flag takes, and the help lists every flag", () => {
-  const help = flagHelp("run");
   const table: [string, FlagSpec][] = Object.entries(FLAGS);
   for (const [name, spec] of table) {
-    if (spec.default !== null) parseFlags([`--${name}=${spec.default}`], "run");
-    assert.match(help, new RegExp(`^  --?${name}( |$)`, "m"));
+    for (const command of spec.commands) {
+      if (spec.default !== null) parseFlags([`--${name}=${spec.default}`], command);
+      assert.match(flagHelp(command), new RegExp(`^  --?${name}( |$)`, "m"));
+    }
     if (spec.support === "refused") assert.ok(spec.refusal, name);
   }
 });

@@ -1,0 +1,84 @@
+/**
+ * `render`: what would be programmed for a mode, from manifests. Touches no node and needs no
+ * privileges.
+ *
+ * @module
+ */
+
+import { planFromManifests } from "../agent/from_manifests.ts";
+import { checkMode } from "../agent/mode.ts";
+import { ruleOptions } from "../agent/options.ts";
+import { type ClusterProblem, formatProblem } from "../cluster/source.ts";
+import { type Config, parseCommandLine } from "../config/config.ts";
+import { configureLogging } from "../config/logging.ts";
+import { refuseArguments } from "../config/usage.ts";
+import { VERSION } from "../config/version.ts";
+import { render as renderRules } from "../dataplane/iptables/render.ts";
+import { ruleStructure } from "../dataplane/iptables/structure.ts";
+import { restoreText } from "../dataplane/iptables/text.ts";
+import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
+import type { Plan } from "../plan/plan.ts";
+import { commandHelp } from "./help.ts";
+import { complainLines, printLines, printText } from "./io.ts";
+
+/** What a mode is made of, for people and for programs. */
+interface Rendering {
+  readonly text: string;
+  readonly structure: Readonly<Record<string, unknown>>;
+  readonly problems: readonly ClusterProblem[];
+}
+
+/** Prints the rule set; resolves with the exit status: 2 when some of the input is not in it. */
+export async function render(args: readonly string[]): Promise<number> {
+  const line = parseCommandLine(args, "render", Deno.hostname);
+  if (line.asked !== null) {
+    printLines(line.asked === "help" ? commandHelp("render") : `switchyard ${VERSION}`);
+    return 0;
+  }
+  refuseArguments(line);
+  const { config } = line;
+  configureLogging(config.logging);
+  const mode = config.proxyMode ?? "iptables";
+  checkMode(config, mode);
+  const { plan, problems } = await planFromManifests(config, mode);
+  const rendering = mode === "iptables" ? renderIptables(plan, config) : renderUserspace(plan);
+  if (config.output === "json") {
+    printLines(JSON.stringify({ mode, node: plan.node.name, ...rendering.structure }, null, 2));
+  } else {
+    printText(rendering.text);
+  }
+  const all = [...problems, ...rendering.problems].map(formatProblem);
+  complainLines(...all);
+  return all.length > 0 ? 2 : 0;
+}
+
+/** kube-proxy's restore text, a family after the other, each below a comment that names it. */
+function renderIptables(plan: Plan, config: Config): Rendering {
+  const rendered = config.families.map((family) => renderRules(plan, family, ruleOptions(config)));
+  const left = new Map(
+    rendered.flatMap(({ problems }) => problems).map(({ service, message }) => [service, message]),
+  );
+  return {
+    text: rendered.map(({ rules }) => `# ${rules.family}\n${restoreText(rules)}`).join(""),
+    structure: { families: rendered.map(({ rules }) => ruleStructure(rules)) },
+    problems: [...left].map(([service, message]) => ({
+      where: "render",
+      object: `Service ${service}`,
+      message,
+    })),
+  };
+}
+
+/** The host routes and captured ports that lead to the engine, one a line. */
+function renderUserspace(plan: Plan): Rendering {
+  const rules = renderRouting(plan, MASQUERADE_PORTS);
+  const routes = [...rules.routes].map(([address, source]) => ({ address, source }));
+  const captures = [...rules.captures.values()];
+  const lines = [
+    ...routes.map(({ address, source }) =>
+      `route ${address}${source === null ? "" : ` source ${source}`}\n`
+    ),
+    ...[...rules.captures.keys()].map((capture) => `capture ${capture}\n`),
+  ];
+  return { text: lines.join(""), structure: { routes, captures }, problems: [] };
+}
