@@ -27,9 +27,11 @@ export const FIXTURES = [
   "connections",
   "generic-family",
   "links",
+  "refused-entry",
   "refused-mtu",
   "refused-name",
   "routes",
   "rules-ipv4",
   "rules-ipv6",
+  "sets",
 ] as const;

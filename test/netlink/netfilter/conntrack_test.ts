@@ -195,7 +195,7 @@ Deno.test({
   fn() {
     using conntrack = tableOf(ENTRIES);
     const [one] = conntrack.list({ protocol: 17, original: { sourcePort: 40001 } });
-    assert.equal(conntrack.delete({ ...one, id: one.id ^ 1 }), false);
+    assert.equal(conntrack.delete({ ...one, id: (one.id ^ 1) >>> 0 }), false);
     assert.equal(conntrack.delete(one), true);
     assert.equal(conntrack.delete(one), false);
     // Without an id, whatever is between these ends.
