@@ -9,7 +9,7 @@
 import { Counter, DropReason, EngineFlag, ForwardReason, IpProtocol, PassReason } from "./abi";
 import { count } from "./counters";
 import * as decision from "./decide";
-import { handleIcmpError } from "./icmp_error";
+import * as icmpError from "./icmp_error";
 import { region } from "./memory";
 import { bind, isMasqueradePort } from "./nat";
 import {
@@ -135,6 +135,20 @@ function send(p: Packet, e: Entry, direction: u32, detail: ForwardReason): void 
   if (p.firstFragment) rememberFragment(p, e, direction);
   translate(p, e, direction);
   forward(p.slot, detail, p.length);
+}
+
+function handleIcmpError(p: Packet): void {
+  const e = icmpError.findSubject(p);
+  if (isNone(e)) return;
+  const direction = foundDirection;
+  const refused = (flags & EngineFlag.RetryBackends) != 0 && icmpError.isUnreachable(p) &&
+    retry.isUndeliverable(e, direction, icmpError.quotedSequence(p));
+  if (refused) {
+    const tried = retry.retryRefused(p, e);
+    if (tried == retry.FAILED) return drop(p.slot, DropReason.NoFreePort);
+    if (tried == retry.RETRIED) return send(p, e, ORIGINAL, ForwardReason.Retried);
+  }
+  icmpError.translateError(p, e, direction);
 }
 
 function handleFragment(p: Packet): void {

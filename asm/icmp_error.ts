@@ -9,15 +9,16 @@ import { isMasqueradePort } from "./nat";
 import { region } from "./memory";
 import { Packet, transportAt, tupleOf as tupleOfPacket } from "./packet";
 import { drop, forward, pass } from "./slots";
-import { direction, Entry, find, isNone, tupleOf } from "./tables/conntrack";
+import { Entry, entryAt, find, isNone, tupleOf } from "./tables/conntrack";
 import { sourceIsFrontend } from "./tables/frontends";
 import { directed } from "./translate";
 import { familyOf, hashTuple, invert, mapped, Tuple, TUPLE_SIZE } from "./tuple";
 import { delta, finish, pseudoHeader, sum, update } from "./wire/checksum";
 import * as icmp from "./wire/icmp";
+import * as icmpv6 from "./wire/icmpv6";
 import * as ipv4 from "./wire/ipv4";
 import * as ipv6 from "./wire/ipv6";
-import { TCP_CHECKSUM } from "./wire/tcp";
+import * as tcp from "./wire/tcp";
 import { UDP_CHECKSUM, UDP_SIZE } from "./wire/udp";
 
 /** Least that an error quotes of the transport header. */
@@ -88,29 +89,66 @@ function pseudo(p: Packet): u64 {
   );
 }
 
-/** Translates an error, or says why not. One that is about none of our connections passes. */
-export function handleIcmpError(p: Packet): void {
+/**
+ * The connection that an error is about; `direction` in conntrack is then that in which the error
+ * travels. None when there is none or the error is not to be believed: the verdict is given then. An
+ * error that is about none of our connections passes.
+ */
+export function findSubject(p: Packet): Entry {
+  const none = entryAt(0);
   const at = transportAt(p);
   const family = familyOf(tupleOfPacket(p));
-  if (!checksumHolds(p)) return drop(p.slot, DropReason.IcmpMalformed);
-  const quote = at + icmp.ICMP_SIZE;
-  const reason = readQuote(quote, p.transportLength - icmp.ICMP_SIZE, family);
-  if (reason != DropReason.None) return drop(p.slot, reason);
+  if (!checksumHolds(p)) {
+    drop(p.slot, DropReason.IcmpMalformed);
+    return none;
+  }
+  const reason = readQuote(at + icmp.ICMP_SIZE, p.transportLength - icmp.ICMP_SIZE, family);
+  if (reason != DropReason.None) {
+    drop(p.slot, reason);
+    return none;
+  }
   const own = changetype<Tuple>(quoted);
   const wanted = changetype<Tuple>(inverse);
   invert(wanted, own);
   const e = find(wanted, hashTuple(wanted));
   if (isNone(e)) {
     const ours = sourceIsFrontend(own) || isMasqueradePort(wanted);
-    if (ours) return drop(p.slot, DropReason.IcmpUnrelated);
-    return pass(p.slot, PassReason.Protocol, p.length);
+    if (ours) drop(p.slot, DropReason.IcmpUnrelated);
+    else pass(p.slot, PassReason.Protocol, p.length);
+    return none;
   }
   const outer = tupleOfPacket(p);
   const contradicts = outer.destHi != wanted.destHi || outer.destLo != wanted.destLo;
   const redirect = family == IpFamily.V4 && load<u8>(at) == icmp.REDIRECT;
-  if (contradicts || redirect) return drop(p.slot, DropReason.IcmpUnrelated);
+  if (contradicts || redirect) {
+    drop(p.slot, DropReason.IcmpUnrelated);
+    return none;
+  }
+  return e;
+}
+
+/**
+ * Whether the error that {@link findSubject} has read says that what it quotes cannot be delivered,
+ * now or later: unreachable, but not for its size alone.
+ */
+export function isUnreachable(p: Packet): bool {
+  const at = transportAt(p);
+  const type = load<u8>(at);
+  if (familyOf(tupleOfPacket(p)) == IpFamily.V6) return type == icmpv6.UNREACHABLE;
+  return type == icmp.UNREACHABLE && load<u8>(at, 1) != icmp.FRAGMENTATION_NEEDED;
+}
+
+/** The sequence number in the TCP header that the error quotes; always within the quote. */
+export function quotedSequence(p: Packet): u32 {
+  return tcp.sequence(transportAt(p) + icmp.ICMP_SIZE + quotedTransport);
+}
+
+/** Translates the error that {@link findSubject} has read. */
+export function translateError(p: Packet, e: Entry, direction: u32): void {
+  const at = transportAt(p);
+  const family = familyOf(tupleOfPacket(p));
   const length = p.transportLength - icmp.ICMP_SIZE;
-  translateQuote(quote, length, e, direction, family);
+  translateQuote(at + icmp.ICMP_SIZE, length, e, direction, family);
   translateOuter(p, e, direction);
   store<u16>(at, 0, 2);
   const total = sum(at, p.transportLength) + (family == IpFamily.V6 ? pseudo(p) : 0);
@@ -137,8 +175,8 @@ function translateQuote(at: usize, length: u32, e: Entry, direction: u32, family
   const available = length - quotedTransport;
   store<u32>(transport, other.ports);
   const protocol = other.meta & 0xff;
-  if (protocol == IpProtocol.Tcp && available >= TCP_CHECKSUM + 2) {
-    const field = transport + TCP_CHECKSUM;
+  if (protocol == IpProtocol.Tcp && available >= tcp.TCP_CHECKSUM + 2) {
+    const field = transport + tcp.TCP_CHECKSUM;
     store<u16>(field, update(load<u16>(field), addresses + ports));
   } else if (protocol == IpProtocol.Udp && available >= UDP_SIZE) {
     const field = transport + UDP_CHECKSUM;

@@ -1,10 +1,10 @@
 /**
- * Trying another backend when the first refuses a connection (RST to the SYN) or stays silent (the
- * client repeats its SYN), as kube-proxy's userspace mode did: every usable backend of the pool
- * once, in the pool's order from the first.
+ * Trying another backend when the first refuses a connection (RST to the SYN), cannot be reached
+ * (ICMP unreachable about the SYN) or stays silent (the client repeats its SYN), as kube-proxy's
+ * userspace mode did: every usable backend of the pool once, in the pool's order from the first.
  */
 
-import { Counter, DropReason, TcpState } from "./abi";
+import { Counter, DropReason, IpProtocol, TcpState } from "./abi";
 import { count } from "./counters";
 import { bind } from "./nat";
 import { Packet, parse, transportAt } from "./packet";
@@ -27,7 +27,7 @@ import { isKept, restore } from "./tables/kept_syns";
 import { memberAt, nextUsable } from "./tables/pools";
 import { poolOf, servicePortAt } from "./tables/service_ports";
 import { begin } from "./tcp_state";
-import { hashTuple } from "./tuple";
+import { hashTuple, protocolOf } from "./tuple";
 import * as tcp from "./wire/tcp";
 
 /** Whether the connection still waits for the backend's first answer. */
@@ -40,6 +40,18 @@ export function isRefusal(e: Entry, direction: u32, at: usize): bool {
   return direction == REPLY && isWaiting(e) && (tcp.flags(at) & tcp.RST) != 0 &&
     tcp.acknowledgment(at) == e.end0;
 }
+
+/**
+ * Whether an ICMP unreachable that travels in the reply direction is about the SYN: the sequence
+ * number that it quotes makes that hard to forge.
+ */
+export function isUndeliverable(e: Entry, direction: u32, sequence: u32): bool {
+  return direction == REPLY && protocolOf(tupleOf(e, ORIGINAL)) == IpProtocol.Tcp &&
+    isWaiting(e) && e.end0 - sequence - 1 < MAX_SYN_DATA;
+}
+
+/** More than any SYN carries. */
+const MAX_SYN_DATA: u32 = 65536;
 
 /** Whether a segment of the original direction repeats the SYN that had no answer. */
 export function isRepeated(e: Entry, direction: u32, at: usize): bool {

@@ -5,6 +5,7 @@ export const ICMP_SIZE: u32 = 8;
 
 export const UNREACHABLE: u8 = 3;
 export const PORT_UNREACHABLE: u8 = 3;
+export const FRAGMENTATION_NEEDED: u8 = 4;
 const SOURCE_QUENCH: u8 = 4;
 export const REDIRECT: u8 = 5;
 const TIME_EXCEEDED: u8 = 11;

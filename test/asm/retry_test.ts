@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict";
 import { Bench } from "../engine/harness.ts";
-import { ACK, buildPacket, ipOf, parsePacket, PSH, RST, SYN } from "../engine/packets.ts";
+import {
+  ACK,
+  buildIcmpError,
+  buildPacket,
+  ipOf,
+  parsePacket,
+  PSH,
+  RST,
+  SYN,
+} from "../engine/packets.ts";
 
 const BACKENDS = ["10.60.0.2:8080", "10.60.0.3:8080", "10.60.0.4:8080"];
 const CLIENT = { source: "10.50.0.2", sourcePort: 5000, dest: "10.99.9.9", port: 80, seq: 1000 };
@@ -146,4 +155,54 @@ Deno.test("a backend that has left is not the start of another try", () => {
   const first = engine.send(CLIENT);
   engine.update({ backends: ["10.60.0.7:8080"], masquerade: true });
   assert.equal(refuse(engine, first.bytes).verdict, "forward: tracked");
+});
+
+/** What a router says about a packet that it cannot deliver; the engine's answer. */
+function undeliverable(
+  engine: Bench,
+  sent: Uint8Array,
+  { code = 1, quoted = 28, change = (_: Uint8Array) => {} } = {},
+) {
+  const { source } = parsePacket(sent);
+  const quote = ipOf(sent).slice(0, quoted);
+  change(quote);
+  return engine.sendBytes(buildIcmpError({ source: "10.60.0.9", dest: source }, 3, code, 0, quote));
+}
+
+Deno.test("a SYN that cannot be delivered goes to the next backend, then the client is told", () => {
+  const engine = bench();
+  let out = engine.send(CLIENT);
+  for (const next of ["10.60.0.3", "10.60.0.4"]) {
+    out = undeliverable(engine, out.bytes);
+    assert.equal(out.verdict, "forward: retried");
+    assert.equal(out.route, `10.60.0.1:5000 > ${next}:8080`);
+    assert.deepEqual([parsePacket(out.bytes).flags, parsePacket(out.bytes).seq], [SYN, 1000]);
+  }
+  out = undeliverable(engine, out.bytes);
+  assert.equal(out.verdict, "forward: related");
+  assert.equal(parsePacket(out.bytes).dest, "10.50.0.2");
+});
+
+Deno.test("only an honest unreachable about the SYN itself moves a connection", () => {
+  const engine = bench();
+  const syn = engine.send(CLIENT).bytes;
+  const kept = (out: { verdict: string }) => assert.equal(out.verdict, "forward: related");
+  kept(undeliverable(engine, syn, { code: 4 }));
+  kept(undeliverable(engine, syn, { change: (quote) => quote[24] ^= 0x40 }));
+  engine.send({
+    source: "10.60.0.2",
+    sourcePort: 8080,
+    dest: "10.60.0.1",
+    port: 5000,
+    flags: SYN | ACK,
+    ack: 1001,
+  });
+  kept(undeliverable(engine, syn));
+  assert.equal(engine.engine.counters().retried, 0);
+});
+
+Deno.test("without retries, an unreachable is the client's to know", () => {
+  const engine = bench({}, { retryBackends: false });
+  const syn = engine.send(CLIENT).bytes;
+  assert.equal(undeliverable(engine, syn).verdict, "forward: related");
 });

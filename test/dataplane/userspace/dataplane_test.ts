@@ -186,7 +186,8 @@ Deno.test({
 Deno.test({
   ...requires("a backend that refuses or is silent is passed over", "root", "netns", "tun"),
   async fn() {
-    // "two" serves nothing on the port; what is sent to 10.244.1.9 is lost.
+    // "two" serves nothing on the port; what is sent to 10.244.1.9 is lost; nobody has 10.244.1.8,
+    // and the node says so.
     await using bed = await Bed.start([SERVERS[0], pod("two", [PODS[1]], [UDP]), SERVERS[2]]);
     NetworkNamespace.open(`/proc/self/fd/${bed.lab.nodeNamespaceFd}`).run(() => {
       using net = Rtnetlink.open();
@@ -196,6 +197,9 @@ Deno.test({
     const refused = await bed.ask("client", vip, 9);
     assert.equal(refused.two, undefined);
     assert.ok((await bed.dataPlane.engine.counters()).retried >= 2);
+
+    await bed.apply(slice("web", [PODS[0], "10.244.1.8"]));
+    assert.deepEqual(await bed.ask("client", vip, 4), { one: 4 });
 
     await bed.apply(slice("web", [PODS[0], "10.244.1.9"]));
     const outcomes = await bed.lab.probe("client", vip, { count: 4, timeoutMs: 5000 });
