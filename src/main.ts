@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   run: async (args) => (await import("./commands/run.ts")).run(args),
   lab: async (args) => (await import("./commands/lab.ts")).lab(args),
   render: async (args) => (await import("./commands/render.ts")).render(args),
+  explain: async (args) => (await import("./commands/explain.ts")).explain(args),
   version: (args) => {
     if (args.length > 0) {
       throw new UsageError(`unexpected argument ${JSON.stringify(args[0])}: version takes none`);

@@ -1,0 +1,90 @@
+/**
+ * `explain`: where packets go and why, from manifests or from the rules of any node.
+ *
+ * @module
+ */
+
+import { type CommandLine, parseCommandLine } from "../config/config.ts";
+import { configureLogging } from "../config/logging.ts";
+import { UsageError } from "../config/usage.ts";
+import { VERSION } from "../config/version.ts";
+import type { Flow } from "../explain/answer.ts";
+import { FlowError, parseFlows, parseFlowWords } from "../explain/flows.ts";
+import { formatAnswers } from "../explain/text.ts";
+import { byManifests, byNodeRules } from "./explainers.ts";
+import { commandHelp } from "./help.ts";
+import { inputName, readInput, refuseSharedInput } from "./input.ts";
+import { complainLines, printLines, printText } from "./io.ts";
+
+/** Prints the answers; resolves with the exit status: 2 when some of the input is left out. */
+export async function explain(args: readonly string[]): Promise<number> {
+  const line = parseCommandLine(args, "explain", Deno.hostname);
+  if (line.asked !== null) {
+    printLines(line.asked === "help" ? commandHelp("explain") : `switchyard ${VERSION}`);
+    return 0;
+  }
+  checkUsage(line);
+  const { config, explain: input } = line;
+  configureLogging(config.logging);
+  const flows = input.flows === null ? [flowOf(line)] : await flowsOf(input.flows);
+  const { answer, problems } = input.iptablesSave === null
+    ? await byManifests(config)
+    : await byNodeRules(input.iptablesSave, input, config.nodeIPs);
+  if (input.iptablesSave !== null && config.nodeIPs.length === 0) {
+    complainLines("without --node-ip, only loopback addresses are taken for the node's own");
+  }
+  const answers = answer(flows);
+  if (config.output === "text") printText(formatAnswers(flows, answers));
+  else printLines(JSON.stringify(input.flows === null ? answers[0] : answers, null, 2));
+  complainLines(...problems);
+  return problems.length > 0 ? 2 : 0;
+}
+
+function checkUsage({ config, explain, positionals, rest }: CommandLine): void {
+  const { manifests, proxyMode } = config;
+  const { flows, iptablesSave, ipsetSave } = explain;
+  if ((manifests === null) === (iptablesSave === null)) {
+    throw new UsageError("expected either --manifests or --iptables-save");
+  }
+  if (iptablesSave !== null && proxyMode !== null && proxyMode !== "iptables") {
+    throw new UsageError(
+      `--proxy-mode "${proxyMode}": expected iptables, or none, with --iptables-save`,
+    );
+  }
+  if (ipsetSave !== null && iptablesSave === null) {
+    throw new UsageError(`--ipset-save ${JSON.stringify(ipsetSave)}: expected --iptables-save too`);
+  }
+  const unexpected = positionals[flows === null ? 2 : 0] ?? rest?.[0];
+  if (unexpected !== undefined) {
+    const expected = flows === null ? "SOURCE DEST:PORT/PROTOCOL" : "only flags with --flows";
+    throw new UsageError(`unexpected argument ${JSON.stringify(unexpected)}: expected ${expected}`);
+  }
+  if (flows === null && positionals.length < 2) {
+    throw new UsageError("expected --flows FILE, or SOURCE DEST:PORT/PROTOCOL");
+  }
+  refuseSharedInput({
+    "--manifests": manifests,
+    "--iptables-save": iptablesSave,
+    "--ipset-save": ipsetSave,
+    "--flows": flows,
+  });
+}
+
+/** The flow in the command line's words. */
+function flowOf({ positionals: [source, target] }: CommandLine): Flow {
+  return understand(() => parseFlowWords(source, target));
+}
+
+async function flowsOf(path: string): Promise<Flow[]> {
+  const text = await readInput("--flows", path);
+  return understand(() => parseFlows(text, `--flows: ${inputName(path)}`));
+}
+
+function understand<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof FlowError) throw new UsageError(error.message);
+    throw error;
+  }
+}

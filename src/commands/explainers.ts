@@ -1,0 +1,88 @@
+/**
+ * What answers where packets go: the plan that manifests ask for, the rules that it would be
+ * rendered to, or the rules of any node.
+ *
+ * @module
+ */
+
+import { planFromManifests } from "../agent/from_manifests.ts";
+import { checkMode } from "../agent/mode.ts";
+import { ruleOptions } from "../agent/options.ts";
+import { formatProblem } from "../cluster/source.ts";
+import type { Config, ExplainInput } from "../config/config.ts";
+import { UsageError } from "../config/usage.ts";
+import { render } from "../dataplane/iptables/render.ts";
+import { SaveTextError } from "../dataplane/iptables/save_text.ts";
+import type { Answer, Flow } from "../explain/answer.ts";
+import { explainByPlan } from "../explain/from_plan.ts";
+import { explainFlows, parseNodeTables } from "../explain/iptables/explain.ts";
+import { IpSetError, parseIpSets } from "../explain/iptables/ipset.ts";
+import { renderedTables } from "../explain/iptables/rendered.ts";
+import { inputName, readInput } from "./input.ts";
+
+/** Answers flows, in their order. */
+export interface Explainer {
+  answer(flows: readonly Flow[]): Answer[];
+  /** What of the input is not considered, one line each. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * By manifests: in iptables mode by evaluating the rules that would be programmed, else by the plan.
+ *
+ * @throws {UsageError} when the manifests cannot be read, or the mode cannot be had.
+ */
+export async function byManifests(config: Config): Promise<Explainer> {
+  const mode = config.proxyMode ?? "userspace";
+  checkMode(config, mode);
+  const { plan, problems: found } = await planFromManifests(config, mode);
+  const problems = found.map(formatProblem);
+  if (mode !== "iptables") {
+    return { answer: (flows) => explainByPlan(flows, plan), problems };
+  }
+  const rendered = config.families.map((family) => render(plan, family, ruleOptions(config)));
+  const tables = Object.fromEntries(
+    rendered.map(({ rules }) => [rules.family, renderedTables(rules)]),
+  );
+  const left = new Set(
+    rendered.flatMap(({ problems }) =>
+      problems.map(({ service, message }) => `render: Service ${service}: ${message}`)
+    ),
+  );
+  return {
+    answer: (flows) => explainFlows(flows, { tables, nodeAddresses: plan.node.addresses }),
+    problems: [...problems, ...left],
+  };
+}
+
+/**
+ * By the rules of a node, as iptables-save printed them.
+ *
+ * @throws {UsageError} when a dump cannot be read, with its name and line.
+ */
+export async function byNodeRules(
+  path: string,
+  input: Pick<ExplainInput, "ipsetSave">,
+  nodeAddresses: readonly string[],
+): Promise<Explainer> {
+  const text = await readInput("--iptables-save", path);
+  const tables = understand("--iptables-save", path, () => parseNodeTables(text));
+  const { ipsetSave } = input;
+  const sets = ipsetSave === null ? undefined : await readInput("--ipset-save", ipsetSave);
+  const ipsets = sets === undefined
+    ? undefined
+    : understand("--ipset-save", ipsetSave!, () => parseIpSets(sets));
+  return {
+    answer: (flows) => explainFlows(flows, { tables, nodeAddresses, ipsets }),
+    problems: [],
+  };
+}
+
+function understand<T>(flag: string, path: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof SaveTextError || error instanceof IpSetError)) throw error;
+    throw new UsageError(`${flag}: ${inputName(path)}: ${error.message}`);
+  }
+}
