@@ -1,0 +1,250 @@
+/**
+ * Requests to the API server, over Deno's fetch.
+ *
+ * @module
+ */
+
+import { type Credentials, CredentialStore } from "./credentials.ts";
+import { ApiFailure, failureFromStatus, messageOf, retryAfterMs } from "./failure.ts";
+import type { AccessOptions } from "./access.ts";
+import { systemTiming, type Timing } from "./timing.ts";
+import { Watchdog } from "./watchdog.ts";
+
+/** One GET. */
+export interface ApiRequest {
+  /** "/api/v1/services" */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** Longest wait for the answer to begin, milliseconds. */
+  readonly answerMs: number;
+  /** Longest silence within the answer, milliseconds. */
+  readonly idleMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** What a reflector asks; {@link ApiClient} answers it from an API server. */
+export interface ApiTransport {
+  /** Where requests go, for messages. */
+  readonly server: string;
+  /**
+   * The body of a successful answer. It has to be read, at least in part: that ends the request. The
+   * reading throws when the connection breaks or falls silent.
+   *
+   * @throws {ApiFailure} when there is no successful answer.
+   */
+  get(request: ApiRequest): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** Most bytes of an unsuccessful answer that are read. */
+const MAX_ERROR_BYTES = 65_536;
+
+/** A client of one API server, as one user. */
+export class ApiClient implements ApiTransport {
+  readonly server: string;
+  readonly #store: CredentialStore;
+  readonly #timing: Timing;
+  readonly #userAgent: string;
+  #connections: { readonly key: string; readonly client: Deno.HttpClient } | null = null;
+
+  private constructor(server: string, store: CredentialStore, timing: Timing, userAgent: string) {
+    this.server = server;
+    this.#store = store;
+    this.#timing = timing;
+    this.#userAgent = userAgent;
+  }
+
+  /**
+   * A client with its credentials read; nothing is sent yet.
+   *
+   * @throws {Error} with the file, the field and what was expected.
+   */
+  static async open(
+    options: AccessOptions & { readonly userAgent?: string },
+    timing: Timing = systemTiming,
+  ): Promise<ApiClient> {
+    const store = new CredentialStore(options, timing);
+    const credentials = await store.current();
+    const client = new ApiClient(
+      credentials.server,
+      store,
+      timing,
+      options.userAgent ?? "switchyard",
+    );
+    client.#clientFor(credentials);
+    return client;
+  }
+
+  async get(request: ApiRequest): Promise<AsyncIterable<Uint8Array>> {
+    const watchdog = new Watchdog(request.signal, this.#timing);
+    try {
+      watchdog.feed(request.answerMs);
+      const response = await this.#authorized(request, watchdog.signal);
+      if (response.status !== 200) throw await unsuccessful(response);
+      return bodyOf(response, request, watchdog);
+    } catch (error) {
+      watchdog.close();
+      throw failureOf(error, watchdog);
+    }
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    this.#connections?.client.close();
+    this.#connections = null;
+  }
+
+  /** Credentials that are refused are read again, and tried once more if they are others now. */
+  async #authorized(request: ApiRequest, signal: AbortSignal): Promise<Response> {
+    const credentials = await this.#credentials();
+    const response = await this.#fetch(request, credentials, signal);
+    if (response.status !== 401) return response;
+    this.#store.refuse(credentials);
+    const fresh = await this.#credentials();
+    if (sameIdentity(credentials, fresh)) return response;
+    await response.body?.cancel();
+    return await this.#fetch(request, fresh, signal);
+  }
+
+  async #credentials(): Promise<Credentials> {
+    try {
+      return await this.#store.current();
+    } catch (error) {
+      throw new ApiFailure(`no credentials: ${messageOf(error)}`);
+    }
+  }
+
+  #fetch(request: ApiRequest, credentials: Credentials, signal: AbortSignal): Promise<Response> {
+    const url = new URL(requestUrl(request, credentials));
+    const headers = new Headers([
+      ["accept", "application/json"],
+      ["user-agent", this.#userAgent],
+      ...credentials.headers,
+    ].map(([name, value]) => [name, value] as [string, string]));
+    if (credentials.tlsServerName !== undefined) {
+      headers.set("host", new URL(credentials.server).host);
+    }
+    const client = this.#clientFor(credentials);
+    return fetch(url, { headers, signal, client, redirect: "error" });
+  }
+
+  /** Connections are made anew when CA or client certificate are others than before. */
+  #clientFor(credentials: Credentials): Deno.HttpClient {
+    const { server, ca, cert, key: privateKey, tlsServerName, proxyUrl } = credentials;
+    const key = JSON.stringify([server, ca, cert, privateKey, tlsServerName, proxyUrl]);
+    if (this.#connections?.key === key) return this.#connections.client;
+    const client = httpClient(credentials);
+    this.#connections?.client.close();
+    this.#connections = { key, client };
+    return client;
+  }
+}
+
+/**
+ * HTTP/1.1 only: each watch has a connection of its own, and one that went dead without a word is
+ * gone when its request is aborted. Over HTTP/2 the next request would use it again.
+ */
+function httpClient(credentials: Credentials): Deno.HttpClient {
+  const { server, ca, cert, key, tlsServerName, proxyUrl } = credentials;
+  const { hostname, port, protocol } = new URL(server);
+  const proxy: Deno.Proxy | undefined = tlsServerName !== undefined
+    ? {
+      transport: "tcp",
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port || (protocol === "https:" ? 443 : 80)),
+    }
+    : proxyUrl === undefined
+    ? undefined
+    : { transport: proxyTransport(proxyUrl), url: proxyUrl };
+  const options = {
+    http1: true,
+    http2: false,
+    allowHost: true,
+    poolMaxIdlePerHost: 4,
+    poolIdleTimeout: 30_000,
+    ...(ca === undefined ? {} : { caCerts: certificatesIn(ca) }),
+    ...(proxy === undefined ? {} : { proxy }),
+  };
+  try {
+    return cert === undefined || key === undefined
+      ? Deno.createHttpClient(options)
+      : Deno.createHttpClient({ ...options, cert, key });
+  } catch (error) {
+    throw new ApiFailure(
+      `expected a CA, client certificate and key in PEM: ${messageOf(error)}`,
+    );
+  }
+}
+
+function proxyTransport(url: string): "http" | "https" | "socks5" {
+  return url.startsWith("socks5") ? "socks5" : url.startsWith("https:") ? "https" : "http";
+}
+
+/** A CA file may hold several certificates, with text between them. */
+function certificatesIn(pem: string): string[] {
+  const found = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  if (found === null) throw new ApiFailure("certificate-authority: expected certificates in PEM");
+  return found.map((one) => `${one}\n`);
+}
+
+/** With a TLS server name, that is what stands in the URL, and the connection goes to the server. */
+function requestUrl({ path, query = {} }: ApiRequest, credentials: Credentials): string {
+  const base = new URL(credentials.server);
+  if (credentials.tlsServerName !== undefined) base.hostname = credentials.tlsServerName;
+  const search = new URLSearchParams(query).toString();
+  return base.href.replace(/\/+$/, "") + path + (search === "" ? "" : `?${search}`);
+}
+
+function sameIdentity(one: Credentials, other: Credentials): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+async function unsuccessful(response: Response): Promise<ApiFailure> {
+  const details = { status: response.status, retryAfterMs: retryAfterMs(response.headers) };
+  let text = "";
+  const decoder = new TextDecoder();
+  if (response.body !== null) {
+    // Leaving the loop cancels the rest.
+    for await (const chunk of response.body) {
+      text += decoder.decode(chunk, { stream: true });
+      if (text.length >= MAX_ERROR_BYTES) break;
+    }
+  }
+  try {
+    return failureFromStatus(JSON.parse(text), details);
+  } catch {
+    // A proxy or load balancer in between answers in its own words.
+    return failureFromStatus({ message: text.slice(0, 200) }, details);
+  }
+}
+
+async function* bodyOf(
+  response: Response,
+  { idleMs }: ApiRequest,
+  watchdog: Watchdog,
+): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  let ended = reader === undefined;
+  try {
+    while (!ended) {
+      watchdog.feed(idleMs);
+      const { done, value } = await reader!.read();
+      watchdog.rest();
+      ended = done;
+      if (value !== undefined) yield value;
+    }
+  } catch (error) {
+    ended = true;
+    throw failureOf(error, watchdog);
+  } finally {
+    watchdog.close();
+    if (!ended) await reader!.cancel();
+  }
+}
+
+function failureOf(error: unknown, watchdog: Watchdog): Error {
+  if (error instanceof ApiFailure) return error;
+  if (watchdog.barked) return new ApiFailure(messageOf(watchdog.signal.reason));
+  // Fetch reports every trouble with a connection as a TypeError, with the URL that we add ourselves.
+  const message = messageOf(error).replace(/^error sending request( for url \(.*?\))?:? */, "");
+  return new ApiFailure(message === "" ? "the connection broke" : message);
+}

@@ -1,0 +1,114 @@
+/**
+ * The objects of one collection as the API server last told them, compact and validated.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import { type ClusterObject, objectKey } from "../objects.ts";
+import { decodeObject } from "../schema/object.ts";
+import { formatPath } from "../schema/issues.ts";
+import type { ClusterChange, ClusterProblem } from "../source.ts";
+import type { Resource } from "./resources.ts";
+
+/** An object as it came: usable, or only what is wrong with it. */
+export interface Received {
+  readonly key: string;
+  /** Null: it cannot be used. */
+  readonly object: ClusterObject | null;
+  readonly problems: readonly ClusterProblem[];
+}
+
+const namedSchema = z.object({
+  metadata: z.object({ name: z.string().min(1), namespace: z.string().optional() }),
+});
+
+/**
+ * Reads an object of a list or a watch; the API leaves kind and apiVersion out in lists. Null when it
+ * has no name, by which it could be told from others.
+ */
+export function receive(raw: unknown, resource: Resource): Received | null {
+  const named = namedSchema.safeParse(raw);
+  if (!named.success) return null;
+  const key = objectKey(named.data);
+  const { kind, apiVersion } = resource;
+  const decoded = decodeObject({ ...(raw as Record<string, unknown>), kind, apiVersion });
+  if (decoded.outcome === "object") {
+    return { key, object: decoded.object as ClusterObject, problems: [] };
+  }
+  const issues = decoded.outcome === "broken" ? decoded.issues : [];
+  const problems = issues.map(({ path, message }): ClusterProblem => ({
+    where: resource.path,
+    object: `${kind} ${key}`,
+    field: path.length === 0 ? undefined : formatPath(path),
+    message,
+  }));
+  return { key, object: null, problems };
+}
+
+/**
+ * Objects by key, and what is wrong with those that cannot be used. An object that becomes unusable
+ * stays as it last was, until it is usable again or gone.
+ */
+export class ObjectStore {
+  #objects = new Map<string, ClusterObject>();
+  #problems = new Map<string, readonly ClusterProblem[]>();
+
+  /** The objects that are there now. */
+  get objects(): Iterable<ClusterObject> {
+    return this.#objects.values();
+  }
+
+  /** What is wrong with the objects that are there now. */
+  problems(): ClusterProblem[] {
+    return [...this.#problems.values()].flat();
+  }
+
+  hasProblems(key: string): boolean {
+    return this.#problems.has(key);
+  }
+
+  /** Takes an object in; the change that this is, or null if nothing changes. */
+  apply(received: Received): ClusterChange | null {
+    const { key, object, problems } = received;
+    if (object === null) {
+      this.#problems.set(key, problems);
+      return null;
+    }
+    this.#problems.delete(key);
+    const before = this.#objects.get(key);
+    if (before !== undefined && sameVersion(before, object)) return null;
+    this.#objects.set(key, object);
+    return { action: "apply", object };
+  }
+
+  /** Takes an object out; the change that this is, or null if it was not there. */
+  remove(key: string): ClusterChange | null {
+    this.#problems.delete(key);
+    const object = this.#objects.get(key);
+    if (object === undefined) return null;
+    this.#objects.delete(key);
+    return { action: "delete", object };
+  }
+
+  /** Takes in a complete list; what is not on it is gone. Deletions come first. */
+  replace(list: ReadonlyMap<string, Received>): ClusterChange[] {
+    const changes: ClusterChange[] = [];
+    for (const key of [...this.#objects.keys(), ...this.#problems.keys()]) {
+      const change = list.has(key) ? null : this.remove(key);
+      if (change !== null) changes.push(change);
+    }
+    for (const received of list.values()) {
+      const change = this.apply(received);
+      if (change !== null) changes.push(change);
+    }
+    return changes;
+  }
+}
+
+/** Whether two forms of a name are one version of one object. */
+function sameVersion(one: ClusterObject, other: ClusterObject): boolean {
+  const version = one.metadata.resourceVersion;
+  return version !== undefined && version === other.metadata.resourceVersion &&
+    one.metadata.uid === other.metadata.uid;
+}

@@ -1,0 +1,149 @@
+/** A source at work on an API server double, and what it has told. */
+
+import assert from "node:assert/strict";
+import { type ClusterObject, objectKey } from "../../../src/cluster/objects.ts";
+import { formatProblem } from "../../../src/cluster/source.ts";
+import { ApiClient, type ApiTransport } from "../../../src/cluster/kubernetes/api_client.ts";
+import { DEFAULT_LIMITS, type ReflectorLimits } from "../../../src/cluster/kubernetes/reflector.ts";
+import { KubernetesSource } from "../../../src/cluster/kubernetes/source.ts";
+import { systemTiming, type Timing } from "../../../src/cluster/kubernetes/timing.ts";
+import type { ApiDouble } from "./api_double.ts";
+import type { RawObject } from "./api_state.ts";
+
+/** Real time that runs faster: what waits for a second waits for some milliseconds. */
+export function fastTiming(factor = 100): Timing {
+  return {
+    now: () => systemTiming.now() * factor,
+    after: (ms, callback) => systemTiming.after(ms / factor, callback),
+    random: Math.random,
+  };
+}
+
+export const FAST_LIMITS: ReflectorLimits = { ...DEFAULT_LIMITS, pageSize: 3 };
+
+export function rawService(name: string, more: Record<string, unknown> = {}): RawObject {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace: "default" },
+    spec: { type: "ClusterIP", clusterIP: "10.96.0.1", ports: [{ port: 80, protocol: "TCP" }] },
+    ...more,
+  };
+}
+
+export function rawSlice(name: string, addresses: readonly string[]): RawObject {
+  return {
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    metadata: { name, namespace: "default", labels: { "kubernetes.io/service-name": "web" } },
+    addressType: "IPv4",
+    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
+    ports: [{ name: "", port: 8080, protocol: "TCP" }],
+  };
+}
+
+export function rawNode(name: string, labels: Record<string, string> = {}): RawObject {
+  return { apiVersion: "v1", kind: "Node", metadata: { name, labels } };
+}
+
+export interface RunningOptions {
+  readonly nodeName?: string;
+  readonly timing?: Timing;
+  readonly limits?: ReflectorLimits;
+  readonly transport?: ApiTransport;
+  readonly nodeGraceMs?: number;
+}
+
+export class RunningSource implements AsyncDisposable {
+  readonly objects = new Map<string, ClusterObject>();
+  readonly batches: string[][] = [];
+  problems: readonly string[] = [];
+  #failure: unknown = null;
+  readonly #abort = new AbortController();
+  readonly #transport: ApiTransport;
+  readonly done: Promise<void>;
+
+  private constructor(transport: ApiTransport, options: RunningOptions) {
+    this.#transport = transport;
+    const { timing = fastTiming(), limits = FAST_LIMITS, nodeName, nodeGraceMs } = options;
+    const source = new KubernetesSource({ transport, nodeName, timing, limits, nodeGraceMs });
+    this.done = source.run({
+      changed: (changes) => {
+        this.batches.push(
+          changes.map(({ action, object }) =>
+            `${action} ${object.kind} ${objectKey(object)} ${object.metadata.resourceVersion}`
+          ),
+        );
+        for (const { action, object } of changes) this.#take(action, object);
+      },
+      problems: (problems) => {
+        const { server } = transport;
+        this.problems = problems.map((one) => formatProblem(one).replace(server, ""));
+      },
+    }, this.#abort.signal);
+    this.done.catch((error) => this.#failure = error);
+  }
+
+  static async on(api: ApiDouble, options: RunningOptions = {}): Promise<RunningSource> {
+    const { timing = fastTiming() } = options;
+    const transport = options.transport ?? await ApiClient.open({ master: api.url }, timing);
+    return new RunningSource(transport, options);
+  }
+
+  /** A change that changes nothing, or deletes what is not there, is a mistake. */
+  #take(action: "apply" | "delete", object: ClusterObject): void {
+    const key = `${object.kind} ${objectKey(object)}`;
+    if (action === "delete") {
+      assert.equal(this.objects.get(key), object, `${key}: not the form that was told last`);
+      this.objects.delete(key);
+      return;
+    }
+    const before = this.objects.get(key)?.metadata;
+    const same = before?.resourceVersion === object.metadata.resourceVersion &&
+      before?.uid === object.metadata.uid;
+    assert(before === undefined || !same, `${key}: told again without a change`);
+    this.objects.set(key, object);
+  }
+
+  /** "Kind namespace/name version" of everything, sorted. */
+  state(): string[] {
+    return [...this.objects].map(([key, object]) => `${key} ${object.metadata.resourceVersion}`)
+      .sort();
+  }
+
+  /** Waits until a condition holds. */
+  async until(condition: () => boolean, what = String(condition)): Promise<void> {
+    const end = performance.now() + 10_000;
+    while (!condition()) {
+      if (this.#failure !== null) throw this.#failure;
+      assert(performance.now() < end, `not in time: ${what}; ${this.problems.join("; ")}`);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
+  /** Waits until what was told equals what the server has. */
+  async converged(api: ApiDouble): Promise<void> {
+    await this.until(
+      () => this.batches.length > 0 && this.state().join() === serverState(api).join(),
+      "the state of the server",
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    if (this.#failure === null) await this.done;
+    if (this.#transport instanceof ApiClient) this.#transport.close();
+  }
+}
+
+/** What a source without a node should know. */
+export function serverState(api: ApiDouble): string[] {
+  return ["Service", "EndpointSlice"].flatMap((kind) => [...api.collection(kind).objects])
+    .filter(({ metadata: { labels = {} } }) =>
+      !("service.kubernetes.io/service-proxy-name" in labels) &&
+      !("service.kubernetes.io/headless" in labels)
+    )
+    .map(({ kind, metadata }) =>
+      `${kind} ${metadata.namespace}/${metadata.name} ${metadata.resourceVersion}`
+    ).sort();
+}
