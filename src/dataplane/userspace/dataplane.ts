@@ -5,6 +5,7 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import type { EngineHandle } from "../../engine/handle.ts";
 import { close, eventfd, signalEvent } from "../../linux/libc.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
@@ -12,6 +13,8 @@ import { connectWorker, type Remote } from "../../rpc/worker_rpc.ts";
 import type { DataPlane } from "../dataplane.ts";
 import { diff, MASQUERADE_PORTS, type PortRange, render, type UserspaceRules } from "./render.ts";
 import type { WorkerMethods } from "./worker.ts";
+
+const logger = getLogger(["switchyard", "userspace"]);
 
 /** How to run userspace mode. */
 export interface UserspaceOptions {
@@ -94,7 +97,12 @@ export class UserspaceDataPlane implements DataPlane {
     const current = this.#programmed ?? await this.#remote.read();
     this.#programmed = null;
     await this.engine.apply(change);
-    await this.#remote.program(diff(current, desired));
+    const missing = await this.#remote.program(diff(current, desired));
+    for (const address of missing) {
+      logger.warn("the node's address {address} is on none of its links: no reply will reach it", {
+        address,
+      });
+    }
     this.#programmed = desired;
   }
 

@@ -148,11 +148,19 @@ export class NodeRouting {
 
   /**
    * Carries out a transaction. Everything that can be done is done; then the first failure, if any,
-   * is thrown.
+   * is thrown. Returns addresses that are preferred as sources and that the node does not have: they
+   * are left out of the routes, and nothing will answer to them.
    */
-  apply(transaction: Transaction): void {
+  apply(transaction: Transaction): string[] {
     const { routes, rules } = this.#net;
-    const addresses = transaction.addRoutes.filter(([address]) => this.#serves(address));
+    const own = new Set(this.#net.addresses.list().map(({ address }) => address));
+    const missing = new Set<string>();
+    const addresses = transaction.addRoutes.filter(([address]) => this.#serves(address))
+      .map(([address, source]) => {
+        if (source === null || own.has(source)) return [address, source] as const;
+        missing.add(source);
+        return [address, null] as const;
+      });
     const failures: unknown[] = [];
     const attempt = (step: () => unknown) => {
       try {
@@ -180,6 +188,7 @@ export class NodeRouting {
     }
     const failure = failures.find((error) => error !== null);
     if (failure !== undefined) throw failure;
+    return [...missing];
   }
 
   #serves(address: string): boolean {
@@ -188,15 +197,20 @@ export class NodeRouting {
 
   /** Takes back everything that {@link open} and {@link apply} did outside the device itself. */
   remove(): void {
-    const { rules } = this.#net;
-    for (const family of this.#families) {
-      rules.ensure(localRule(family, 0, "kernel"));
-      for (const rule of rules.list({ family })) {
-        if (rule.origin === ORIGIN) rules.remove(rule);
-      }
-    }
+    for (const family of this.#families) removeRules(this.#net, family);
     this.#net.close();
   }
+}
+
+/**
+ * Takes the policy rules of this or an earlier run off this thread's namespace, where there are
+ * any, and puts the local table's back in its place. Returns how many. Throws NetlinkError.
+ */
+export function removeRules(net: Rtnetlink, family: Family): number {
+  const ours = net.rules.list({ family }).filter((rule) => rule.origin === ORIGIN);
+  if (ours.length > 0) net.rules.ensure(localRule(family, 0, "kernel"));
+  for (const rule of ours) net.rules.remove(rule);
+  return ours.length;
 }
 
 function localRule(family: Family, priority: number, origin: RuleSpec["origin"]): RuleSpec {

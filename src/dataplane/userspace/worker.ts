@@ -39,7 +39,8 @@ export type WorkerMethods = {
   /** What earlier runs left in the node's routing. */
   read(): UserspaceRules;
   apply(change: PlanChange): void;
-  program(transaction: Transaction): void;
+  /** See {@link NodeRouting.apply}. */
+  program(transaction: Transaction): string[];
   lookup(queries: readonly PacketQuery[]): LookupResult[];
   counters(): EngineCounters;
   conntrack(

@@ -3,7 +3,12 @@ import { close } from "../../../src/linux/libc.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import { openTun } from "../../../src/linux/tun.ts";
 import { Rtnetlink } from "../../../src/netlink/route/rtnetlink.ts";
-import { captureKey, diff, type UserspaceRules } from "../../../src/dataplane/userspace/render.ts";
+import {
+  type Capture,
+  captureKey,
+  diff,
+  type UserspaceRules,
+} from "../../../src/dataplane/userspace/render.ts";
 import { NodeRouting, SERVICE_TABLE } from "../../../src/dataplane/userspace/routing.ts";
 import { requires } from "../../requirements.ts";
 
@@ -82,7 +87,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...requires("a route that the kernel refuses is named and the others are laid", "root", "tun"),
+  ...requires("a source that the node does not have is told and left out", "root", "tun"),
   fn() {
     withNode(() => {
       const tun = openTun({ name: "switchyard%d" });
@@ -91,8 +96,35 @@ Deno.test({
         routes: new Map([["10.96.0.1", "203.0.113.1"], ["10.96.0.2", null]]),
         captures: new Map(),
       };
-      assert.throws(() => routing.apply(diff(nothing, rules)), /10\.96\.0\.1\/32/);
-      assert.deepEqual([...routing.read().routes.keys()], ["10.96.0.2"]);
+      assert.deepEqual(routing.apply(diff(nothing, rules)), ["203.0.113.1"]);
+      assert.deepEqual([...routing.read().routes], [["10.96.0.1", null], ["10.96.0.2", null]]);
+      close(tun.fd);
+    });
+  },
+});
+
+Deno.test({
+  ...requires("what the kernel refuses is named and the rest is done", "root", "tun"),
+  fn() {
+    withNode(() => {
+      const tun = openTun({ name: "switchyard%d" });
+      const routing = NodeRouting.open(tun);
+      // No policy rule can name port 65535.
+      const refused: Capture = {
+        address: "192.168.50.10",
+        protocol: "TCP",
+        firstPort: 65535,
+        lastPort: 65535,
+      };
+      const [key, capture] = [...desired.captures][0];
+      const rules: UserspaceRules = {
+        routes: new Map([["10.96.0.1", null]]),
+        captures: new Map([[captureKey(refused), refused], [key, capture]]),
+      };
+      assert.throws(() => routing.apply(diff(nothing, rules)), /ports 65535 to 65535/);
+      const read = routing.read();
+      assert.deepEqual([...read.routes.keys()], ["10.96.0.1"]);
+      assert.deepEqual([...read.captures.keys()], [key]);
       close(tun.fd);
     });
   },

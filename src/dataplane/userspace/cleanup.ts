@@ -1,0 +1,30 @@
+/**
+ * Takes off a node what userspace mode left there when its process was killed: policy rules, which
+ * lead nowhere then. Its device and routes have gone with it.
+ *
+ * @module
+ */
+
+import { readSysctl } from "../../linux/sysctl.ts";
+import { FAMILIES } from "../../net/address.ts";
+import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
+import { removeRules } from "./routing.ts";
+
+/**
+ * Cleans up this thread's namespace. Goes on after a failure; returns what failed, one line each.
+ * Needs CAP_NET_ADMIN where there is something to remove.
+ */
+export function cleanupUserspace(): string[] {
+  using net = Rtnetlink.open();
+  const hasIPv6 = readSysctl("net.ipv6.conf.all.disable_ipv6") !== null;
+  const failures: string[] = [];
+  for (const family of FAMILIES) {
+    if (family === "IPv6" && !hasIPv6) continue;
+    try {
+      removeRules(net, family);
+    } catch (error) {
+      failures.push(`${family} policy rules: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  return failures;
+}
