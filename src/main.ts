@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   lab: async (args) => (await import("./commands/lab.ts")).lab(args),
   render: async (args) => (await import("./commands/render.ts")).render(args),
   explain: async (args) => (await import("./commands/explain.ts")).explain(args),
+  cleanup: async (args) => (await import("./commands/cleanup.ts")).cleanup(args),
   version: (args) => {
     if (args.length > 0) {
       throw new UsageError(`unexpected argument ${JSON.stringify(args[0])}: version takes none`);

@@ -20,6 +20,10 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   refuseArguments(line);
   configureLogging(line.config.logging);
+  if (line.config.cleanup) {
+    const { cleanupNode } = await import("./cleanup.ts");
+    return await cleanupNode();
+  }
   // Without a source of its own the agent runs in the lab.
   if (line.config.manifests === null) {
     const { runLab } = await import("./run_lab.ts");

@@ -52,6 +52,8 @@ export interface Config {
   readonly bindAddressHardFail: boolean;
   readonly iptablesSync: SyncPeriods;
   readonly ipvsSync: SyncPeriods;
+  /** Only clean up. */
+  readonly cleanup: boolean;
   readonly output: "text" | "json";
   readonly logging: { readonly format: "text" | "json"; readonly verbosity: number };
   /** Flags that were given and have no effect yet, as typed: "--oom-score-adj". */
@@ -133,6 +135,7 @@ function configOf(parsed: ParsedArguments, hostname: () => string): Config {
     bindAddressHardFail: values["bind-address-hard-fail"]!,
     iptablesSync: periods(parsed, "iptables-min-sync-period", "iptables-sync-period"),
     ipvsSync: periods(parsed, "ipvs-min-sync-period", "ipvs-sync-period"),
+    cleanup: values.cleanup!,
     output: values.output!,
     logging: { format: values["logging-format"]!, verbosity: values.v! },
     withoutEffect: [...parsed.given]

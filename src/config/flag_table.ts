@@ -281,6 +281,11 @@ export const FLAGS = {
     "overrides the node's primary address, unless it is 0.0.0.0 or ::",
     planning,
   ),
+  "cleanup": booleanFlag(
+    false,
+    "removes what a proxy left on this node, and exits: the same as the command cleanup",
+    { commands: ["run"] },
+  ),
   "output": flag(
     value.oneOf(["text", "json"]),
     "FORMAT",
@@ -314,10 +319,6 @@ export const FLAGS = {
   "master": flag(value.text, "URL", null, "address of the API server", {
     support: "refused",
     refusal: NO_API_SOURCE,
-  }),
-  "cleanup": booleanFlag(false, "remove what a proxy left on this node, and exit", {
-    support: "refused",
-    refusal: "cleaning up is not there yet",
   }),
   "init-only": booleanFlag(false, "set up what needs privileges, and exit", {
     support: "refused",

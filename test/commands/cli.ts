@@ -1,6 +1,7 @@
 /** The real program with given rights, run to its end. */
 
 import { fileURLToPath } from "node:url";
+import type { NetworkNamespace } from "../../src/linux/namespace.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
@@ -18,20 +19,22 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Runs the program with these permissions. */
+/** Runs the program with these permissions, in a network namespace if one is given. */
 export async function runProgram(
   permissions: readonly string[],
   args: readonly string[],
   input = "",
+  namespace: NetworkNamespace | null = null,
 ): Promise<Run> {
-  const child = new Deno.Command(Deno.execPath(), {
+  const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", ...permissions, MAIN, ...args],
     env: { NO_COLOR: "1" },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
     signal: AbortSignal.timeout(PATIENCE_MS),
-  }).spawn();
+  });
+  const child = namespace === null ? command.spawn() : namespace.run(() => command.spawn());
   const feed = async () => {
     const writer = child.stdin.getWriter();
     try {

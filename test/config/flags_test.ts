@@ -158,7 +158,7 @@ const BAD: [args: string[], message: string | RegExp][] = [
     ["--config=/x"],
     '--config "/x": configuration files are not there yet; give their fields as flags',
   ],
-  [["--cleanup"], "--cleanup: cleaning up is not there yet"],
+  [["--init-only"], "--init-only: it is not there yet"],
 ];
 
 for (const [args, message] of BAD) {

@@ -1,0 +1,34 @@
+/**
+ * `cleanup`: removes from this node what a proxy of Kubernetes left on it.
+ *
+ * @module
+ */
+
+import { parseCommandLine } from "../config/config.ts";
+import { configureLogging } from "../config/logging.ts";
+import { refuseArguments } from "../config/usage.ts";
+import { VERSION } from "../config/version.ts";
+import { cleanupIptables } from "../dataplane/iptables/cleanup.ts";
+import { ProgramRunner } from "../dataplane/iptables/programs.ts";
+import { cleanupUserspace } from "../dataplane/userspace/cleanup.ts";
+import { commandHelp } from "./help.ts";
+import { complainLines, printLines } from "./io.ts";
+
+/** Cleans up; resolves with the exit status: 1 when something could not be removed. */
+export async function cleanup(args: readonly string[]): Promise<number> {
+  const line = parseCommandLine(args, "cleanup", () => "");
+  if (line.asked !== null) {
+    printLines(line.asked === "help" ? commandHelp("cleanup") : `switchyard ${VERSION}`);
+    return 0;
+  }
+  refuseArguments(line);
+  configureLogging(line.config.logging);
+  return await cleanupNode();
+}
+
+/** Cleans up this node in every mode; what fails is a line on standard error each. */
+export async function cleanupNode(): Promise<number> {
+  const failures = [...await cleanupIptables(new ProgramRunner()), ...cleanupUserspace()];
+  complainLines(...failures.map((failure) => `switchyard: cleanup: ${failure}`));
+  return failures.length > 0 ? 1 : 0;
+}
