@@ -244,7 +244,9 @@ async function* bodyOf(
 function failureOf(error: unknown, watchdog: Watchdog): Error {
   if (error instanceof ApiFailure) return error;
   if (watchdog.barked) return new ApiFailure(messageOf(watchdog.signal.reason));
-  // Fetch reports every trouble with a connection as a TypeError, with the URL that we add ourselves.
-  const message = messageOf(error).replace(/^error sending request( for url \(.*?\))?:? */, "");
+  // Fetch hides the trouble in its cause, behind the URL, which who reports it adds.
+  const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
+  const message = (cause instanceof Error ? cause.message : String(cause))
+    .replace(/^error sending request( for url \(.*?\))?:? */, "");
   return new ApiFailure(message === "" ? "the connection broke" : message);
 }

@@ -56,6 +56,8 @@ export interface ReflectorListener {
 const PROGRESS_MS = 5_000;
 /** Spreads the nodes of a cluster when one connection of all breaks at once. */
 const RECONNECT_JITTER_MS = 250;
+/** A watch that fails less often in a row is nothing that anyone must know. */
+const REPORTED_WATCH_FAILURES = 3;
 /** A watch that fails this often in a row is not tried again without a list. */
 const MAX_WATCH_FAILURES = 5;
 
@@ -140,7 +142,8 @@ export class Reflector {
     this.#paged = true;
     const first = !this.#listed;
     this.#listed = true;
-    this.#trouble = null;
+    // A list solves what a list caused, but not that no watch succeeds.
+    if (this.#watchFailures === 0) this.#trouble = null;
     const changes = this.store.replace(list);
     this.#listener.problemsChanged();
     if (first || changes.length > 0) this.#listener.changed(changes);
@@ -277,7 +280,7 @@ export class Reflector {
     } else if (this.#watchFailures % MAX_WATCH_FAILURES === 0) {
       this.#mustList = true;
     }
-    if (this.#watchFailures > 1) this.#report("watch", failure);
+    if (this.#watchFailures >= REPORTED_WATCH_FAILURES) this.#report("watch", failure);
     return this.#backoff.next(retryAfterMs);
   }
 

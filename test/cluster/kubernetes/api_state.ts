@@ -34,6 +34,7 @@ export class Collection {
   readonly #next: () => number;
   #objects = new Map<string, RawObject>();
   #history: Change[] = [];
+  readonly #log: Change[] = [];
   #compacted = 0;
   #watchers = new Set<() => void>();
 
@@ -81,6 +82,13 @@ export class Collection {
     return version >= this.#compacted;
   }
 
+  /** Whether an object was ever deleted, or out of the selection, after it had been there. */
+  wasGone(key: string, selects: Selects): boolean {
+    return this.#log.some(({ before, after }) =>
+      before !== null && keyOf(before) === key && (after === null || !selects(after))
+    );
+  }
+
   /** The events after a version, as a watcher with a selector sees them. */
   eventsAfter(version: number, selects: Selects): Event[] {
     return this.#history.filter((change) => change.version > version)
@@ -99,6 +107,7 @@ export class Collection {
 
   #changed(change: Change): void {
     this.#history.push(change);
+    this.#log.push(change);
     for (const watcher of this.#watchers) watcher();
   }
 }

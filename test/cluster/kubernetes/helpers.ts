@@ -60,10 +60,12 @@ export class RunningSource implements AsyncDisposable {
   problems: readonly string[] = [];
   #failure: unknown = null;
   readonly #abort = new AbortController();
+  readonly #api: ApiDouble;
   readonly #transport: ApiTransport;
   readonly done: Promise<void>;
 
-  private constructor(transport: ApiTransport, options: RunningOptions) {
+  private constructor(api: ApiDouble, transport: ApiTransport, options: RunningOptions) {
+    this.#api = api;
     this.#transport = transport;
     const { timing = fastTiming(), limits = FAST_LIMITS, nodeName, nodeGraceMs } = options;
     const source = new KubernetesSource({ transport, nodeName, timing, limits, nodeGraceMs });
@@ -87,7 +89,7 @@ export class RunningSource implements AsyncDisposable {
   static async on(api: ApiDouble, options: RunningOptions = {}): Promise<RunningSource> {
     const { timing = fastTiming() } = options;
     const transport = options.transport ?? await ApiClient.open({ master: api.url }, timing);
-    return new RunningSource(transport, options);
+    return new RunningSource(api, transport, options);
   }
 
   /** A change that changes nothing, or deletes what is not there, is a mistake. */
@@ -95,6 +97,8 @@ export class RunningSource implements AsyncDisposable {
     const key = `${object.kind} ${objectKey(object)}`;
     if (action === "delete") {
       assert.equal(this.objects.get(key), object, `${key}: not the form that was told last`);
+      const gone = this.#api.collection(object.kind).wasGone(objectKey(object), isProxied);
+      assert(gone, `${key}: told as deleted, and was there all the time`);
       this.objects.delete(key);
       return;
     }
@@ -109,6 +113,12 @@ export class RunningSource implements AsyncDisposable {
   state(): string[] {
     return [...this.objects].map(([key, object]) => `${key} ${object.metadata.resourceVersion}`)
       .sort();
+  }
+
+  /** Ends it; the result of `run`. */
+  stop(): Promise<void> {
+    this.#abort.abort();
+    return this.done;
   }
 
   /** Waits until a condition holds. */
@@ -130,19 +140,20 @@ export class RunningSource implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#abort.abort();
-    if (this.#failure === null) await this.done;
+    if (this.#failure === null) await this.stop();
     if (this.#transport instanceof ApiClient) this.#transport.close();
   }
+}
+
+function isProxied({ metadata: { labels = {} } }: RawObject): boolean {
+  return !("service.kubernetes.io/service-proxy-name" in labels) &&
+    !("service.kubernetes.io/headless" in labels);
 }
 
 /** What a source without a node should know. */
 export function serverState(api: ApiDouble): string[] {
   return ["Service", "EndpointSlice"].flatMap((kind) => [...api.collection(kind).objects])
-    .filter(({ metadata: { labels = {} } }) =>
-      !("service.kubernetes.io/service-proxy-name" in labels) &&
-      !("service.kubernetes.io/headless" in labels)
-    )
+    .filter(isProxied)
     .map(({ kind, metadata }) =>
       `${kind} ${metadata.namespace}/${metadata.name} ${metadata.resourceVersion}`
     ).sort();
