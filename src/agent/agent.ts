@@ -80,6 +80,7 @@ export class Agent {
   readonly #runner: BoundedFrequencyRunner;
   readonly #abort = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
+  #revision = 0;
   #waiting: ClusterChange[] = [];
   /** When the first of the waiting changes came. */
   #waitingSince: number | null = null;
@@ -108,6 +109,11 @@ export class Agent {
   /** The plan as of the last sync. */
   get plan(): Plan {
     return this.#options.planner.plan;
+  }
+
+  /** Another number after every change of the plan. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** The problems that the input has now. */
@@ -188,6 +194,7 @@ export class Agent {
     try {
       if (this.#waiting.length > 0 || isNoChange(change)) {
         change = this.#unsynced = mergeChanges(change, planner.update(this.#waiting));
+        this.#revision++;
         this.#planProblems = planner.problems;
         this.#report();
       }

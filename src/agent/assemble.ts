@@ -67,7 +67,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
       retryMs: mode === "userspace" ? USERSPACE_RETRY_MS : undefined,
       observer: metrics,
     });
-    servers = await startServers(config, apiState(agent, programming), metrics);
+    servers = await startServers(config, apiState(agent, config, programming), metrics);
   } catch (error) {
     await dataPlane.stop();
     throw error;

@@ -4,17 +4,29 @@
  * @module
  */
 
-import type { ApiState } from "../api/state.ts";
+import type { ApiState, NodeView } from "../api/state.ts";
+import type { Config } from "../config/config.ts";
+import type { DataPlane } from "../dataplane/dataplane.ts";
+import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
 import type { Agent } from "./agent.ts";
+import { ruleOptions } from "./options.ts";
 
 /** @param programming whether this node's traffic is forwarded, or only queries are answered. */
-export function apiState(agent: Agent, programming: boolean): ApiState {
+export function apiState(agent: Agent, config: Config, programming: boolean): ApiState {
   return {
     mode: agent.dataPlane.mode,
+    families: config.families,
+    ruleOptions: ruleOptions(config),
+    node: nodeView(agent.dataPlane),
     programming,
     engine: agent.dataPlane.engine,
     plan: () => agent.plan,
+    revision: () => agent.revision,
     problems: () => agent.problems,
     health: () => agent.health.report(),
   };
+}
+
+function nodeView(dataPlane: DataPlane): NodeView {
+  return dataPlane instanceof IptablesDataPlane ? { iptables: dataPlane } : {};
 }

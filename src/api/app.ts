@@ -8,12 +8,15 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { bearerToken } from "./auth.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
+import { addExplain } from "./explain.ts";
 import { addHealth } from "./health.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
 import { addProxyMode } from "./proxy_mode.ts";
 import { addServices } from "./services.ts";
 import type { ApiState } from "./state.ts";
+import { PlanViews } from "./witness/plan_views.ts";
+import { Witnesses } from "./witness/witnesses.ts";
 
 /** How the rule-query API answers. */
 export interface ApiOptions {
@@ -64,7 +67,11 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   addProxyMode(app, state);
   addMetrics(app, state, metrics);
   addServices(app, state);
-  addLookup(app, state, options.bodyTimeoutMs ?? 10_000);
+  const bodyTimeoutMs = options.bodyTimeoutMs ?? 10_000;
+  const views = new PlanViews(state);
+  const witnesses = new Witnesses(state, views);
+  addLookup(app, state, bodyTimeoutMs);
+  addExplain(app, witnesses, bodyTimeoutMs);
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
     info: {

@@ -10,7 +10,11 @@ import { familyOf, parseAddress } from "../net/address.ts";
 /** Packets that one request may ask about. */
 export const MAX_PACKETS = 10_000;
 
-const address = z.string({ error: "expected an IP address" }).max(64, "expected an IP address")
+/** An address in any notation, made canonical. */
+export const address = z.string({ error: "expected an IP address" }).max(
+  64,
+  "expected an IP address",
+)
   .transform((text, context): string => {
     const canonical = parseAddress(text);
     if (canonical !== null) return canonical;
@@ -19,25 +23,37 @@ const address = z.string({ error: "expected an IP address" }).max(64, "expected 
   });
 
 const PORT = { error: "expected a whole number from 1 to 65535" };
-const port = z.int(PORT).min(1, PORT).max(65_535, PORT);
 
-const protocol = z.enum(["TCP", "UDP", "SCTP"], { error: "expected TCP, UDP or SCTP" });
+/** A port that packets can have. */
+export const port = z.int(PORT).min(1, PORT).max(65_535, PORT);
+
+/** Protocols that Services have. */
+export const protocol = z.enum(["TCP", "UDP", "SCTP"], { error: "expected TCP, UDP or SCTP" });
+
+/** What a packet in a query is called. */
+export const packetName = z.string().max(256).optional().openapi({
+  description: "anything; the result carries it again",
+});
+
+/** Whether both ends of a packet are of one family; {@link sameFamilyError} says what is wrong. */
+export function sameFamily(packet: { source: string; dest: string }): boolean {
+  return familyOf(packet.source) === familyOf(packet.dest);
+}
+export const sameFamilyError = {
+  path: ["dest"],
+  error: "expected an address of the source's IP family",
+};
 
 /** A packet in a query. */
 export const PacketQuery = z.strictObject({
-  name: z.string().max(256).optional().openapi({
-    description: "anything; the result carries it again",
-  }),
+  name: packetName,
   source: address.openapi({ type: "string", example: "10.244.1.5" }),
   sourcePort: port.optional().openapi({ description: "absent: any" }),
   dest: address.openapi({ type: "string", example: "10.0.1.175" }),
   port: port.openapi({ example: 80 }),
   protocol,
 }, { error: (issue) => issue.code === "invalid_type" ? "expected an object" : undefined })
-  .refine((packet) => familyOf(packet.source) === familyOf(packet.dest), {
-    path: ["dest"],
-    error: "expected an address of the source's IP family",
-  }).openapi("Packet");
+  .refine(sameFamily, sameFamilyError).openapi("Packet");
 
 /** The body of a lookup. */
 export const LookupRequest = z.strictObject({
@@ -48,14 +64,15 @@ export const LookupRequest = z.strictObject({
     issue.code === "invalid_type" ? 'expected an object: {"packets": […]}' : undefined,
 }).openapi("LookupRequest");
 
-const sourceClass = z.enum(["pod", "node", "outside"]);
-const frontendKind = z.enum(["ClusterIP", "NodePort", "ExternalIP", "LoadBalancer"]);
-const probability = z.number().min(0).max(1);
+export const verdict = z.enum(["FORWARD", "REJECT", "DROP", "PASS"]);
+export const sourceClass = z.enum(["pod", "node", "outside"]);
+export const frontendKind = z.enum(["ClusterIP", "NodePort", "ExternalIP", "LoadBalancer"]);
+export const probability = z.number().min(0).max(1);
 
 /** Where one packet would go now, and why. */
 export const LookupResult = z.object({
   name: z.string().optional(),
-  verdict: z.enum(["FORWARD", "REJECT", "DROP", "PASS"]),
+  verdict,
   service: z.string().nullable().openapi({ example: "default/hostnames" }),
   frontend: frontendKind.nullable(),
   sourceClass,

@@ -6,6 +6,8 @@
 
 import type { ClusterProblem } from "../cluster/source.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
+import type { RuleOptions } from "../dataplane/iptables/options.ts";
+import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import type { EngineHandle } from "../engine/handle.ts";
 import type { Family } from "../net/address.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -25,14 +27,33 @@ export interface HealthReport {
   }[];
 }
 
+/** What the node has of iptables mode's rules. */
+export interface NodeRules {
+  /** The rules as of the last successful sync; null before the first and in families not served. */
+  rules(family: Family): RuleSet | null;
+  /** iptables-save's text of all tables, read from the node now. */
+  saved(family: Family): Promise<string>;
+}
+
+/** What only the node itself can say. What its mode has not, or a node that is not programmed, is absent. */
+export interface NodeView {
+  readonly iptables?: NodeRules;
+}
+
 /** The running proxy, read only. */
 export interface ApiState {
   readonly mode: ProxyMode;
+  readonly families: readonly Family[];
+  /** Options of the rules that iptables mode has, or would have. */
+  readonly ruleOptions: RuleOptions;
+  readonly node: NodeView;
   /** Whether this node's traffic is forwarded, or only queries are answered. */
   readonly programming: boolean;
   readonly engine: EngineHandle;
   /** The plan as it is now; not to be kept. */
   plan(): Plan;
+  /** Another number after every change of the plan: till then, what was made from it holds. */
+  revision(): number;
   /** The problems that the input has now. */
   problems(): readonly ClusterProblem[];
   health(): HealthReport;

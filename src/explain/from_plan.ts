@@ -9,9 +9,12 @@ import { FrontendIndex } from "../plan/frontend_index.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Answer, Flow, Outcome, Step } from "./answer.ts";
 
-/** The answers about flows, in their order. */
-export function explainByPlan(flows: readonly Flow[], plan: Plan): Answer[] {
-  const index = new FrontendIndex(plan);
+/** The answers about flows, in their order. The index, where there is one already, is the plan's. */
+export function explainByPlan(
+  flows: readonly Flow[],
+  plan: Plan,
+  index: FrontendIndex = new FrontendIndex(plan),
+): Answer[] {
   return flows.map((flow) => explainOne(flow, plan, index));
 }
 

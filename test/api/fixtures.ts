@@ -8,6 +8,8 @@ import type {
   PacketQuery,
 } from "../../src/engine/handle.ts";
 import type { ApiState, HealthReport } from "../../src/api/state.ts";
+import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
+import { FAMILIES } from "../../src/net/address.ts";
 import type { Backend, Plan, ServicePlan, ServicePortPlan } from "../../src/plan/plan.ts";
 
 export function backend(address: string, port: number, more: Partial<Backend> = {}): Backend {
@@ -202,6 +204,9 @@ export class EchoEngine implements EngineHandle {
 export class FixedState implements ApiState {
   readonly mode = "userspace";
   readonly programming = true;
+  readonly families = FAMILIES;
+  readonly ruleOptions = DEFAULT_RULE_OPTIONS;
+  readonly node = {};
   readonly engine = new EchoEngine();
   report: HealthReport = {
     healthy: true,
@@ -212,6 +217,9 @@ export class FixedState implements ApiState {
   };
   plan() {
     return plan;
+  }
+  revision() {
+    return 1;
   }
   problems() {
     return [{ where: "a.yaml", message: "bad" }];

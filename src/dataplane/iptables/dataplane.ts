@@ -124,6 +124,11 @@ export class IptablesDataPlane implements DataPlane {
     return this.#families.find((rules) => rules.family === family)?.rules ?? null;
   }
 
+  /** iptables-save's text of all tables of a family, as the node has them now. */
+  saved(family: Family): Promise<string> {
+    return this.#access.read(family);
+  }
+
   /** What others have changed of the rules since the last sync. */
   async drift(): Promise<Drift[]> {
     return (await Promise.all(this.#families.map((rules) => rules.drift()))).flat();

@@ -38,8 +38,11 @@ export interface NodeState {
   readonly recent?: ReadonlyMap<string, readonly RecentEntry[]>;
 }
 
-/** The answers about flows, in their order. Throws TooManyWays. */
-export function explainFlows(flows: readonly Flow[], node: NodeState): Answer[] {
+/**
+ * Answers one flow after another about the same node: what was understood of its rules is kept.
+ * The function throws TooManyWays.
+ */
+export function explainer(node: NodeState): (flow: Flow) => Answer {
   const rules = {
     IPv4: new RuleSet(node.tables.IPv4 ?? []),
     IPv6: new RuleSet(node.tables.IPv6 ?? []),
@@ -50,9 +53,12 @@ export function explainFlows(flows: readonly Flow[], node: NodeState): Answer[] 
     sets: node.ipsets ?? new Map(),
     recent: node.recent ?? new Map(),
   };
-  return flows.map((flow) =>
-    answerOf(flow.name, evaluate(flow, rules[familyOf(flow.dest)], world))
-  );
+  return (flow) => answerOf(flow.name, evaluate(flow, rules[familyOf(flow.dest)], world));
+}
+
+/** The answers about flows, in their order. Throws TooManyWays. */
+export function explainFlows(flows: readonly Flow[], node: NodeState): Answer[] {
+  return flows.map(explainer(node));
 }
 
 /** The answer about one flow. Throws TooManyWays. */

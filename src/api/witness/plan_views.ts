@@ -1,0 +1,96 @@
+/**
+ * What questions need of the plan in another form, made once per revision of the plan.
+ *
+ * @module
+ */
+
+import { render } from "../../dataplane/iptables/render.ts";
+import type { RuleSet } from "../../dataplane/iptables/rules.ts";
+import type { Answer, Flow } from "../../explain/answer.ts";
+import { explainByPlan } from "../../explain/from_plan.ts";
+import { explainer } from "../../explain/iptables/explain.ts";
+import { renderedTables } from "../../explain/iptables/rendered.ts";
+import type { Family } from "../../net/address.ts";
+import { FrontendIndex } from "../../plan/frontend_index.ts";
+import type { ApiState } from "../state.ts";
+
+/** Rules of iptables mode, and what of the plan they have not. */
+export interface RenderedRules {
+  readonly rules: ReadonlyMap<Family, RuleSet>;
+  /** One line for each Service that is left out. */
+  readonly problems: readonly string[];
+}
+
+/** Views of one proxy's plan. Each lives until the plan changes, or the rules on the node do. */
+export class PlanViews {
+  readonly #index: () => FrontendIndex;
+  readonly #rendered: () => RenderedRules;
+  #evaluated: { readonly of: readonly (RuleSet | null)[]; readonly ask: Ask } | null = null;
+
+  constructor(private readonly state: ApiState) {
+    this.#index = perRevision(state, () => new FrontendIndex(state.plan()));
+    this.#rendered = perRevision(state, () => renderAll(state));
+  }
+
+  /** The frontends by what clients dial. */
+  get index(): FrontendIndex {
+    return this.#index();
+  }
+
+  /** The rules that iptables mode would have for the plan. */
+  get rendered(): RenderedRules {
+    return this.#rendered();
+  }
+
+  /** The rules as of the last sync in iptables mode; those of the plan where none were programmed. */
+  rules(family: Family): RuleSet | null {
+    const { iptables } = this.state.node;
+    return iptables === undefined
+      ? this.rendered.rules.get(family) ?? null
+      : iptables.rules(family);
+  }
+
+  /** Where a flow goes by the plan. */
+  byPlan(flow: Flow): Answer {
+    return explainByPlan([flow], this.state.plan(), this.index)[0];
+  }
+
+  /** Where a flow goes by {@link rules}. Throws TooManyWays. */
+  byRules(flow: Flow): Answer {
+    const { families } = this.state;
+    const of = families.map((family) => this.rules(family));
+    if (this.#evaluated === null || of.some((rules, i) => rules !== this.#evaluated!.of[i])) {
+      const tables = Object.fromEntries(
+        of.flatMap((rules) => rules === null ? [] : [[rules.family, renderedTables(rules)]]),
+      );
+      const nodeAddresses = this.state.plan().node.addresses;
+      this.#evaluated = { of, ask: explainer({ tables, nodeAddresses }) };
+    }
+    return this.#evaluated.ask(flow);
+  }
+}
+
+type Ask = (flow: Flow) => Answer;
+
+function renderAll(state: ApiState): RenderedRules {
+  const { families, ruleOptions } = state;
+  const plan = state.plan();
+  const rendered = families.map((family) => render(plan, family, ruleOptions));
+  const problems = rendered.flatMap(({ problems }) =>
+    problems.map(({ service, message }) => `Service ${service}: ${message}`)
+  );
+  return {
+    rules: new Map(rendered.map(({ rules }) => [rules.family, rules])),
+    problems: [...new Set(problems)],
+  };
+}
+
+/** Makes a value when it is asked for and the plan has changed since. */
+function perRevision<T>(state: ApiState, make: () => T): () => T {
+  let made: { readonly revision: number; readonly value: T } | null = null;
+  return () => {
+    const revision = state.revision();
+    if (made === null || made.revision !== revision) made = { revision, value: make() };
+    return made.value;
+  };
+}

@@ -1,0 +1,170 @@
+/**
+ * Asks both witnesses about packets: the engine, and the rules of the mode that runs (the plan where
+ * a mode has no rules of its own).
+ *
+ * @module
+ */
+
+import type { LookupResult, PacketQuery } from "../../engine/handle.ts";
+import { parseSave } from "../../dataplane/iptables/save_text.ts";
+import type { Answer, AnswerBackend, Flow, Step } from "../../explain/answer.ts";
+import { explainer } from "../../explain/iptables/explain.ts";
+import { TooManyWays } from "../../explain/iptables/walk.ts";
+import { type Family, familyOf } from "../../net/address.ts";
+import { ApiError } from "../errors.ts";
+import type { ApiState } from "../state.ts";
+import { compareWitnesses, type Disagreement } from "./compare.ts";
+import type { PlanViews } from "./plan_views.ts";
+
+/** Which rules are the second witness: those of the last sync, or what the node has this moment. */
+export type RulesOf = "synced" | "node";
+
+/** What both say about one packet. */
+export interface Testimony {
+  readonly engine: LookupResult;
+  /** The second witness: rules in iptables mode, the plan in all others. */
+  readonly rules: Answer;
+  readonly disagreements: readonly Disagreement[];
+}
+
+/** A question to the second witness. */
+type Ask = (flow: Flow) => Answer;
+
+/** Both witnesses of one proxy. */
+export class Witnesses {
+  readonly #state: ApiState;
+  readonly #views: PlanViews;
+  /** Reads that are under way, shared by all who wait for one. */
+  readonly #reading = new Map<Family, Promise<Ask>>();
+
+  constructor(state: ApiState, views: PlanViews) {
+    this.#state = state;
+    this.#views = views;
+  }
+
+  /** What the second witness is. */
+  get second(): "rules" | "plan" {
+    return this.#state.mode === "iptables" ? "rules" : "plan";
+  }
+
+  /** Whether the engine masquerades every connection, so that replies come back through it. */
+  get masqueradesAlways(): boolean {
+    return this.#state.mode === "userspace" && this.#state.programming;
+  }
+
+  /** Throws ApiError when the node cannot be read, or a rule set leads too many ways. */
+  async ask(packet: PacketQuery, rulesOf: RulesOf = "synced"): Promise<Testimony> {
+    const second = await this.secondWitness(familyOf(packet.dest), rulesOf);
+    const [engine, fresh] = await this.#askEngine([packet]);
+    return { engine, ...this.compare(packet, fresh, second) };
+  }
+
+  /** Answers for a family, all from one state of the rules. Throws ApiError. */
+  async secondWitness(family: Family, rulesOf: RulesOf): Promise<Ask> {
+    if (this.#state.mode !== "iptables") return (flow) => this.#views.byPlan(flow);
+    return rulesOf === "node" ? await this.#read(family) : (flow) => this.#views.byRules(flow);
+  }
+
+  /** The second witness's answer, and what it says otherwise than the engine. Throws ApiError. */
+  compare(
+    packet: PacketQuery,
+    engine: LookupResult,
+    second: Ask,
+  ): Pick<Testimony, "rules" | "disagreements"> {
+    const match = this.#views.index.find(packet.dest, packet.port, packet.protocol);
+    const rules = answer(second, { name: "", ...packet });
+    const disagreements = compareWitnesses(engine, rules, {
+      affinity: match !== null && match.port.affinitySeconds !== null,
+      masqueradesAlways: this.masqueradesAlways,
+    });
+    return { rules, disagreements };
+  }
+
+  /**
+   * The engine's answer about the very packet, and about a new connection: one that conntrack holds
+   * stays where it is whatever the rules have become.
+   */
+  async #askEngine([packet]: [PacketQuery]): Promise<[LookupResult, LookupResult]> {
+    const { sourcePort, ...anyPort } = packet;
+    const questions = sourcePort === undefined ? [packet] : [packet, anyPort];
+    const answers = await this.#state.engine.lookup(questions);
+    return [answers[0], answers[answers.length - 1]];
+  }
+
+  #read(family: Family): Promise<Ask> {
+    let reading = this.#reading.get(family);
+    if (reading === undefined) {
+      reading = this.#readNow(family).finally(() => this.#reading.delete(family));
+      this.#reading.set(family, reading);
+    }
+    return reading;
+  }
+
+  async #readNow(family: Family): Promise<Ask> {
+    const { iptables } = this.#state.node;
+    if (iptables === undefined) {
+      throw new ApiError(409, "not_programmed", "rules: this node is not programmed", "rules");
+    }
+    try {
+      const tables = { [family]: parseSave(await iptables.saved(family)) };
+      return explainer({ tables, nodeAddresses: this.#state.plan().node.addresses });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new ApiError(503, "node_unreadable", `the node's rules cannot be read: ${why}`);
+    }
+  }
+}
+
+function answer(ask: Ask, flow: Flow): Answer {
+  try {
+    return ask(flow);
+  } catch (error) {
+    if (!(error instanceof TooManyWays)) throw error;
+    throw new ApiError(422, "too_many_ways", error.message);
+  }
+}
+
+/** The engine's word in the shape of the rules', with the steps of both. */
+export function engineAnswer(
+  { engine, rules }: Testimony,
+  masqueradesAlways: boolean,
+): Omit<Answer, "name"> {
+  const { verdict, service } = engine;
+  const steps = [...rules.steps, engineStep(engine)];
+  const way = steps.map((_, i) => i);
+  const backends = engine.backends.map((backend): AnswerBackend => ({
+    ...backend,
+    masquerade: masqueradesAlways || masqueradesTo(backend, engine, rules),
+  }));
+  const outcomes = verdict === "FORWARD"
+    ? backends.map(({ address, port, probability, masquerade }) => ({
+      verdict,
+      backend: { address, port },
+      masquerade,
+      probability,
+      steps: way,
+    }))
+    : [{ verdict, backend: null, masquerade: false, probability: 1, steps: way }];
+  const masquerade = verdict === "FORWARD" && backends.every((backend) => backend.masquerade);
+  return { verdict, service, backends, masquerade, steps, outcomes, unknown: [] };
+}
+
+/** The rules' word, with the engine's as the last step. */
+export function rulesAnswer({ engine, rules }: Testimony): Omit<Answer, "name"> {
+  const { name: _, ...rest } = rules;
+  return { ...rest, steps: [...rules.steps, engineStep(engine)] };
+}
+
+function engineStep({ reason }: LookupResult): Step {
+  const where = { hook: null, table: null, chain: null, rule: null, line: null };
+  return { ...where, text: "packet engine", action: reason };
+}
+
+type Ends = { readonly address: string; readonly port: number };
+
+/** The engine says it of the backend that is next; of the others the plan or the rules do. */
+function masqueradesTo(backend: Ends, engine: LookupResult, rules: Answer): boolean {
+  const same = ({ address, port }: Ends) => address === backend.address && port === backend.port;
+  if (engine.backend !== null && same(engine.backend)) return engine.masquerade;
+  return rules.backends.find(same)?.masquerade ?? engine.masquerade;
+}

@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
+import { renderedTables } from "../../src/explain/iptables/rendered.ts";
+import { formatSave } from "../../src/dataplane/iptables/save_text.ts";
+import { render } from "../../src/dataplane/iptables/render.ts";
+import { post, withQueryApi } from "./http.ts";
+import { plain, RealState, slice, web } from "./real_state.ts";
+
+const packet = { source: "10.180.9.9", dest: "10.0.1.175", port: 80, protocol: "TCP" };
+const ENDS = ["10.180.0.1:8080", "10.180.0.2:8080", "10.180.0.3:8080"];
+
+function query(values: Record<string, string | number>): string {
+  const words = Object.entries(values).map(([key, value]) => [key, String(value)]);
+  return `/api/v1/explain?${new URLSearchParams(words)}`;
+}
+
+async function proxy(mode: ProxyMode, programming = false): Promise<RealState> {
+  const state = new RealState(mode, programming);
+  await state.apply(web());
+  return state;
+}
+
+function ends(backends: { address: string; port: number }[]): string[] {
+  return backends.map(({ address, port }) => `${address}:${port}`).sort();
+}
+
+/** iptables-save of a node that has what the plan asks for. */
+function savedOf(state: RealState) {
+  return (family: "IPv4" | "IPv6") => {
+    const { rules } = render(state.plan(), family, state.ruleOptions);
+    return Promise.resolve(formatSave(renderedTables(rules)));
+  };
+}
+
+for (const mode of ["iptables", "userspace"] as const) {
+  Deno.test(`explain in ${mode} mode: both witnesses agree`, async () => {
+    await withQueryApi(await proxy(mode), async (ask) => {
+      const { status, json } = await ask("/api/v1/explain", post({ ...packet, name: "a" }));
+      assert.equal(status, 200);
+      assert.equal(json.name, "a");
+      assert.equal(json.verdict, "FORWARD");
+      assert.equal(json.service, "default/web:http");
+      assert.deepEqual(ends(json.backends), ENDS);
+      for (const { probability } of json.backends) {
+        assert.ok(Math.abs(probability - 1 / 3) < 1e-9);
+      }
+      assert.equal(json.masquerade, false);
+      assert.equal(json.frontend, "ClusterIP");
+      assert.equal(json.sourceClass, "pod");
+      assert.deepEqual(json.disagreements, []);
+      assert.equal(json.answeredBy, mode === "iptables" ? "rules" : "engine");
+      assert.deepEqual(json.witnesses, ["engine", mode === "iptables" ? "rules" : "plan"]);
+      const chains = json.steps.map((step: { chain: string | null }) => step.chain);
+      assert.equal(chains.includes("KUBE-SERVICES"), mode === "iptables");
+      assert.match(json.steps.at(-1).action, /policy Cluster, scheduler random over 3 backends/);
+      const got = await ask(query({ ...packet, name: "a" }));
+      assert.deepEqual(got.json, json);
+    });
+  });
+
+  Deno.test(`explain in ${mode} mode: hairpin, refusals, node ports, and what no Service has`, async () => {
+    const state = await proxy(mode);
+    await state.apply([plain("none", "10.0.1.176")]);
+    await withQueryApi(state, async (ask) => {
+      const about = async (values: Record<string, string | number>) =>
+        (await ask(query({ ...packet, ...values }))).json;
+      const hairpin = await about({ source: "10.180.0.2" });
+      assert.equal(hairpin.masquerade, false);
+      assert.deepEqual(
+        hairpin.backends.filter((end: { masquerade: boolean }) => end.masquerade)
+          .map((end: { address: string }) => end.address),
+        ["10.180.0.2"],
+      );
+      const rejected = await about({ dest: "10.0.1.176" });
+      assert.equal(rejected.verdict, "REJECT");
+      const outside = await about({ source: "203.0.113.9", dest: "192.168.50.10", port: 30080 });
+      assert.equal(outside.verdict, "FORWARD");
+      assert.equal(outside.masquerade, true);
+      const refused = await about({ source: "192.0.2.9", dest: "198.51.100.8" });
+      assert.equal(refused.verdict, "DROP");
+      assert.equal((await about({ dest: "192.0.2.77" })).verdict, "PASS");
+      for (const { disagreements } of [hairpin, rejected, outside, refused]) {
+        assert.deepEqual(disagreements, []);
+      }
+    });
+  });
+}
+
+Deno.test("explain says where the engine is behind the plan", async () => {
+  const state = await proxy("userspace");
+  await state.apply([slice("web", ["10.180.0.1", "10.180.0.4"])], { engine: false });
+  await withQueryApi(state, async (ask) => {
+    const { json } = await ask(query(packet));
+    assert.deepEqual(ends(json.backends), ENDS);
+    assert.deepEqual(json.disagreements, [{
+      field: "backends",
+      engine: ENDS.join(", "),
+      rules: "10.180.0.1:8080, 10.180.0.4:8080",
+    }]);
+  });
+});
+
+Deno.test("userspace mode masquerades always, which is no disagreement", async () => {
+  const state = new RealState("userspace", true, { masqueradeAlways: true });
+  await state.apply(web());
+  await withQueryApi(state, async (ask) => {
+    const { json } = await ask(query(packet));
+    assert.equal(json.masquerade, true);
+    assert.ok(json.backends.every((end: { masquerade: boolean }) => end.masquerade));
+    assert.deepEqual(json.disagreements, []);
+  });
+});
+
+Deno.test("rules=node asks what the node really has", async () => {
+  const state = await proxy("iptables", true);
+  const saved = savedOf(state);
+  let reads = 0;
+  let edit = (text: string) => text;
+  const { rules } = render(state.plan(), "IPv4", state.ruleOptions);
+  state.node = {
+    iptables: {
+      rules: (family) => family === "IPv4" ? rules : null,
+      async saved(family) {
+        reads++;
+        return edit(await saved(family));
+      },
+    },
+  };
+  await withQueryApi(state, async (ask) => {
+    const asked = query({ ...packet, rules: "node" });
+    assert.deepEqual((await ask(asked)).json.disagreements, []);
+    assert.equal(reads, 1);
+    edit = (text) => text.replace(/^-A KUBE-SEP-\S+ .*--to-destination 10\.180\.0\.2:8080$/m, "");
+    const broken = (await ask(asked)).json;
+    assert.equal(broken.verdict, "FORWARD");
+    assert.deepEqual(broken.disagreements.map(({ field }: { field: string }) => field), [
+      "backends",
+    ]);
+    assert.deepEqual((await ask(query(packet))).json.disagreements, []);
+    edit = (text) => text.replace(/^-A KUBE-SERVICES .*-d 10\.0\.1\.175.*$/m, "");
+    assert.deepEqual((await ask(asked)).json.disagreements, [
+      { field: "verdict", engine: "FORWARD", rules: "PASS" },
+    ]);
+    assert.equal((await ask("/api/v1/explain?rules=node", post(packet))).json.verdict, "PASS");
+    edit = () => "*nat\nnonsense\nCOMMIT\n";
+    const unreadable = await ask(asked);
+    assert.equal(unreadable.status, 503);
+    assert.equal(unreadable.json.error.code, "node_unreadable");
+  });
+});
+
+Deno.test("rules=node of a node that is not programmed is a conflict", async () => {
+  await withQueryApi(await proxy("iptables"), async (ask) => {
+    const { status, json } = await ask(query({ ...packet, rules: "node" }));
+    assert.equal(status, 409);
+    assert.equal(json.error.field, "rules");
+  });
+});
+
+Deno.test("the rules are understood anew when the plan changes", async () => {
+  const state = await proxy("iptables");
+  await withQueryApi(state, async (ask) => {
+    assert.equal((await ask(query(packet))).json.backends.length, 3);
+    await state.apply([slice("web", ["10.180.0.7"])]);
+    const { json } = await ask(query(packet));
+    assert.deepEqual(ends(json.backends), ["10.180.0.7:8080"]);
+    assert.deepEqual(json.disagreements, []);
+  });
+});
+
+const BAD: [name: string, change: Record<string, string>, field: string][] = [
+  ["no address", { source: "web" }, "source"],
+  ["two families", { dest: "fd00::1" }, "dest"],
+  ["port 0", { port: "0" }, "port"],
+  ["a port that is no number", { port: "http" }, "port"],
+  ["port 65536", { sourcePort: "65536" }, "sourcePort"],
+  ["another protocol", { protocol: "ICMP" }, "protocol"],
+  ["an unknown word", { dst: "10.0.0.1" }, "dst"],
+  ["other rules", { rules: "mine" }, "rules"],
+  ["a long name", { name: "x".repeat(257) }, "name"],
+];
+
+for (const [name, change, field] of BAD) {
+  Deno.test(`explain of wrong shape: ${name}`, async () => {
+    await withQueryApi(await proxy("userspace"), async (ask) => {
+      const { status, json } = await ask(query({ ...packet, ...change }));
+      assert.equal(status, 400);
+      assert.equal(json.error.field, field);
+    });
+  });
+}
+
+Deno.test("explain takes bodies as lookup does: bounded, JSON, one packet", async () => {
+  await withQueryApi(await proxy("userspace"), async (ask) => {
+    const status = async (init: RequestInit) => (await ask("/api/v1/explain", init)).status;
+    assert.equal(await status(post([packet])), 400);
+    assert.equal(await status(post({ ...packet, port: "80" })), 400);
+    assert.equal(await status({ ...post(packet), body: "{" }), 400);
+    assert.equal(await status({ ...post(packet), body: " ".repeat(70_000) }), 413);
+    assert.equal(await status({ method: "POST", body: "x" }), 415);
+    assert.equal((await ask("/api/v1/explain?rules=x", post(packet))).status, 400);
+  });
+});

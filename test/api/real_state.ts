@@ -1,0 +1,98 @@
+/** A proxy of real parts, without a node: planner, engine, and the rules that would be programmed. */
+
+import type { ApiState, HealthReport, NodeView } from "../../src/api/state.ts";
+import type { ClusterObject } from "../../src/cluster/objects.ts";
+import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
+import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
+import { LocalEngine } from "../../src/engine/local.ts";
+import { FAMILIES } from "../../src/net/address.ts";
+import type { Planner } from "../../src/plan/planner.ts";
+import { testPlanner } from "../dataplane/iptables/plans.ts";
+
+export class RealState implements ApiState {
+  readonly families = FAMILIES;
+  readonly ruleOptions = DEFAULT_RULE_OPTIONS;
+  readonly engine: LocalEngine;
+  readonly planner: Planner = testPlanner();
+  node: NodeView = {};
+  #revision = 0;
+
+  constructor(
+    readonly mode: ProxyMode,
+    readonly programming = false,
+    engine: Parameters<typeof LocalEngine.create>[0] = {},
+  ) {
+    this.engine = LocalEngine.create({ seed: 1n, ...engine });
+  }
+
+  /** Plans objects, and tells the engine unless it is to be left behind. */
+  async apply(
+    objects: readonly ClusterObject[],
+    options: { readonly action?: "apply" | "delete"; readonly engine?: boolean } = {},
+  ): Promise<void> {
+    const { action = "apply", engine = true } = options;
+    const change = this.planner.update(objects.map((object) => ({ action, object })));
+    this.#revision++;
+    if (engine) await this.engine.apply(change);
+  }
+
+  plan() {
+    return this.planner.plan;
+  }
+  revision() {
+    return this.#revision;
+  }
+  problems() {
+    return [];
+  }
+  health(): HealthReport {
+    return { healthy: true, nodeEligible: true, currentTime: 2000, lastUpdated: 2000, status: [] };
+  }
+}
+
+/** A Service with a cluster IP alone, which begins without endpoints. */
+export function plain(name: string, clusterIP: string): ClusterObject {
+  return {
+    kind: "Service",
+    metadata: { name, namespace: "default" },
+    spec: { type: "ClusterIP", clusterIP, ports: [{ name: "http", protocol: "TCP", port: 80 }] },
+  };
+}
+
+/** Service default/web: every kind of frontend, and three endpoints, the first on this node. */
+export function web(): ClusterObject[] {
+  return [
+    {
+      kind: "Service",
+      metadata: { name: "web", namespace: "default" },
+      spec: {
+        type: "LoadBalancer",
+        clusterIP: "10.0.1.175",
+        externalIPs: ["198.51.100.7"],
+        loadBalancerSourceRanges: ["203.0.113.0/24"],
+        ports: [{ name: "http", protocol: "TCP", port: 80, nodePort: 30080 }],
+      },
+      status: { loadBalancer: { ingress: [{ ip: "198.51.100.8" }] } },
+    },
+    slice("web", ["10.180.0.1", "10.180.0.2", "10.180.0.3"]),
+  ];
+}
+
+/** The endpoints of a Service's port "http", the first on this node. */
+export function slice(service: string, addresses: readonly string[]): ClusterObject {
+  return {
+    kind: "EndpointSlice",
+    metadata: {
+      name: service,
+      namespace: "default",
+      labels: { "kubernetes.io/service-name": service },
+    },
+    addressType: "IPv4",
+    endpoints: addresses.map((address, i) => ({
+      addresses: [address],
+      nodeName: i === 0 ? "node1" : "node2",
+      targetRef: { kind: "Pod", namespace: "default", name: `${service}-${i}` },
+    })),
+    ports: [{ name: "http", protocol: "TCP", port: 8080 }],
+  };
+}
