@@ -72,8 +72,8 @@ function matchesTuple(tuple: Tuple, filter: TupleFilter): boolean {
 
 /**
  * The payloads of the dumps that together contain all connections that are meant, and perhaps
- * more: kernels ignore what they don't know yet (tuples before 5.8, status before 5.17, zones before
- * 6.8). None when the filter contradicts itself.
+ * more: kernels ignore what they don't know yet (tuples before 5.8, status before 5.17), and are not
+ * asked for zones, which some lack and refuse. None when the filter contradicts itself.
  */
 export function kernelFilters(filter: ConnectionFilter): Uint8Array[] {
   const addresses = [filter.original, filter.reply]
@@ -94,7 +94,7 @@ export function kernelFilters(filter: ConnectionFilter): Uint8Array[] {
 }
 
 function encode(family: Family | undefined, filter: ConnectionFilter): Uint8Array {
-  const { protocol, mark, status, zone } = filter;
+  const { protocol, mark, status } = filter;
   const original = family && kernelTuple(family, protocol, filter.original ?? {});
   const reply = family && kernelTuple(family, protocol, filter.reply ?? {});
   const wanted = original !== undefined && reply !== undefined &&
@@ -111,7 +111,6 @@ function encode(family: Family | undefined, filter: ConnectionFilter): Uint8Arra
     markMask: mark?.mask,
     status: status?.value,
     statusMask: status?.mask,
-    zone,
   });
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import type { Family } from "../../../src/net/address.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../../../src/netlink/message.ts";
+import { NetlinkError, NLM_F_CREATE, NLM_F_EXCL } from "../../../src/netlink/message.ts";
 import { familyNumber } from "../../../src/netlink/family.ts";
 import {
   type Connection,
@@ -13,7 +13,7 @@ import {
 import { tupleAttributes } from "../../../src/netlink/netfilter/conntrack_connection.ts";
 import { matches } from "../../../src/netlink/netfilter/conntrack_filter.ts";
 import { CONNECTION, CT_NEW } from "../../../src/netlink/netfilter/conntrack_formats.ts";
-import { requires } from "../../requirements.ts";
+import { missing, requires } from "../../requirements.ts";
 
 interface Entry {
   readonly family: Family;
@@ -65,8 +65,22 @@ function tableOf(entries: readonly Entry[]): Conntrack {
       format: CONNECTION,
     })),
   );
-  assert.deepEqual(results.filter((result) => result !== null), []);
+  const refused = results.find((result) => result !== null);
+  if (refused) throw refused;
   return conntrack;
+}
+
+/** Kernels may be built without zones. */
+const ZONES = missing("root", "netns") === null && zonesWork();
+
+function zonesWork(): boolean {
+  try {
+    tableOf([{ ...translated("IPv4", 1, 1, 1), zone: 7 }]).close();
+    return true;
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "EOPNOTSUPP") return false;
+    throw error;
+  }
 }
 
 const ENTRIES: readonly Entry[] = (["IPv4", "IPv6"] as const).flatMap((family) => [
@@ -75,7 +89,7 @@ const ENTRIES: readonly Entry[] = (["IPv4", "IPv6"] as const).flatMap((family) =
   { ...translated(family, 3, 1, 1), mark: 0x4000 },
   translated(family, 4, 2, 1),
   { ...translated(family, 5, 2, 2), mark: 0x4001 },
-  { ...translated(family, 6, 1, 1), zone: 7 },
+  { ...translated(family, 6, 1, 1), ...(ZONES ? { zone: 7 } : {}) },
 ]);
 
 Deno.test({
@@ -154,7 +168,32 @@ Deno.test({
     });
     assert.deepEqual(
       counts,
-      [4, 1, 4, 3, 3, 4, 1, 4, 3, 3, 12, 6, 12, 0, 2, 2, 2, 2, 4, 4, 12, 0, 2, 10, 0],
+      [
+        4,
+        1,
+        4,
+        3,
+        3,
+        4,
+        1,
+        4,
+        3,
+        3,
+        12,
+        6,
+        12,
+        0,
+        2,
+        2,
+        2,
+        2,
+        4,
+        4,
+        12,
+        0,
+        ...(ZONES ? [2, 10] : [0, 12]),
+        0,
+      ],
     );
   },
 });
@@ -202,8 +241,9 @@ Deno.test({
     const [two] = conntrack.list({ protocol: 17, original: { sourcePort: 40002 } });
     assert.equal(conntrack.delete({ family: two.family, original: two.original }), true);
     // In a zone, only with the zone.
-    const [zoned] = conntrack.list({ zone: 7 });
-    assert.equal(conntrack.delete({ family: zoned.family, original: zoned.original }), false);
+    const [zoned] = conntrack.list({ protocol: 17, original: { sourcePort: 40006 } });
+    const named = { family: zoned.family, original: zoned.original };
+    assert.equal(ZONES && conntrack.delete(named), false);
     assert.equal(conntrack.delete(zoned), true);
     const results = conntrack.deleteAll([one, ...conntrack.list()]);
     assert.deepEqual(results.map((result) => result?.code ?? null), [

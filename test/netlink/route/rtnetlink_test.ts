@@ -93,15 +93,6 @@ Deno.test({
 });
 
 Deno.test({
-  ...requires("links: a dummy device", "root", "netns", "dummy"),
-  fn() {
-    using node = new Node();
-    const link = node.net.links.createDummy({ name: "kube0", mtu: 1400 });
-    assert.deepEqual([link.kind, link.mtu, link.up], ["dummy", 1400, false]);
-  },
-});
-
-Deno.test({
   ...requires("addresses: added, listed, replaced, removed, many at once", "root", "netns"),
   fn() {
     using node = new Node();
