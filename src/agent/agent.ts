@@ -132,6 +132,11 @@ export class Agent {
     return this.#done;
   }
 
+  /** Has the data plane synced though nothing may have changed. */
+  requestSync(): void {
+    this.#runner.request();
+  }
+
   /** Ends: no sync starts any more, then the data plane is stopped. */
   async stop(): Promise<void> {
     if (this.#abort.signal.aborted) return;

@@ -19,6 +19,8 @@ import { apiState } from "./state.ts";
 export interface AgentParts {
   readonly source: ClusterSource;
   readonly dataPlane: DataPlane;
+  /** Takes who is to be told when the data plane needs a sync; absent: it never does. */
+  readonly onSyncNeeded?: (request: () => void) => void;
   /** Whether the data plane forwards, or there is only an engine that answers. */
   readonly programming: boolean;
   /** Addresses of the node's interfaces, for when none are configured. */
@@ -49,7 +51,7 @@ function syncPeriods(config: Config, mode: ProxyMode): SyncPeriods {
  * also when this rejects.
  */
 export async function startAgent(config: Config, parts: AgentParts): Promise<RunningAgent> {
-  const { source, dataPlane, programming, localAddresses } = parts;
+  const { source, dataPlane, onSyncNeeded, programming, localAddresses } = parts;
   const mode = dataPlane.mode;
   const periods = syncPeriods(config, mode);
   const metrics = new Metrics(config.families, VERSION);
@@ -72,6 +74,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
     await dataPlane.stop();
     throw error;
   }
+  onSyncNeeded?.(() => agent.requestSync());
   const done = agent.start();
   done.catch(() => {});
   return {

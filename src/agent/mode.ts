@@ -1,5 +1,5 @@
 /**
- * Which proxy mode runs.
+ * Which proxy modes can be had with a configuration.
  *
  * @module
  */
@@ -9,17 +9,11 @@ import { UsageError } from "../config/usage.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import type { SchedulerName } from "../plan/plan.ts";
 
-/** The modes that `run` can have. */
-const AVAILABLE: readonly ProxyMode[] = ["userspace"];
-
-/** The modes that can be rendered and explained. */
-const RENDERED: readonly ProxyMode[] = ["iptables", "userspace"];
+/** The modes that are there. */
+const AVAILABLE: readonly ProxyMode[] = ["iptables", "userspace"];
 
 /** The schedulers of the engine. */
 const USERSPACE_SCHEDULERS: readonly SchedulerName[] = ["rr", "random"];
-
-/** What the choice of a mode depends on. */
-type ModeConfig = Pick<Config, "proxyMode" | "scheduler" | "detectLocalMode">;
 
 /**
  * Refuses a mode that is not there, and what this one cannot do of what was asked for.
@@ -27,13 +21,12 @@ type ModeConfig = Pick<Config, "proxyMode" | "scheduler" | "detectLocalMode">;
  * @throws {UsageError}
  */
 export function checkMode(
-  config: ModeConfig,
+  config: Pick<Config, "scheduler" | "detectLocalMode">,
   mode: ProxyMode,
-  modes: readonly ProxyMode[] = RENDERED,
 ): void {
-  if (!modes.includes(mode)) {
+  if (!AVAILABLE.includes(mode)) {
     throw new UsageError(
-      `--proxy-mode "${mode}": it is not there yet; expected ${modes.join(", ")}`,
+      `--proxy-mode "${mode}": it is not there yet; expected ${AVAILABLE.join(", ")}`,
     );
   }
   if (mode !== "userspace") return;
@@ -50,16 +43,4 @@ export function checkMode(
         "expected ClusterCIDR or NodeCIDR",
     );
   }
-}
-
-/** The mode that was asked for, or the best that can be had, and why it is not a better one. */
-export function selectMode(
-  config: ModeConfig,
-): { readonly mode: ProxyMode; readonly note: string | null } {
-  const mode = config.proxyMode ?? "userspace";
-  checkMode(config, mode, AVAILABLE);
-  const note = config.proxyMode === null
-    ? "proxy mode userspace, as iptables mode is not there yet"
-    : null;
-  return { mode, note };
 }

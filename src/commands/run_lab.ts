@@ -7,11 +7,11 @@
 import { fileURLToPath } from "node:url";
 import { getLogger } from "@logtape/logtape";
 import { type RunningAgent, startAgent } from "../agent/assemble.ts";
-import { selectMode } from "../agent/mode.ts";
+import { openDataPlane } from "../agent/data_plane.ts";
+import { checkMode } from "../agent/mode.ts";
 import { DEFAULT_POD_NETWORKS } from "../cluster/manifests/options.ts";
 import { ManifestSource } from "../cluster/manifests/source.ts";
 import type { CommandLine, Config } from "../config/config.ts";
-import { UserspaceDataPlane } from "../dataplane/userspace/dataplane.ts";
 import { obtainPrivileges } from "../lab/privileges.ts";
 import { type LabRun, startLab } from "../lab/run.ts";
 import { DEFAULT_NODE } from "../lab/topology.ts";
@@ -48,7 +48,7 @@ export function labConfig({ config, given }: Pick<CommandLine, "config" | "given
 /** Runs the lab until a signal comes; resolves with the exit status. */
 export async function runLab(line: CommandLine): Promise<number> {
   const config = labConfig(line);
-  const { note } = selectMode(config);
+  if (config.proxyMode !== null) checkMode(config, config.proxyMode);
   const privileges = obtainPrivileges();
   if (!privileges.namespaces) {
     logger.warn("no lab: {reason}", { reason: privileges.reason });
@@ -56,14 +56,15 @@ export async function runLab(line: CommandLine): Promise<number> {
   }
   const end = endRequested();
   tellIgnoredFlags(config);
-  if (note !== null) logger.info("{note}", { note });
   const lab = await startLab({
     node: { name: config.nodeName, addresses: config.nodeIPs },
     userNamespace: privileges.userNamespace,
     problems: problemLogger(),
   });
   try {
-    return await serve(config, lab, end);
+    // A thread that enters the node to run a program there could not come back.
+    const noIptables = privileges.userNamespace ? "iptables mode needs root of the host" : null;
+    return await serve(config, lab, noIptables, end);
   } finally {
     await lab.stop();
   }
@@ -78,7 +79,12 @@ function problemLogger(): (lines: readonly string[]) => void {
   };
 }
 
-async function serve(config: Config, lab: LabRun, end: Promise<void>): Promise<number> {
+async function serve(
+  config: Config,
+  lab: LabRun,
+  noIptables: string | null,
+  end: Promise<void>,
+): Promise<number> {
   const source = new ManifestSource({
     path: config.manifests!,
     watch: true,
@@ -87,9 +93,16 @@ async function serve(config: Config, lab: LabRun, end: Promise<void>): Promise<n
     nodeName: config.nodeName,
     onPods: (pods) => lab.setPods(pods),
   });
+  const namespaceFd = lab.nodeNamespaceFd;
+  const { dataPlane, note, onSyncNeeded } = await openDataPlane(config, {
+    namespaceFd,
+    noIptables,
+  });
+  if (note !== null) logger.info("{note}", { note });
   const running = await startAgent(config, {
     source: lab.follow(source),
-    dataPlane: await UserspaceDataPlane.start({ namespaceFd: lab.nodeNamespaceFd }),
+    dataPlane,
+    onSyncNeeded,
     programming: true,
     localAddresses: [],
   });

@@ -7,12 +7,12 @@
 import { getLogger } from "@logtape/logtape";
 import { interfaceAddresses } from "../agent/addresses.ts";
 import { startAgent } from "../agent/assemble.ts";
-import { selectMode } from "../agent/mode.ts";
+import { type OpenDataPlane, openDataPlane } from "../agent/data_plane.ts";
+import { checkMode } from "../agent/mode.ts";
 import { QueryOnlyDataPlane } from "../agent/query_only.ts";
 import { ManifestSource } from "../cluster/manifests/source.ts";
 import type { Config } from "../config/config.ts";
-import type { DataPlane, ProxyMode } from "../dataplane/dataplane.ts";
-import { UserspaceDataPlane } from "../dataplane/userspace/dataplane.ts";
+import { UsageError } from "../config/usage.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { announce, tellIgnoredFlags } from "./announce.ts";
 import { serveUntil } from "./serve.ts";
@@ -29,14 +29,12 @@ export async function runNode(
   config: Config,
   options: { readonly queryOnly: boolean } = { queryOnly: false },
 ): Promise<number> {
+  if (config.proxyMode !== null) checkMode(config, config.proxyMode);
   const end = endRequested();
   tellIgnoredFlags(config);
-  const { mode, note } = selectMode(config);
-  if (note !== null && !options.queryOnly) logger.info("{note}", { note });
-  const dataPlane = options.queryOnly
-    ? answeringDataPlane(mode)
-    : await openDataPlane(config, mode);
-  const programming = !(dataPlane instanceof QueryOnlyDataPlane);
+  const node = options.queryOnly ? null : await openNode(config);
+  if (node?.note) logger.info("{note}", { note: node.note });
+  const programming = node !== null;
   const source = new ManifestSource({
     path: config.manifests!,
     watch: true,
@@ -45,19 +43,23 @@ export async function runNode(
     nodeName: config.nodeName,
   });
   const localAddresses = interfaceAddresses();
-  const running = await startAgent(config, { source, dataPlane, programming, localAddresses });
+  const running = await startAgent(config, {
+    source,
+    dataPlane: node?.dataPlane ?? answeringDataPlane(config),
+    onSyncNeeded: node?.onSyncNeeded,
+    programming,
+    localAddresses,
+  });
   await serveUntil(end, running, () => announce(config, running, programming));
   return 0;
 }
 
-/**
- * The data plane of the mode; where this node cannot be programmed, only an engine that answers,
- * unless the mode was asked for by name.
- */
-async function openDataPlane(config: Config, mode: ProxyMode): Promise<DataPlane> {
+/** Null where this node cannot be programmed and no mode was asked for by name. */
+async function openNode(config: Config): Promise<OpenDataPlane | null> {
   try {
-    return await UserspaceDataPlane.start();
+    return await openDataPlane(config, { noIptables: null });
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     if (config.proxyMode !== null) {
       throw new Error(
@@ -66,10 +68,13 @@ async function openDataPlane(config: Config, mode: ProxyMode): Promise<DataPlane
       );
     }
     logger.warn("this node is not programmed, only queries are answered: {reason}", { reason });
-    return answeringDataPlane(mode);
+    return null;
   }
 }
 
-function answeringDataPlane(mode: ProxyMode): QueryOnlyDataPlane {
+/** Only an engine that answers. */
+function answeringDataPlane(config: Config): QueryOnlyDataPlane {
+  const mode = config.proxyMode ?? "userspace";
+  checkMode(config, mode);
   return new QueryOnlyDataPlane(mode, LocalEngine.create());
 }

@@ -11,6 +11,7 @@
 import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Family } from "../net/address.ts";
 import { familyOf } from "../net/address.ts";
+import { makeGateway } from "./gateway.ts";
 import { connectToNode, type Link } from "./link.ts";
 import { createNamespace, forwardPackets, hasIPv6, moveToNewNamespace } from "./machine.ts";
 import { PodServer } from "./pod_server.ts";
@@ -69,6 +70,16 @@ export class Fabric {
         const own = this.#clients.size === 0 ? this.#node.addresses : [];
         const name = `eth${this.#clients.size}`;
         this.#clients.set(client.name, this.#connect(name, client.addresses, own));
+      }
+      const [gateway] = this.#clients.values();
+      if (gateway !== undefined) {
+        makeGateway({
+          node: namespace,
+          linkName: "eth0",
+          primary: this.#primary(),
+          machine: gateway.namespace,
+          addresses: gateway.addresses,
+        });
       }
     } catch (error) {
       this.#closeNamespaces();
@@ -162,9 +173,7 @@ export class Fabric {
         linkName,
         addresses,
         nodeAddresses,
-        primary: this.#families.flatMap((family) =>
-          this.#node.addresses.find((address) => familyOf(address) === family) ?? []
-        ),
+        primary: this.#primary(),
         families: this.#families,
       });
       return { id: this.#machines++, namespace, addresses, link };
@@ -172,6 +181,13 @@ export class Fabric {
       namespace.close();
       throw error;
     }
+  }
+
+  /** The node's first address of each family. */
+  #primary(): string[] {
+    return this.#families.flatMap((family) =>
+      this.#node.addresses.find((address) => familyOf(address) === family) ?? []
+    );
   }
 
   #usable(addresses: readonly string[]): string[] {

@@ -39,8 +39,8 @@ export interface Link {
 }
 
 /** The machine's interface. */
-const INTERFACE = "eth0";
-const DEFAULT_ROUTE = { IPv4: "0.0.0.0/0", IPv6: "::/0" } as const;
+export const INTERFACE = "eth0";
+export const DEFAULT_ROUTE = { IPv4: "0.0.0.0/0", IPv6: "::/0" } as const;
 
 /** Makes the link. When the kernel refuses a part, what was made is taken away again. */
 export function connectToNode(options: LinkOptions): Link {

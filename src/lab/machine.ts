@@ -65,6 +65,9 @@ const ADDR_GEN_MODE_NONE = 1;
 /** Makes the namespace that this thread is in a router. */
 export function forwardPackets(): void {
   writeSysctl("net.ipv4.ip_forward", 1);
+  // Who is refused is told so every time, however often it asks.
+  writeSysctl("net.ipv4.icmp_ratelimit", 0);
+  if (hasIPv6()) writeSysctl("net.ipv6.icmp.ratelimit", 0);
   for (const scope of ["all", "default"]) {
     // Machines have one way out: being told of a better one would only be noise.
     writeSysctl(`net.ipv4.conf.${scope}.send_redirects`, 0);

@@ -9,7 +9,8 @@
  *
  * Every line is a veth pair; every name is a network namespace. All but the node have one
  * interface, eth0, and a default route to the node, so anyone can dial anyone and any Service
- * address. Pods of other nodes hang on the same node: that they are remote is policy, not wiring.
+ * address. Pods of other nodes hang on the same node: that they are remote is policy, not wiring. The
+ * first client is the node's gateway too; beyond it, every other address is unreachable.
  *
  * @module
  */

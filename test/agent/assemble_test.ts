@@ -1,25 +1,27 @@
 import assert from "node:assert/strict";
 import { interfaceAddresses } from "../../src/agent/addresses.ts";
 import { plannerConfig, ruleOptions } from "../../src/agent/options.ts";
-import { checkMode, selectMode } from "../../src/agent/mode.ts";
+import { checkMode } from "../../src/agent/mode.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
-import { UsageError } from "../../src/config/usage.ts";
 
 const config = (...args: string[]) => parseCommandLine(args, "run", () => "node-a").config;
 
-Deno.test("the mode is that which is asked for, if it can be had", () => {
-  assert.deepEqual(selectMode(config("--proxy-mode=userspace")), { mode: "userspace", note: null });
-  const unset = selectMode(config());
-  assert.equal(unset.mode, "userspace");
-  assert.match(unset.note ?? "", /userspace/);
-  for (const mode of ["iptables", "ipvs", "nftables"]) {
-    assert.throws(() => selectMode(config(`--proxy-mode=${mode}`)), UsageError);
+Deno.test("modes that are not there are refused", () => {
+  checkMode(config(), "iptables");
+  checkMode(config(), "userspace");
+  for (const mode of ["ipvs", "nftables"] as const) {
+    assert.throws(() => checkMode(config(), mode), {
+      name: "UsageError",
+      message: `--proxy-mode "${mode}": it is not there yet; expected iptables, userspace`,
+    });
   }
 });
 
 Deno.test("userspace mode takes the schedulers that the engine has", () => {
-  assert.equal(selectMode(config("--ipvs-scheduler=random")).mode, "userspace");
-  assert.throws(() => selectMode(config("--ipvs-scheduler=sh")), {
+  checkMode(config("--ipvs-scheduler=random"), "userspace");
+  const unknown = config("--ipvs-scheduler=sh");
+  checkMode(unknown, "iptables");
+  assert.throws(() => checkMode(unknown, "userspace"), {
     name: "UsageError",
     message: '--ipvs-scheduler "sh": userspace mode has it not yet; expected rr, random',
   });

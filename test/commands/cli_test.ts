@@ -40,9 +40,12 @@ const BAD: [args: string[], message: string | RegExp][] = [
   [["run", "--kubeconfig=x"], /the Kubernetes API source is not there yet; use --manifests$/],
   [
     ["run", "--manifests=x", "--proxy-mode=ipvs"],
-    /"ipvs": it is not there yet; expected userspace$/,
+    /"ipvs": it is not there yet; expected iptables, userspace$/,
   ],
-  [["lab", "--proxy-mode=nftables"], /"nftables": it is not there yet; expected userspace$/],
+  [
+    ["lab", "--proxy-mode=nftables"],
+    /"nftables": it is not there yet; expected iptables, userspace$/,
+  ],
   [["lab", "exce"], 'switchyard: unknown argument "exce" of lab: did you mean exec?'],
   [["lab", "exec", "client"], /^switchyard: lab exec: expected lab exec NAME -- COMMAND/],
   [["lab", "exec", "client", "curl", "--", "x"], /^switchyard: unexpected argument "curl"/],

@@ -11,11 +11,12 @@ const FREE_PORTS = ["healthz", "metrics", "api"].map((name) =>
 );
 
 async function withLab(
+  mode: string,
   test: (program: Program, state: Record<string, string>) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   const state = { SWITCHYARD_LAB_STATE: `${folder}/lab.json` };
-  const program = new Program([MAIN, "lab", "-v=4", "--output=json", ...FREE_PORTS], state);
+  const program = new Program([MAIN, "lab", mode, "-v=4", "--output=json", ...FREE_PORTS], state);
   try {
     await test(program, state);
   } finally {
@@ -27,7 +28,7 @@ async function withLab(
 Deno.test({
   ...requires("the lab answers every question as planned, and leaves nothing", "netns", "tun"),
   fn: () =>
-    withLab(async (program, state) => {
+    withLab("--proxy-mode=userspace", async (program, state) => {
       const report = JSON.parse(await program.line());
       assert.equal(report.event, "report");
       assert.equal(report.problems, 0, JSON.stringify(report.rows, null, 2));
@@ -49,5 +50,40 @@ Deno.test({
       const { code, stderr } = await program.end();
       assert.equal(code, 0, stderr);
       await assert.rejects(Deno.stat(state.SWITCHYARD_LAB_STATE), Deno.errors.NotFound);
+    }),
+});
+
+Deno.test({
+  ...requires(
+    "the lab of root is in iptables mode where iptables is, and answers as planned",
+    "root",
+    "netns",
+    "tun",
+    "iptables",
+  ),
+  fn: () =>
+    withLab("--ip-family=dual", async (program) => {
+      const report = JSON.parse(await program.line());
+      assert.equal(report.problems, 0, JSON.stringify(report.rows, null, 2));
+      assert.ok(report.rows.some(({ refused }: { refused: number }) => refused > 0));
+      const serving = JSON.parse(await program.line());
+      assert.deepEqual([serving.mode, serving.programming], ["iptables", true]);
+      assert.match(program.stderr, / INFO lab: proxy mode iptables\n/);
+      const proxyMode = await (await fetch(`${serving.api}/proxyMode`)).text();
+      assert.equal(proxyMode, "iptables");
+      // The witness answers queries: it knows the same backends.
+      const url = `${serving.api}/api/v1/lookup`;
+      const packet = { source: "192.168.50.100", dest: "10.0.1.175", port: 80, protocol: "TCP" };
+      const response = await fetch(url, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ packets: [packet] }),
+      });
+      const { results: [said] } = await response.json();
+      assert.equal(said.verdict, "FORWARD");
+      assert.equal(said.backends.length, 3);
+      program.signal("SIGINT");
+      const { code, stderr } = await program.end();
+      assert.equal(code, 0, stderr);
     }),
 });

@@ -1,6 +1,7 @@
 /** Programs that say on their first lines that they are ready, and then run until a signal. */
 
 import assert from "node:assert/strict";
+import type { NetworkNamespace } from "../../src/linux/namespace.ts";
 
 /** Longer than any of the programs takes for anything, milliseconds. */
 const PATIENCE_MS = 30_000;
@@ -13,14 +14,20 @@ export class Program {
   readonly #stderrEnd: Promise<void>;
   #text = "";
 
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
-    this.#child = new Deno.Command(Deno.execPath(), {
+  /** @param namespace the network namespace that it is to be in; null: this process's. */
+  constructor(
+    args: readonly string[],
+    env: Record<string, string> = {},
+    namespace: NetworkNamespace | null = null,
+  ) {
+    const command = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-check", "--allow-all", ...args],
       env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-    }).spawn();
+    });
+    this.#child = namespace === null ? command.spawn() : namespace.run(() => command.spawn());
     this.#stdout = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     this.#stderrEnd = this.#child.stderr.pipeThrough(new TextDecoderStream()).pipeTo(
       new WritableStream({
@@ -44,6 +51,11 @@ export class Program {
       if (done) assert.fail(`it ended: ${this.#stderr}`);
       this.#text += value;
     }
+  }
+
+  /** What was said on standard error so far. */
+  get stderr(): string {
+    return this.#stderr;
   }
 
   signal(signal: Deno.Signal): void {

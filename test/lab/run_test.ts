@@ -37,6 +37,7 @@ async function withProgram(
       MAIN,
       "lab",
       `--manifests=${examples}`,
+      "--proxy-mode=userspace",
       "--output=json",
       "--healthz-bind-address=",
       "--metrics-bind-address=",

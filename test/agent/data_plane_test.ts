@@ -1,0 +1,92 @@
+/** Which data plane a node gets, on nodes that are network namespaces. */
+
+import assert from "node:assert/strict";
+import { openDataPlane } from "../../src/agent/data_plane.ts";
+import { parseCommandLine } from "../../src/config/config.ts";
+import { ProgramRunner } from "../../src/dataplane/iptables/programs.ts";
+import { tryIptables } from "../../src/dataplane/iptables/trial.ts";
+import { NetworkNamespace } from "../../src/linux/namespace.ts";
+import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
+import { requires } from "../requirements.ts";
+
+const config = (...args: string[]) => parseCommandLine(args, "run", () => "node-a").config;
+
+async function opened(namespace: NetworkNamespace, args: string[], noIptables?: string) {
+  const { dataPlane, note } = await openDataPlane(config(...args), {
+    namespaceFd: namespace.fd,
+    noIptables: noIptables ?? null,
+  });
+  await dataPlane.stop();
+  return { mode: dataPlane.mode, note };
+}
+
+Deno.test({
+  ...requires(
+    "the mode is the one asked for, else the best that works",
+    "root",
+    "netns",
+    "tun",
+    "iptables",
+  ),
+  async fn() {
+    using namespace = NetworkNamespace.create();
+    assert.deepEqual(await opened(namespace, []), {
+      mode: "iptables",
+      note: "proxy mode iptables",
+    });
+    assert.deepEqual(await opened(namespace, [], "nobody wants it"), {
+      mode: "userspace",
+      note: "proxy mode userspace, as nobody wants it",
+    });
+    for (const mode of ["iptables", "userspace"]) {
+      assert.deepEqual(await opened(namespace, [`--proxy-mode=${mode}`]), { mode, note: null });
+    }
+    await assert.rejects(opened(namespace, ["--proxy-mode=iptables"], "nobody wants it"), {
+      message: "nobody wants it",
+    });
+  },
+});
+
+Deno.test({
+  ...requires("what another mode left is taken away", "root", "netns", "tun", "iptables"),
+  async fn() {
+    using namespace = NetworkNamespace.create();
+    const runner = new ProgramRunner(namespace);
+    const priorities = () =>
+      namespace.run(() => {
+        using net = Rtnetlink.open();
+        return net.rules.list({ family: "IPv4" }).map(({ priority }) => priority);
+      });
+    const before = priorities();
+    namespace.run(() => {
+      using net = Rtnetlink.open();
+      net.rules.ensure({ family: "IPv4", priority: 90, table: 10256, origin: 83 });
+    });
+    await opened(namespace, ["--proxy-mode=iptables"]);
+    assert.deepEqual(priorities(), before);
+    await runner.run("iptables", ["-t", "nat", "-N", "KUBE-SERVICES"]);
+    await opened(namespace, ["--proxy-mode=userspace"]);
+    const { stdout } = await runner.run("iptables-save", []);
+    assert.doesNotMatch(stdout, /KUBE-/);
+  },
+});
+
+for (const program of ["iptables-nft", "iptables-legacy"]) {
+  Deno.test({
+    ...requires(`a trial leaves nothing in the tables: ${program}`, "root", "netns", program),
+    async fn() {
+      using namespace = NetworkNamespace.create();
+      const runner = new ProgramRunner(namespace);
+      // A rule, so that this is the implementation which is tried.
+      await runner.run(program, "-A INPUT -s 192.0.2.1 -j ACCEPT".split(" "));
+      assert.deepEqual(await tryIptables(runner, ["IPv4", "IPv6"]), {
+        usable: ["IPv4", "IPv6"],
+        problems: [],
+      });
+      const { stdout } = await runner.run(`${program}-save`, []);
+      assert.match(stdout, /192\.0\.2\.1/);
+      assert.match(stdout, /\*nat/);
+      assert.doesNotMatch(stdout, /TRIAL/);
+    },
+  });
+}
