@@ -39,11 +39,7 @@ export class VirtualMachine {
    */
   async run(modules: readonly URL[], limits: Limits = {}): Promise<GuestReport> {
     const { seconds = 60, memory = 512 } = limits;
-    // The machine's memory is a file: on disk it would be slow.
-    const work = await Deno.makeTempDir({
-      dir: memoryFolder(),
-      prefix: `switchyard-vm.${Deno.pid}.`,
-    });
+    const work = await Deno.makeTempDir({ prefix: `switchyard-vm.${Deno.pid}.` });
     try {
       const out = `${work}/out`;
       await Deno.mkdir(out);
@@ -55,7 +51,9 @@ export class VirtualMachine {
           this.image.kernel,
           ...kernelParameters(this.image, work, out, seconds, memory),
         ],
-        env: { TMPDIR: work },
+        // Without others' variables the kernel keeps the machine's memory in /dev/shm where it can.
+        clearEnv: true,
+        env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin" },
         stdin: "null",
         stdout: "piped",
         stderr: "piped",
@@ -166,13 +164,5 @@ async function readReport(out: string): Promise<GuestReport | null> {
     // Half a report is none: the machine was stopped while it wrote.
     if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return null;
     throw error;
-  }
-}
-
-function memoryFolder(): string | undefined {
-  try {
-    return Deno.statSync("/dev/shm").isDirectory ? "/dev/shm" : undefined;
-  } catch {
-    return undefined;
   }
 }

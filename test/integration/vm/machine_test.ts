@@ -8,7 +8,7 @@ const guest = (name: string) => new URL(`${name}_guest.ts`, import.meta.url);
 
 /** What machines of this process left behind. */
 function remains(): string[] {
-  return Array.from(Deno.readDirSync("/dev/shm"), ({ name }) => name)
+  return Array.from(Deno.readDirSync(Deno.env.get("TMPDIR") ?? "/tmp"), ({ name }) => name)
     .filter((name) => name.startsWith(`switchyard-vm.${Deno.pid}.`));
 }
 
