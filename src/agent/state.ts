@@ -8,6 +8,7 @@ import type { ApiState, NodeView } from "../api/state.ts";
 import type { Config } from "../config/config.ts";
 import type { DataPlane } from "../dataplane/dataplane.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
+import { Conntrack } from "../netlink/netfilter/conntrack.ts";
 import type { Agent } from "./agent.ts";
 import { ruleOptions } from "./options.ts";
 
@@ -28,5 +29,14 @@ export function apiState(agent: Agent, config: Config, programming: boolean): Ap
 }
 
 function nodeView(dataPlane: DataPlane): NodeView {
-  return dataPlane instanceof IptablesDataPlane ? { iptables: dataPlane } : {};
+  if (!(dataPlane instanceof IptablesDataPlane)) return {};
+  return {
+    iptables: dataPlane,
+    connections(filter) {
+      return new Promise((resolve) => {
+        using conntrack = dataPlane.inside(() => Conntrack.open());
+        resolve(conntrack.list(filter));
+      });
+    },
+  };
 }

@@ -8,6 +8,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { bearerToken } from "./auth.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
+import { addConntrack } from "./conntrack.ts";
 import { addExplain } from "./explain.ts";
 import { addHealth } from "./health.ts";
 import { addLookup } from "./lookup.ts";
@@ -15,7 +16,7 @@ import { addMetrics, type Metrics } from "./metrics.ts";
 import { addProxyMode } from "./proxy_mode.ts";
 import { addServices } from "./services.ts";
 import type { ApiState } from "./state.ts";
-import { PlanViews } from "./witness/plan_views.ts";
+import { PlanViews } from "./plan_views.ts";
 import { Witnesses } from "./witness/witnesses.ts";
 
 /** How the rule-query API answers. */
@@ -72,6 +73,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   const witnesses = new Witnesses(state, views);
   addLookup(app, state, bodyTimeoutMs);
   addExplain(app, witnesses, bodyTimeoutMs);
+  addConntrack(app, state, views);
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
     info: {

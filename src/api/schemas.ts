@@ -30,6 +30,15 @@ export const port = z.int(PORT).min(1, PORT).max(65_535, PORT);
 /** Protocols that Services have. */
 export const protocol = z.enum(["TCP", "UDP", "SCTP"], { error: "expected TCP, UDP or SCTP" });
 
+/** A number of items in a query string, from 1. */
+export function limitOf(most: number, usual: number) {
+  const error = { error: `expected a whole number from 1 to ${most}` };
+  return z.string(error).regex(/^[0-9]{1,6}$/, error).transform(Number)
+    .refine((value) => value >= 1 && value <= most, error)
+    .default(usual)
+    .openapi({ type: "integer", minimum: 1, maximum: most, default: usual });
+}
+
 /** What a packet in a query is called. */
 export const packetName = z.string().max(256).optional().openapi({
   description: "anything; the result carries it again",

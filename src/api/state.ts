@@ -10,6 +10,7 @@ import type { RuleOptions } from "../dataplane/iptables/options.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import type { EngineHandle } from "../engine/handle.ts";
 import type { Family } from "../net/address.ts";
+import type { Connection, ConnectionFilter } from "../netlink/netfilter/conntrack.ts";
 import type { Plan } from "../plan/plan.ts";
 
 /** Health as the probes report it; times are milliseconds since the epoch. */
@@ -38,6 +39,8 @@ export interface NodeRules {
 /** What only the node itself can say. What its mode has not, or a node that is not programmed, is absent. */
 export interface NodeView {
   readonly iptables?: NodeRules;
+  /** The kernel's connections that match all of a filter; absent where the engine has them. */
+  connections?(filter: ConnectionFilter): Promise<readonly Connection[]>;
 }
 
 /** The running proxy, read only. */

@@ -7,6 +7,7 @@ import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { LocalEngine } from "../../src/engine/local.ts";
 import { FAMILIES } from "../../src/net/address.ts";
 import type { Planner } from "../../src/plan/planner.ts";
+import { buildPacket, type PacketSpec } from "../engine/packets.ts";
 import { testPlanner } from "../dataplane/iptables/plans.ts";
 
 export class RealState implements ApiState {
@@ -34,6 +35,15 @@ export class RealState implements ApiState {
     const change = this.planner.update(objects.map((object) => ({ action, object })));
     this.#revision++;
     if (engine) await this.engine.apply(change);
+  }
+
+  /** Sends a packet through the engine. */
+  send(packet: PacketSpec): void {
+    const { engine } = this.engine;
+    const bytes = buildPacket(packet);
+    engine.slotBytes(0).set(bytes);
+    engine.setLength(0, bytes.length);
+    engine.process(0, 1, Math.floor(performance.now()));
   }
 
   plan() {

@@ -14,7 +14,7 @@ import { type Family, familyOf } from "../../net/address.ts";
 import { ApiError } from "../errors.ts";
 import type { ApiState } from "../state.ts";
 import { compareWitnesses, type Disagreement } from "./compare.ts";
-import type { PlanViews } from "./plan_views.ts";
+import type { PlanViews } from "../plan_views.ts";
 
 /** Which rules are the second witness: those of the last sync, or what the node has this moment. */
 export type RulesOf = "synced" | "node";

@@ -129,6 +129,11 @@ export class IptablesDataPlane implements DataPlane {
     return this.#access.read(family);
   }
 
+  /** Runs a synchronous function in the node's network namespace. */
+  inside<T>(fn: () => T): T {
+    return this.#runner.inside(fn);
+  }
+
   /** What others have changed of the rules since the last sync. */
   async drift(): Promise<Drift[]> {
     return (await Promise.all(this.#families.map((rules) => rules.drift()))).flat();

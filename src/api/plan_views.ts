@@ -4,15 +4,16 @@
  * @module
  */
 
-import { render } from "../../dataplane/iptables/render.ts";
-import type { RuleSet } from "../../dataplane/iptables/rules.ts";
-import type { Answer, Flow } from "../../explain/answer.ts";
-import { explainByPlan } from "../../explain/from_plan.ts";
-import { explainer } from "../../explain/iptables/explain.ts";
-import { renderedTables } from "../../explain/iptables/rendered.ts";
-import type { Family } from "../../net/address.ts";
-import { FrontendIndex } from "../../plan/frontend_index.ts";
-import type { ApiState } from "../state.ts";
+import { render } from "../dataplane/iptables/render.ts";
+import type { RuleSet } from "../dataplane/iptables/rules.ts";
+import type { Answer, Flow } from "../explain/answer.ts";
+import { explainByPlan } from "../explain/from_plan.ts";
+import { explainer } from "../explain/iptables/explain.ts";
+import { renderedTables } from "../explain/iptables/rendered.ts";
+import type { Family } from "../net/address.ts";
+import { FrontendIndex } from "../plan/frontend_index.ts";
+import { podsByAddress } from "./conntrack/join.ts";
+import type { ApiState } from "./state.ts";
 
 /** Rules of iptables mode, and what of the plan they have not. */
 export interface RenderedRules {
@@ -25,16 +26,23 @@ export interface RenderedRules {
 export class PlanViews {
   readonly #index: () => FrontendIndex;
   readonly #rendered: () => RenderedRules;
+  readonly #pods: () => ReadonlyMap<string, string>;
   #evaluated: { readonly of: readonly (RuleSet | null)[]; readonly ask: Ask } | null = null;
 
   constructor(private readonly state: ApiState) {
     this.#index = perRevision(state, () => new FrontendIndex(state.plan()));
     this.#rendered = perRevision(state, () => renderAll(state));
+    this.#pods = perRevision(state, () => podsByAddress(state.plan()));
   }
 
   /** The frontends by what clients dial. */
   get index(): FrontendIndex {
     return this.#index();
+  }
+
+  /** The pods that endpoints name, "namespace/name" by address. */
+  get pods(): ReadonlyMap<string, string> {
+    return this.#pods();
   }
 
   /** The rules that iptables mode would have for the plan. */
