@@ -8,6 +8,7 @@ import { type Credentials, CredentialStore } from "./credentials.ts";
 import { ApiFailure, failureFromStatus, messageOf, retryAfterMs } from "./failure.ts";
 import type { AccessOptions } from "./access.ts";
 import { systemTiming, type Timing } from "./timing.ts";
+import { Tunnel } from "./tunnel.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** One GET. */
@@ -44,7 +45,7 @@ export class ApiClient implements ApiTransport {
   readonly #store: CredentialStore;
   readonly #timing: Timing;
   readonly #userAgent: string;
-  #connections: { readonly key: string; readonly client: Deno.HttpClient } | null = null;
+  #connections: (Connections & { readonly key: string }) | null = null;
 
   private constructor(server: string, store: CredentialStore, timing: Timing, userAgent: string) {
     this.server = server;
@@ -89,7 +90,7 @@ export class ApiClient implements ApiTransport {
 
   /** Ends all connections. */
   close(): void {
-    this.#connections?.client.close();
+    this.#connections?.close();
     this.#connections = null;
   }
 
@@ -132,10 +133,41 @@ export class ApiClient implements ApiTransport {
     const { server, ca, cert, key: privateKey, tlsServerName, proxyUrl } = credentials;
     const key = JSON.stringify([server, ca, cert, privateKey, tlsServerName, proxyUrl]);
     if (this.#connections?.key === key) return this.#connections.client;
-    const client = httpClient(credentials);
-    this.#connections?.client.close();
-    this.#connections = { key, client };
-    return client;
+    const connections = connect(credentials);
+    this.#connections?.close();
+    this.#connections = { ...connections, key };
+    return connections.client;
+  }
+}
+
+/** A pool of connections. */
+interface Connections {
+  readonly client: Deno.HttpClient;
+  /** No request begins any more. */
+  close(): void;
+}
+
+/** @throws {ApiFailure} when CA, certificate or key are not what they should be. */
+function connect(credentials: Credentials): Connections {
+  const { server, tlsServerName, proxyUrl } = credentials;
+  const { hostname, port } = new URL(server);
+  if (tlsServerName === undefined || !server.startsWith("https:")) {
+    const client = httpClient(credentials, proxyUrl);
+    return { client, close: () => client.close() };
+  }
+  const tunnel = new Tunnel(hostname.replace(/^\[|\]$/g, ""), Number(port || 443));
+  try {
+    const client = httpClient(credentials, tunnel.url);
+    return {
+      client,
+      close() {
+        client.close();
+        tunnel.close();
+      },
+    };
+  } catch (error) {
+    tunnel.close();
+    throw error;
   }
 }
 
@@ -143,18 +175,8 @@ export class ApiClient implements ApiTransport {
  * HTTP/1.1 only: each watch has a connection of its own, and one that went dead without a word is
  * gone when its request is aborted. Over HTTP/2 the next request would use it again.
  */
-function httpClient(credentials: Credentials): Deno.HttpClient {
-  const { server, ca, cert, key, tlsServerName, proxyUrl } = credentials;
-  const { hostname, port, protocol } = new URL(server);
-  const proxy: Deno.Proxy | undefined = tlsServerName !== undefined
-    ? {
-      transport: "tcp",
-      hostname: hostname.replace(/^\[|\]$/g, ""),
-      port: Number(port || (protocol === "https:" ? 443 : 80)),
-    }
-    : proxyUrl === undefined
-    ? undefined
-    : { transport: proxyTransport(proxyUrl), url: proxyUrl };
+function httpClient(credentials: Credentials, proxy: string | undefined): Deno.HttpClient {
+  const { ca, cert, key } = credentials;
   const options = {
     http1: true,
     http2: false,
@@ -162,7 +184,7 @@ function httpClient(credentials: Credentials): Deno.HttpClient {
     poolMaxIdlePerHost: 4,
     poolIdleTimeout: 30_000,
     ...(ca === undefined ? {} : { caCerts: certificatesIn(ca) }),
-    ...(proxy === undefined ? {} : { proxy }),
+    ...(proxy === undefined ? {} : { proxy: { transport: proxyTransport(proxy), url: proxy } }),
   };
   try {
     return cert === undefined || key === undefined
@@ -247,6 +269,6 @@ function failureOf(error: unknown, watchdog: Watchdog): Error {
   // Fetch hides the trouble in its cause, behind the URL, which who reports it adds.
   const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
   const message = (cause instanceof Error ? cause.message : String(cause))
-    .replace(/^error sending request( for url \(.*?\))?:? */, "");
+    .replace(/^error sending request (for url \(.*?\)|from \S+ for \S+ \(.*?\)): /, "");
   return new ApiFailure(message === "" ? "the connection broke" : message);
 }

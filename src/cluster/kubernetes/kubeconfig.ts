@@ -77,7 +77,8 @@ export function parseKubeconfig(
   const parsed = fileSchema.safeParse(value ?? {});
   if (!parsed.success) {
     const [issue] = fieldIssues(parsed.error, value);
-    throw new Error(`${path}: ${formatPath(issue.path)}: ${issue.message}`);
+    const field = issue.path.length === 0 ? "" : `${formatPath(issue.path)}: `;
+    throw new Error(`${path}: ${field}${issue.message}`);
   }
   const { contexts = [], clusters = [], users = [] } = parsed.data;
   const current = parsed.data["current-context"] ?? "";

@@ -1,0 +1,228 @@
+import assert from "node:assert/strict";
+import { ApiClient } from "../../../src/cluster/kubernetes/api_client.ts";
+import type { AccessOptions } from "../../../src/cluster/kubernetes/access.ts";
+import { ApiFailure } from "../../../src/cluster/kubernetes/failure.ts";
+import { requires } from "../../requirements.ts";
+import { ApiDouble } from "./api_double.ts";
+import { ConnectProxy } from "./connect_proxy.ts";
+import { fastTiming, rawService, RunningSource } from "./helpers.ts";
+import { Pki } from "./pki.ts";
+
+/** The body of an answer, or the message of the failure. */
+async function ask(options: AccessOptions, path = "/version"): Promise<string> {
+  let client: ApiClient | undefined;
+  try {
+    client = await ApiClient.open(options);
+    const signal = new AbortController().signal;
+    const body = await client.get({ path, answerMs: 5000, idleMs: 5000, signal });
+    let text = "";
+    for await (const chunk of body) text += new TextDecoder().decode(chunk);
+    return text;
+  } catch (error) {
+    assert(error instanceof ApiFailure, `${error}`);
+    return error.message;
+  } finally {
+    client?.close();
+  }
+}
+
+function kubeconfig(pki: Pki, cluster: Record<string, unknown>, user: unknown = {}): AccessOptions {
+  const path = pki.path(`config-${crypto.randomUUID()}`);
+  Deno.writeTextFileSync(
+    path,
+    JSON.stringify({
+      clusters: [{ name: "c", cluster }],
+      users: [{ name: "u", user }],
+      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+      "current-context": "x",
+    }),
+  );
+  return { kubeconfig: path };
+}
+
+const GOOD = '{"major":"1"}';
+
+Deno.test("A failure says what the server said, in one line", async () => {
+  await using api = new ApiDouble();
+  assert.equal(await ask({ master: api.url }), GOOD);
+  assert.equal(
+    await ask({ master: api.url }, "/apis/x"),
+    "status 404: NotFound: NotFound on command",
+  );
+  const body = "<html>\n<h1>Bad gateway</h1>";
+  api.faults.push({ on: "list", fault: { kind: "foreign", status: 502, body } });
+  assert.equal(
+    await ask({ master: api.url }, "/api/v1/services"),
+    "status 502: <html> <h1>Bad gateway</h1>",
+  );
+});
+
+Deno.test("A server that is not there is said to refuse the connection", async () => {
+  const api = new ApiDouble();
+  await api.stop();
+  assert.match(await ask({ master: api.url }), /Connection refused/);
+});
+
+Deno.test("A rotated token is read again when the old one is refused, and nobody notices", async () => {
+  await using pki = await Pki.create();
+  await using api = new ApiDouble();
+  api.tokens = new Set(["one"]);
+  api.put(rawService("s0"));
+  await Deno.writeTextFile(pki.path("token"), "one\n");
+  const options = kubeconfig(pki, { server: api.url }, { tokenFile: "token" });
+  const timing = fastTiming();
+  await using running = await RunningSource.on(api, {
+    transport: await ApiClient.open(options, timing),
+    timing,
+  });
+  await running.converged(api);
+  api.tokens = new Set(["two"]);
+  await Deno.writeTextFile(pki.path("token"), "two\n");
+  api.breakWatches();
+  api.put(rawService("s1"));
+  await running.converged(api);
+  assert.deepEqual(running.problems, []);
+});
+
+Deno.test("Credentials that stay refused are a problem, and asked for again", async () => {
+  await using pki = await Pki.create();
+  await using api = new ApiDouble();
+  api.tokens = new Set(["one"]);
+  const options = kubeconfig(pki, { server: api.url }, { token: "other" });
+  await using running = await RunningSource.on(api, {
+    transport: await ApiClient.open(options, fastTiming()),
+  });
+  await running.until(() => running.problems.length === 2);
+  assert.match(running.problems[0], /cannot list, trying again: status 401: Unauthorized/);
+  assert.deepEqual(running.batches, []);
+  api.tokens = null;
+  await running.converged(api);
+});
+
+Deno.test({
+  ...requires(
+    "A server is believed if its CA, or a rotated one, has signed for its name",
+    "openssl",
+  ),
+  async fn() {
+    await using pki = await Pki.create();
+    await pki.authority("ca");
+    await pki.authority("other");
+    await pki.certificate("server", "ca", "IP:127.0.0.1");
+    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
+    await using api = new ApiDouble({ tls });
+    const trusting = (file: string) =>
+      kubeconfig(pki, { server: api.url, "certificate-authority": file });
+    assert.equal(await ask(trusting("ca.crt")), GOOD);
+    assert.match(await ask(trusting("other.crt")), /invalid peer certificate|certificate/);
+    assert.match(await ask({ master: api.url }), /invalid peer certificate|certificate/);
+    const bundle = `other\n${await pki.read("other.crt")}\nours\n${await pki.read("ca.crt")}`;
+    await Deno.writeTextFile(pki.path("bundle.crt"), bundle);
+    assert.equal(await ask(trusting("bundle.crt")), GOOD);
+    await Deno.writeTextFile(pki.path("bundle.crt"), "nothing");
+    await assert.rejects(
+      ApiClient.open(trusting("bundle.crt")),
+      /certificate-authority: expected certificates in PEM/,
+    );
+  },
+});
+
+Deno.test({
+  ...requires("A rotated CA is taken up while running", "openssl"),
+  async fn() {
+    await using pki = await Pki.create();
+    await pki.authority("old");
+    await pki.authority("new");
+    await pki.certificate("first", "old", "IP:127.0.0.1");
+    await pki.certificate("second", "new", "IP:127.0.0.1");
+    const pair = async (name: string) => ({
+      cert: await pki.read(`${name}.crt`),
+      key: await pki.read(`${name}.key`),
+    });
+    const api = new ApiDouble({ tls: await pair("first") });
+    api.put(rawService("s0"));
+    await Deno.copyFile(pki.path("old.crt"), pki.path("ca.crt"));
+    const options = kubeconfig(pki, { server: api.url, "certificate-authority": "ca.crt" });
+    const timing = fastTiming();
+    await using running = await RunningSource.on(api, {
+      transport: await ApiClient.open(options, timing),
+      timing,
+    });
+    await running.converged(api);
+    await api.stop();
+    await using after = new ApiDouble({
+      tls: await pair("second"),
+      port: Number(new URL(api.url).port),
+    });
+    for (let i = 0; i < 3; i++) after.put(rawService("s0"));
+    await running.until(() => running.problems.some((one) => one.includes("certificate")));
+    await Deno.copyFile(pki.path("new.crt"), pki.path("ca.crt"));
+    await running.converged(after);
+  },
+});
+
+Deno.test({
+  ...requires("tls-server-name is the name that is asked for and verified", "openssl"),
+  async fn() {
+    await using pki = await Pki.create();
+    await pki.authority("ca");
+    await pki.certificate("server", "ca", "DNS:api.test");
+    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
+    await using api = new ApiDouble({ tls });
+    const cluster = { server: api.url, "certificate-authority": "ca.crt" };
+    assert.match(await ask(kubeconfig(pki, cluster)), /certificate/);
+    const named = { ...cluster, "tls-server-name": "api.test" };
+    assert.equal(await ask(kubeconfig(pki, named)), GOOD);
+    const misnamed = { ...cluster, "tls-server-name": "other.test" };
+    assert.match(await ask(kubeconfig(pki, misnamed)), /certificate/);
+  },
+});
+
+Deno.test({
+  ...requires("A proxy-url is the way to the server", "openssl"),
+  async fn() {
+    await using pki = await Pki.create();
+    await pki.authority("ca");
+    await pki.certificate("server", "ca", "IP:127.0.0.1");
+    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
+    await using api = new ApiDouble({ tls });
+    await using proxy = new ConnectProxy();
+    const cluster = { server: api.url, "certificate-authority": "ca.crt", "proxy-url": proxy.url };
+    assert.equal(await ask(kubeconfig(pki, cluster)), GOOD);
+    assert.deepEqual(proxy.targets, [new URL(api.url).host]);
+  },
+});
+
+Deno.test({
+  ...requires("A client certificate is shown to a server that asks for one", "openssl"),
+  async fn() {
+    await using pki = await Pki.create();
+    await pki.authority("ca");
+    await pki.certificate("server", "ca", "IP:127.0.0.1");
+    await pki.certificate("me", "ca");
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    listener.close();
+    const args = ["s_server", "-accept", `127.0.0.1:${port}`, "-www", "-Verify", "1"];
+    args.push("-verify_return_error", "-CAfile", "ca.crt", "-cert", "server.crt");
+    args.push("-key", "server.key", "-naccept", "2");
+    const ending = new AbortController();
+    const server = new Deno.Command("openssl", {
+      ...{ args, cwd: pki.folder, signal: ending.signal },
+      ...{ stdin: "null", stdout: "piped", stderr: "null" },
+    }).spawn();
+    const output = server.stdout.getReader();
+    try {
+      // It says ACCEPT when it listens.
+      await output.read();
+      const cluster = { server: `https://127.0.0.1:${port}`, "certificate-authority": "ca.crt" };
+      const user = { "client-certificate": "me.crt", "client-key": "me.key" };
+      assert.match(await ask(kubeconfig(pki, cluster, user), "/"), /CN ?= ?me\b/);
+      assert.match(await ask(kubeconfig(pki, cluster), "/"), /CertificateRequired|certificate/i);
+    } finally {
+      await output.cancel();
+      ending.abort();
+      await server.status;
+    }
+  },
+});
