@@ -33,6 +33,8 @@ const logger = getLogger(["switchyard", "iptables"]);
 const FULL_SYNC_PERIOD_MS = 3_600_000;
 /** As in kube-proxy, canaries are looked after every sync period. */
 const CANARY_PERIOD_MS = 30_000;
+/** Longer than an iptables-restore waits for the lock and, without more input, goes on. */
+const CONFIRMATION_MS = 10_000;
 
 /** Options that the node itself answers. */
 type NodeAnswers = "randomFully" | "tcpLiberal" | "counters";
@@ -52,7 +54,12 @@ export interface IptablesOptions {
   readonly fullSyncPeriodMs?: number;
   /** How often to look whether someone flushed the tables, milliseconds; 0: never. */
   readonly canaryPeriodMs?: number;
-  /** Called when a sync is needed though the plan is the same, because rules were lost. */
+  /**
+   * How long after the first sync the rules are read again, milliseconds; 0: not then. What a proxy
+   * that was killed has begun may still be carried out after we have read them.
+   */
+  readonly confirmationMs?: number;
+  /** Called when a sync is needed though the plan is the same, because rules may be lost. */
   readonly requestSync?: () => void;
   /** Told what each sync did. */
   readonly synced?: (syncs: readonly FamilySync[]) => void;
@@ -71,6 +78,8 @@ export class IptablesDataPlane implements DataPlane {
   #fullSyncDue = 0;
   #routeLocalnet = false;
   #canaryTimer: ReturnType<typeof setInterval> | undefined;
+  /** Null before the first sync. */
+  #confirmationTimer: ReturnType<typeof setTimeout> | undefined | null = null;
   #watching: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -159,6 +168,7 @@ export class IptablesDataPlane implements DataPlane {
     }
     if (due && failures.length === 0) {
       this.#fullSyncDue = Date.now() + (this.#options.fullSyncPeriodMs ?? FULL_SYNC_PERIOD_MS);
+      this.#confirmLater();
     }
     report(syncs);
     this.#options.synced?.(syncs);
@@ -171,8 +181,21 @@ export class IptablesDataPlane implements DataPlane {
   /** Stops watching. The rules stay, so that traffic goes on. */
   async stop(): Promise<void> {
     clearInterval(this.#canaryTimer);
-    this.#canaryTimer = undefined;
+    clearTimeout(this.#confirmationTimer ?? undefined);
+    this.#canaryTimer = this.#confirmationTimer = undefined;
     await this.#watching;
+  }
+
+  /** After the first sync, has one more compare all rules. */
+  #confirmLater(): void {
+    if (this.#confirmationTimer !== null) return;
+    this.#confirmationTimer = undefined;
+    const wait = this.#options.confirmationMs ?? CONFIRMATION_MS;
+    if (wait === 0) return;
+    this.#confirmationTimer = setTimeout(() => {
+      this.#fullSyncDue = 0;
+      this.#options.requestSync?.();
+    }, wait);
   }
 
   /** Sends a change, or everything when there is none, or when the node is not as it was left. */

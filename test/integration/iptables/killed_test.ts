@@ -1,0 +1,145 @@
+/** An agent that is killed, at each step of a sync, while clients go on dialling. */
+
+import assert from "node:assert/strict";
+import { type Bed, cleanRules, faultTest } from "./bed.ts";
+import { SERVERS } from "./network.ts";
+import { service, slice } from "./objects.ts";
+import type { Fault, Tool } from "./programs.ts";
+
+const VIP = "172.30.0.1";
+
+/** A Service that is always there, and others. */
+const BEFORE = [
+  service("web", VIP),
+  slice("web", SERVERS),
+  service("goes", "172.30.0.2", { nodePort: 30002 }),
+  slice("goes", ["10.180.0.7"]),
+];
+/** Services that come during the sync, more than one transaction of nf_tables takes. */
+const NEW = Array.from({ length: 130 }, (_, i) => [
+  service(`new-${i}`, `172.30.1.${i + 1}`),
+  slice(`new-${i}`, ["10.180.0.8"]),
+]).flat();
+const AFTER = [
+  service("web", VIP),
+  slice("web", [SERVERS[1]]),
+  // Without endpoints: a rule in the other table.
+  service("refused", "172.30.0.3"),
+  ...NEW,
+];
+
+interface Step {
+  readonly what: string;
+  readonly tool: Tool;
+  readonly fault: Fault;
+  /** The agent does not read the rules unless it has to. */
+  readonly full?: boolean;
+  /** What of the sync the node has then. */
+  readonly done: "nothing" | "a part" | "all";
+}
+
+const STEPS: readonly Step[] = [
+  {
+    what: "while it reads the rules",
+    tool: "iptables-save",
+    fault: { kind: "stop-before" },
+    full: true,
+    done: "nothing",
+  },
+  {
+    what: "before iptables-restore has begun",
+    tool: "iptables-restore",
+    fault: { kind: "stop-before" },
+    done: "nothing",
+  },
+  {
+    what: "in the middle of a table",
+    tool: "iptables-restore",
+    fault: { kind: "stop-after-lines", lines: 40 },
+    done: "a part",
+  },
+  {
+    what: "after the first transaction",
+    tool: "iptables-restore",
+    fault: { kind: "stop-after-first-table" },
+    done: "a part",
+  },
+  {
+    what: "after iptables-restore, before it knows",
+    tool: "iptables-restore",
+    fault: { kind: "stop-after" },
+    done: "all",
+  },
+];
+
+/** Lets connections be made while something happens; all of them must be answered. */
+async function forwardingMeanwhile(bed: Bed, fn: () => Promise<void>): Promise<void> {
+  const { client } = bed.network;
+  await client.begin(VIP, 80);
+  let traffic;
+  try {
+    await fn();
+    // Until what comes after the end has been seen too.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  } finally {
+    traffic = await client.end();
+  }
+  assert.deepEqual(traffic.failures, []);
+  const count = Object.values(traffic.answered).reduce((sum, n) => sum + n, 0);
+  assert.ok(count >= 10, `only ${count} connections`);
+}
+
+for (const { what, tool, fault, full = false, done } of STEPS) {
+  faultTest(`killed ${what}, forwarding goes on and a restart puts it right`, async (bed) => {
+    const agent = await bed.agentWith(BEFORE, full ? { fullSyncPeriodMs: 0 } : {});
+    const before = await bed.rules();
+    const after = await cleanRules(bed.backend, AFTER);
+    await forwardingMeanwhile(bed, async () => {
+      bed.programs.set(tool, fault);
+      await agent.update(AFTER, BEFORE.slice(2));
+      await bed.programs.reached(tool);
+      assert.equal(howMuch(await bed.rules(), before, after), done);
+      await agent.kill();
+      bed.programs.release();
+      await bed.agentWith(AFTER);
+    });
+    assert.deepEqual(await bed.rules(), after);
+  });
+}
+
+function howMuch(
+  rules: readonly string[],
+  before: readonly string[],
+  after: readonly string[],
+): Step["done"] {
+  const same = (others: readonly string[]) => JSON.stringify(rules) === JSON.stringify(others);
+  return same(before) ? "nothing" : same(after) ? "all" : "a part";
+}
+
+faultTest("what the killed one's programs still do after the restart is put right", async (bed) => {
+  const agent = await bed.agentWith(BEFORE);
+  await forwardingMeanwhile(bed, async () => {
+    bed.programs.set("iptables-restore", { kind: "slow", seconds: 1 });
+    await agent.update(AFTER, BEFORE.slice(2));
+    await bed.programs.reached("iptables-restore");
+    await agent.kill();
+    bed.programs.set("iptables-restore", null);
+    const again = await bed.agentWith(AFTER, { confirmationMs: 1500 });
+    const { drift } = await again.next((report) => "lines" in report);
+    assert.notDeepEqual(drift, []);
+  });
+  assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, AFTER));
+});
+
+faultTest("killed without having done anything, it leaves nothing to do", async (bed) => {
+  const agent = await bed.agentWith(BEFORE);
+  const rules = await bed.rules();
+  await forwardingMeanwhile(bed, async () => {
+    await agent.kill();
+    const again = await bed.agent();
+    await again.apply(...BEFORE);
+    const sync = await again.next((report) => "lines" in report);
+    assert.deepEqual(sync, { lines: 0, full: true, drift: [] });
+  });
+  assert.deepEqual(await bed.rules(), rules);
+});

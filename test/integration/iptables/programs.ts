@@ -1,0 +1,165 @@
+/**
+ * iptables programs with faults: scripts in a folder that is put in front of PATH, which do what a
+ * file in that folder says and otherwise become the real program.
+ *
+ * @module
+ */
+
+/** What becomes of a program when it is run next. */
+export type Fault =
+  /** Stops before it has done anything. */
+  | { readonly kind: "stop-before" }
+  /** Stops when so many lines of its input have been carried out, as far as they are committed. */
+  | { readonly kind: "stop-after-lines"; readonly lines: number }
+  /** As with stop-after-lines, at the end of the first table. */
+  | { readonly kind: "stop-after-first-table" }
+  /** Stops when it has done everything, before it ends. */
+  | { readonly kind: "stop-after" }
+  /** Goes on after so many seconds. */
+  | { readonly kind: "slow"; readonly seconds: number }
+  /** Fails without having done anything. */
+  | { readonly kind: "fail"; readonly status: number; readonly stderr: string }
+  /** Kills itself. */
+  | { readonly kind: "killed"; readonly signal: "KILL" | "TERM" };
+
+/** A program of iptables, without "-nft" or "-legacy". */
+export type Tool = "iptables" | "iptables-save" | "iptables-restore";
+
+const TOOLS: readonly Tool[] = ["iptables", "iptables-save", "iptables-restore"];
+const SUFFIXES = ["-nft", "-legacy"];
+
+/** What stops, stops for longer than any test. */
+const STOP = "exec sleep 60";
+
+/** A folder of programs. */
+export class FaultyPrograms implements Disposable {
+  readonly #folder = Deno.makeTempDirSync({ prefix: "switchyard-test-" });
+
+  constructor() {
+    for (const tool of TOOLS) {
+      for (const suffix of SUFFIXES) {
+        const real = realPath(named(tool, suffix));
+        if (real === null) continue;
+        Deno.writeTextFileSync(`${this.#folder}/${named(tool, suffix)}`, this.#script(tool, real), {
+          mode: 0o755,
+        });
+      }
+    }
+  }
+
+  /** PATH with these programs, and without any other iptables. */
+  get path(): string {
+    return `${this.#folder}:/usr/bin:/bin`;
+  }
+
+  /** Sets what a tool does from now on; null: what it is for. */
+  set(tool: Tool, fault: Fault | null): void {
+    const file = `${this.#folder}/${tool}.fault`;
+    remove(`${this.#folder}/${tool}.reached`);
+    if (fault === null) return remove(file);
+    Deno.writeTextFileSync(`${file}.new`, script(fault, `${this.#folder}/${tool}.reached`));
+    Deno.renameSync(`${file}.new`, file);
+  }
+
+  /** Resolves when a tool has come to where its fault stops it. */
+  async reached(tool: Tool): Promise<void> {
+    for (let i = 0; i < 500; i++) {
+      if (exists(`${this.#folder}/${tool}.reached`)) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error(`${tool} was not run in 5 s`);
+  }
+
+  /** Takes a tool away; the returned function puts it back. */
+  uninstall(tool: Tool): () => void {
+    const names = SUFFIXES.map((suffix) => `${this.#folder}/${named(tool, suffix)}`).filter(exists);
+    for (const name of names) Deno.renameSync(name, `${name}.away`);
+    return () => {
+      for (const name of names) Deno.renameSync(`${name}.away`, name);
+    };
+  }
+
+  /**
+   * Ends what was stopped, and takes all faults away. A program that was waiting for the rest of its
+   * input comes to the end of it, as when the one who wrote it was killed.
+   */
+  release(): void {
+    for (const tool of TOOLS) this.set(tool, null);
+    for (const { name } of Deno.readDirSync(this.#folder)) {
+      if (!name.endsWith(".pid")) continue;
+      Deno.removeSync(`${this.#folder}/${name}`);
+      try {
+        Deno.kill(Number(name.slice(0, -4)), "SIGKILL");
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+
+  #script(tool: Tool, real: string): string {
+    return [
+      "#!/bin/sh",
+      `real=${real}`,
+      `if [ -e ${this.#folder}/${tool}.fault ]; then . ${this.#folder}/${tool}.fault; fi`,
+      'exec "$real" "$@"',
+      "",
+    ].join("\n");
+  }
+}
+
+/** Shell commands of a fault. `$real` and `"$@"` are the program and its arguments. */
+function script(fault: Fault, reached: string): string {
+  const stopped = `: > ${reached}; : > "${folderOf(reached)}/$$.pid"; ${STOP}`;
+  // The part of the input, then silence: the program goes on waiting.
+  const part = (head: string) =>
+    `{ ${head}; : > ${reached}; sh -c ': > "${folderOf(reached)}/$$.pid"; ${STOP}'; } | ` +
+    `"$real" "$@"; exit`;
+  switch (fault.kind) {
+    case "stop-before":
+      return stopped;
+    case "stop-after-lines":
+      return part(`head -n ${fault.lines}; sleep 0.1`);
+    case "stop-after-first-table":
+      return part(`sed '/^COMMIT/q'; sleep 0.1`);
+    case "stop-after":
+      return `"$real" "$@"; ${stopped}`;
+    case "slow":
+      return `: > ${reached}; sleep ${fault.seconds}`;
+    case "fail":
+      return `cat > /dev/null; printf '%s\\n' '${fault.stderr}' >&2; exit ${fault.status}`;
+    case "killed":
+      return `kill -${fault.signal} $$; sleep 1`;
+  }
+}
+
+function named(tool: Tool, suffix: string): string {
+  return tool.replace("iptables", `iptables${suffix}`);
+}
+
+function realPath(program: string): string | null {
+  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  return folders.map((folder) => `${folder}/${program}`).find(exists) ?? null;
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function remove(path: string): void {
+  if (exists(path)) Deno.removeSync(path);
+}

@@ -1,0 +1,97 @@
+/** A thread in the client's namespace that dials. @module */
+
+import { NetworkNamespace } from "../../../src/linux/namespace.ts";
+import { serveCalls } from "../../../src/rpc/worker_rpc.ts";
+
+/** What became of a stream of connections. */
+export interface Traffic {
+  /** Connections that were answered, by the server that did. */
+  readonly answered: Readonly<Record<string, number>>;
+  /** Those that were not, one line each. */
+  readonly failures: readonly string[];
+}
+
+/** A connection that takes longer than this was not forwarded. The first SYN is sent again at 1 s. */
+const PATIENCE_MS = 900;
+/** Pause between two connections. */
+const PAUSE_MS = 5;
+
+let stopped = false;
+let running: Promise<Traffic> | null = null;
+const sockets = new Map<string, Deno.DatagramConn>();
+
+async function dial(hostname: string, port: number): Promise<string> {
+  const connection = await Deno.connect({
+    hostname,
+    port,
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  try {
+    const buffer = new Uint8Array(64);
+    const length = await connection.read(buffer) ?? 0;
+    return new TextDecoder().decode(buffer.subarray(0, length));
+  } finally {
+    connection.close();
+  }
+}
+
+async function dialOn(hostname: string, port: number): Promise<Traffic> {
+  const answered: Record<string, number> = {};
+  const failures: string[] = [];
+  while (!stopped) {
+    try {
+      const answer = await dial(hostname, port);
+      answered[answer] = (answered[answer] ?? 0) + 1;
+    } catch (error) {
+      failures.push(`${new Date().toISOString()} ${error}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+  return { answered, failures };
+}
+
+const methods = {
+  /** Moves this thread into the namespace for good; comes before every other call. */
+  enter(fd: number): void {
+    NetworkNamespace.fromFd(fd).enter();
+  },
+
+  /** One TCP connection; the answer. */
+  dial,
+
+  /** Begins to make one TCP connection after the other. */
+  begin(hostname: string, port: number): void {
+    stopped = false;
+    running = dialOn(hostname, port);
+  },
+
+  /** Ends them. */
+  async end(): Promise<Traffic> {
+    stopped = true;
+    return await running!;
+  },
+
+  /** Sends a datagram from a local port, always the same socket, and gives the answer or null. */
+  async ask(localPort: number, hostname: string, port: number): Promise<string | null> {
+    const key = String(localPort);
+    let socket = sockets.get(key);
+    if (socket === undefined) {
+      socket = Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port: localPort });
+      sockets.set(key, socket);
+    }
+    await socket.send(new Uint8Array([1]), { transport: "udp", hostname, port });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const silence = new Promise<null>((resolve) => timer = setTimeout(() => resolve(null), 500));
+    const answer = socket.receive().then(([data]) => new TextDecoder().decode(data));
+    try {
+      return await Promise.race([answer, silence]);
+    } finally {
+      clearTimeout(timer);
+    }
+  },
+};
+
+/** What the worker can be asked. */
+export type TrafficMethods = typeof methods;
+
+serveCalls(self as unknown as Worker, methods);
