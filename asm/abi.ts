@@ -137,10 +137,40 @@ export enum IpProtocol {
   Sctp = 132,
 }
 
-/** How backends are picked. */
+/** How backends are picked: Linux's IPVS schedulers by their names, and random. */
 export enum Scheduler {
-  RoundRobin = 0,
-  Random = 1,
+  Rr = 0,
+  Wrr = 1,
+  Lc = 2,
+  Wlc = 3,
+  Lblc = 4,
+  Lblcr = 5,
+  Dh = 6,
+  Sh = 7,
+  Sed = 8,
+  Nq = 9,
+  Fo = 10,
+  Ovf = 11,
+  Mh = 12,
+  Twos = 13,
+  Random = 14,
+}
+
+/** What a Service port asks of its scheduler, as bits: IPVS' flags sh-fallback, mh-port and so on. */
+export enum SchedulerFlag {
+  /** sh, mh: where the hash leads to a backend of weight 0, try others. */
+  Fallback = 1,
+  /** sh, mh: hash the client's port with its address. */
+  Port = 2,
+}
+
+/** What became of a pool's new list. */
+export enum PoolChange {
+  /** No room: the former list stays. */
+  Refused = 0,
+  Done = 1,
+  /** The list is there, but there is no room for the scheduler's table: rr takes its place. */
+  WithoutTable = 2,
 }
 
 /** The lists of backends that a Service port has. */
@@ -177,6 +207,8 @@ export enum NetworkList {
 export enum EngineFlag {
   MasqueradeAlways = 1,
   RetryBackends = 2,
+  /** Overhead of a backend as in Linux before 2026: see schedulers/wlc.ts. */
+  InactiveOverhead = 4,
 }
 
 /** How a lookup came to its answer. */

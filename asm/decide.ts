@@ -8,7 +8,7 @@ import { affinityBackend } from "./tables/affinity";
 import { backendAt } from "./tables/backends";
 import { admits, Frontend, findFrontend, frontendAt, routeOf } from "./tables/frontends";
 import { classify } from "./tables/networks";
-import { isUsable, memberAt, Pool } from "./tables/pools";
+import { isUsable, memberAt, NONE, Pool } from "./tables/pools";
 import { poolOf, ServicePort, servicePortAt } from "./tables/service_ports";
 import { peek, pick } from "./schedulers/pick";
 import { Tuple } from "./tuple";
@@ -74,6 +74,6 @@ function select(t: Tuple, advance: bool): u32 {
     byAffinity = true;
     return known;
   }
-  const index = advance ? pick(s.scheduler, from) : peek(s.scheduler, from);
-  return memberAt(from, index).backend;
+  const index = advance ? pick(s, pool, t) : peek(s, pool, t);
+  return index == NONE ? 0 : memberAt(from, index).backend;
 }

@@ -10,6 +10,7 @@ import { Counter, DropReason, EngineFlag, ForwardReason, IpProtocol, PassReason 
 import { count } from "./counters";
 import * as decision from "./decide";
 import * as icmpError from "./icmp_error";
+import * as ipvsState from "./ipvs_state";
 import { region } from "./memory";
 import { bind, isMasqueradePort } from "./nat";
 import {
@@ -117,11 +118,12 @@ function handleFlow(p: Packet): void {
       remove(e);
       return handleNew(p);
     }
+    ipvsState.trackTcp(e, direction, tcp.flags(at));
   } else if (protocol == IpProtocol.Udp) {
     udpState.track(e);
   } else if (!sctpState.track(e, direction, at, p.transportLength)) {
     return drop(p.slot, DropReason.SctpInvalid);
-  }
+  } else ipvsState.setActive(e, sctpState.isEstablished(e));
   if (direction == REPLY) e.status |= SEEN_REPLY;
   send(p, e, direction, detail);
   if (result == tcpState.ACCEPT_LAST) remove(e);
@@ -221,8 +223,10 @@ function open(p: Packet, t: Tuple, backend: u32): void {
   e.tries = 1;
   const at = transportAt(p);
   const protocol = protocolOf(t);
-  if (protocol == IpProtocol.Tcp) tcpState.begin(e, at, p.transportLength);
-  else if (protocol == IpProtocol.Udp) udpState.begin(e);
+  if (protocol == IpProtocol.Tcp) {
+    tcpState.begin(e, at, p.transportLength);
+    ipvsState.beginTcp(e, tcp.flags(at));
+  } else if (protocol == IpProtocol.Udp) udpState.begin(e);
   else sctpState.begin(e, at, p.transportLength);
   const b = backendAt(backend);
   const hairpin = b.addressLo == t.sourceLo && b.addressHi == t.sourceHi;

@@ -4,7 +4,7 @@
  * are not 0; 0 means that a table is full. All calls are synchronous and none of them traps.
  */
 
-import { EngineFlag, PoolKind } from "./abi";
+import { EngineFlag, PoolChange, PoolKind } from "./abi";
 import { layoutArena } from "./arena";
 import { setNow } from "./clock";
 import { counters, drops, layoutCounters } from "./counters";
@@ -16,6 +16,8 @@ import { setMasqueradeAddress, setMasqueradePorts } from "./nat";
 import { layoutPackets } from "./packet";
 import { layoutRateLimits } from "./rate_limit";
 import { seedRandom, splitmix } from "./random";
+import { dropLists, replaceList, setScheduler } from "./schedulers/lists";
+import { setInactiveOverhead } from "./schedulers/wlc";
 import {
   details,
   layoutSlots,
@@ -44,18 +46,19 @@ import {
   live as liveConnections,
   removeUdpOf,
 } from "./tables/conntrack";
+import { expireDestinations, layoutDestinations } from "./tables/destinations";
 import { layoutFragments } from "./tables/fragments";
 import { layoutFrontends, putFrontend, removeFrontend } from "./tables/frontends";
 import { layoutKeptSyns } from "./tables/kept_syns";
 import { layoutNetworks, setNetworks } from "./tables/networks";
-import { setPool } from "./tables/pools";
+import { layoutPools } from "./tables/pools";
 import {
   addServicePort,
+  isServicePort,
   layoutServicePorts,
   poolOf,
   removeServicePort,
   servicePortAt,
-  updateServicePort,
 } from "./tables/service_ports";
 import { setTcpTimeout } from "./timeouts";
 import { seedHash } from "./tuple";
@@ -93,9 +96,11 @@ export function layout(
   layoutServicePorts(servicePorts);
   layoutFrontends(frontends);
   layoutBackends(backends);
-  // Two pools of 16-byte members, rounded up to powers of two, each once more while it is replaced;
-  // and source ranges.
-  layoutArena(backends * 96 + servicePorts * 256);
+  layoutPools(backends);
+  layoutDestinations();
+  // Two pools of 24-byte members, rounded up to powers of two, each once more while it is replaced;
+  // their tournaments; tables of sh and mh, the latter for half of the Service ports; source ranges.
+  layoutArena(backends * 256 + servicePorts * 4096);
   layoutAffinity(affinities);
   layoutKeptSyns(keptSyns);
   layoutConntrack(connections);
@@ -108,6 +113,7 @@ let flags: u32 = 0;
 export function start(bits: u32, firstPort: u32, lastPort: u32, seed: u64, nowMs: f64): void {
   flags = bits;
   setFlags(bits);
+  setInactiveOverhead((bits & EngineFlag.InactiveOverhead) != 0);
   setMasqueradePorts(firstPort, lastPort);
   seedRandom(seed);
   seedHash(splitmix(seed));
@@ -125,11 +131,12 @@ export function process(first: u32, count: u32, nowMs: f64): void {
   if (first < slotCount && count <= slotCount) processBatch(first, count);
 }
 
-/** Looks at the next `budget` places of conntrack and affinity for what has run out. */
+/** Looks at the next `budget` places of conntrack, affinities and destinations for what has run out. */
 export function expire(nowMs: f64, budget: u32): void {
   setNow(nowMs);
   expireEntries(budget);
   expireAffinities(budget);
+  expireDestinations(budget);
 }
 
 // Where things are.
@@ -188,13 +195,18 @@ export function masqueradeSet(family: u32, present: bool): void {
 
 // Service ports, frontends, backends.
 
-export function servicePortAdd(scheduler: u32, affinityMs: u32): u32 {
-  return addServicePort(scheduler, affinityMs);
+/** Adds a Service port without backends, with scheduler rr. */
+export function servicePortAdd(): u32 {
+  return addServicePort();
 }
-export function servicePortUpdate(id: u32, scheduler: u32, affinityMs: u32): void {
-  updateServicePort(id, scheduler, affinityMs);
+
+/** Sets Scheduler, SchedulerFlag bits and the timeout of session affinity, 0 for none. */
+export function servicePortUpdate(id: u32, scheduler: u32, bits: u32, affinityMs: u32): void {
+  setScheduler(id, scheduler, bits, affinityMs);
 }
 export function servicePortRemove(id: u32): void {
+  if (!isServicePort(id)) return;
+  dropLists(id);
   removeServicePort(id);
 }
 
@@ -216,12 +228,12 @@ export function backendGeneration(id: u32): u32 {
   return backendAt(id).generation;
 }
 
-/** Whether a removed backend still has connections. */
+/** Whether a removed backend is still there: it has connections, or a scheduler knows it. */
 export function backendIsLeaving(id: u32, generation: u32): bool {
   return isLeaving(id, generation);
 }
 
-/** Puts a removed backend back that still has connections; false when it is gone for good. */
+/** Puts a removed backend back that is still there; false when it is gone for good. */
 export function backendRevive(id: u32, generation: u32, servicePort: u32): bool {
   return reviveBackend(id, generation, servicePort);
 }
@@ -242,8 +254,8 @@ export function backendDescribe(id: u32): bool {
 }
 
 /** Replaces a PoolKind of a Service port by `count` PoolRecords in the scratch area. */
-export function poolSet(servicePort: u32, kind: PoolKind, count: u32): bool {
-  return setPool(poolOf(servicePortAt(servicePort), kind), kind, scratch, count);
+export function poolSet(servicePort: u32, kind: PoolKind, count: u32): PoolChange {
+  return replaceList(servicePort, kind, scratch, count);
 }
 
 // Questions.

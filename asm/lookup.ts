@@ -93,7 +93,7 @@ function answerForward(at: usize, t: Tuple, masqueradeAlways: bool): void {
   const pool = poolOf(s, decision.pool);
   store<u8>(at, <u8>decision.pool, AnswerRecord.Pool);
   store<u8>(at, s.scheduler, AnswerRecord.Scheduler);
-  store<u32>(at, pool.cursor, AnswerRecord.Cursor);
+  store<u32>(at, pool.count == 0 ? 0 : pool.position % pool.count, AnswerRecord.Cursor);
   store<u32>(at, pool.count, AnswerRecord.Count);
   const id = decision.foresee(t);
   if (id == 0) {

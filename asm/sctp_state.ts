@@ -162,6 +162,11 @@ export function track(e: Entry, direction: u32, at: usize, length: u32): bool {
   return true;
 }
 
+/** Whether the association is open. */
+export function isEstablished(e: Entry): bool {
+  return e.state == ES;
+}
+
 function tagFits(e: Entry, direction: u32, tag: u32): bool {
   const own = tagOf(e, direction);
   if (contains(sctp.INIT)) return tag == 0;

@@ -1,6 +1,7 @@
 /**
  * Backends: endpoints as one Service port uses them, with their counters and the connections and
- * affinities that they have. A removed backend stays until its last connection ends.
+ * affinities that they have. A removed backend stays until its last connection ends and no scheduler's
+ * cache knows it.
  */
 
 import { BackendRecord, PoolKind } from "../abi";
@@ -10,7 +11,7 @@ import { region } from "../memory";
 const FREE: u8 = 0;
 /** In the plan. */
 export const LIVE: u8 = 1;
-/** Out of the plan, with connections left. */
+/** Out of the plan, with connections left or known to a cache. */
 export const LEAVING: u8 = 2;
 
 @unmanaged
@@ -20,7 +21,16 @@ export class Backend {
   connections: u64;
   packets: u64;
   bytes: u64;
+  /** Its connections, as conntrack holds them. */
+  total: u32;
+  /** Those of them that IPVS calls active. */
   active: u32;
+  /** Caches of schedulers that know it. */
+  holds: u32;
+  /** As in its pools; of a removed one, the last. */
+  weight: u32;
+  /** Used while a pool is replaced, 0 otherwise. */
+  mark: u32;
   servicePort: u32;
   /** First of its connections (entry id) and affinities (id). */
   entries: u32;
@@ -94,7 +104,7 @@ export function retireBackend(id: u32): void {
   freeIfIdle(id);
 }
 
-/** Whether a removed backend still has connections; `generation` is that of its removal. */
+/** Whether a removed backend is still there; `generation` is that of its removal. */
 export function isLeaving(id: u32, generation: u32): bool {
   if (id == 0 || id > used) return false;
   const b = backendAt(id);
@@ -110,10 +120,20 @@ export function reviveBackend(id: u32, generation: u32, servicePort: u32): bool 
   return true;
 }
 
-/** Frees a leaving backend that has no connections any more. */
+/** Remembers that a cache knows the backend: removed, it can be put back as long as one does. */
+export function hold(id: u32): void {
+  backendAt(id).holds++;
+}
+
+export function letGo(id: u32): void {
+  backendAt(id).holds--;
+  freeIfIdle(id);
+}
+
+/** Frees a leaving backend that has no connections any more and that no cache knows. */
 export function freeIfIdle(id: u32): void {
   const b = backendAt(id);
-  if (b.state != LEAVING || b.active != 0) return;
+  if (b.state != LEAVING || b.total != 0 || b.holds != 0) return;
   b.state = FREE;
   b.entries = free;
   free = id;
@@ -126,6 +146,6 @@ export function describeBackend(id: u32, to: usize): bool {
   store<u64>(to, b.connections, BackendRecord.Connections);
   store<u64>(to, b.packets, BackendRecord.Packets);
   store<u64>(to, b.bytes, BackendRecord.Bytes);
-  store<u32>(to, b.active, BackendRecord.Active);
+  store<u32>(to, b.total, BackendRecord.Active);
   return b.state != FREE;
 }

@@ -7,6 +7,7 @@ import { Counter, IpProtocol, TcpState } from "../abi";
 import { now } from "../clock";
 import { count } from "../counters";
 import { powerOfTwo, region } from "../memory";
+import { loadChanged } from "../schedulers/least";
 import { equal, protocolOf, Tuple, TUPLE_SIZE } from "../tuple";
 import { backendAt, freeIfIdle } from "./backends";
 
@@ -73,6 +74,10 @@ export class Entry {
   retransmissions: u8;
   /** PoolKind that the backend was picked from. */
   pool: u8;
+  /** TCP: the state that IPVS would have, see ipvs_state.ts. */
+  ipvsState: u8;
+  /** Whether it counts as active. */
+  active: bool;
   /** Counts the uses of this place. */
   generation: u32;
   /** Kept SYN, id. */
@@ -201,8 +206,10 @@ function join(e: Entry): void {
   e.after = b.entries;
   if (b.entries != 0) entryAt(b.entries).before = idOf(e);
   b.entries = idOf(e);
-  b.active++;
+  b.total++;
+  if (e.active) b.active++;
   b.connections++;
+  loadChanged(b);
 }
 
 function leave(e: Entry): void {
@@ -210,7 +217,9 @@ function leave(e: Entry): void {
   if (e.before != 0) entryAt(e.before).after = e.after;
   else b.entries = e.after;
   if (e.after != 0) entryAt(e.after).before = e.before;
-  b.active--;
+  b.total--;
+  if (e.active) b.active--;
+  loadChanged(b);
   freeIfIdle(e.backend);
 }
 

@@ -2,7 +2,7 @@
 
 import { PoolKind } from "../abi";
 import { region } from "../memory";
-import { Pool, POOL_SIZE, setPool } from "./pools";
+import { Pool, POOL_SIZE } from "./pools";
 
 /** Ends with its two pools, by PoolKind. */
 @unmanaged
@@ -11,6 +11,8 @@ export class ServicePort {
   affinityMs: u32;
   next: u32;
   scheduler: u8;
+  /** {@link SchedulerFlag} bits. */
+  flags: u8;
   inUse: bool;
 }
 
@@ -39,8 +41,8 @@ export function poolOf(s: ServicePort, kind: PoolKind): Pool {
   return changetype<Pool>(changetype<usize>(s) + POOLS + <usize>kind * POOL_SIZE);
 }
 
-/** Adds a Service port without backends. Its id, or 0 when full. */
-export function addServicePort(scheduler: u32, affinityMs: u32): u32 {
+/** Adds a Service port without backends, with scheduler rr. Its id, or 0 when full. */
+export function addServicePort(): u32 {
   let id = free;
   if (id != 0) free = servicePortAt(id).next;
   else if (used < capacity) id = ++used;
@@ -48,22 +50,24 @@ export function addServicePort(scheduler: u32, affinityMs: u32): u32 {
   const s = servicePortAt(id);
   memory.fill(changetype<usize>(s), 0, SIZE);
   s.inUse = true;
-  updateServicePort(id, scheduler, affinityMs);
   return id;
 }
 
-export function updateServicePort(id: u32, scheduler: u32, affinityMs: u32): void {
+export function updateServicePort(id: u32, scheduler: u32, flags: u32, affinityMs: u32): void {
   const s = servicePortAt(id);
   s.scheduler = <u8>scheduler;
+  s.flags = <u8>flags;
   s.affinityMs = affinityMs;
 }
 
-/** Removes a Service port whose backends and frontends are gone. */
+/** Whether there is a Service port of this id. */
+export function isServicePort(id: u32): bool {
+  return id != 0 && id <= used && servicePortAt(id).inUse;
+}
+
+/** Removes a Service port whose lists are empty and whose frontends are gone. */
 export function removeServicePort(id: u32): void {
-  if (id == 0 || id > used || !servicePortAt(id).inUse) return;
   const s = servicePortAt(id);
-  setPool(poolOf(s, PoolKind.Cluster), PoolKind.Cluster, 0, 0);
-  setPool(poolOf(s, PoolKind.Local), PoolKind.Local, 0, 0);
   s.inUse = false;
   s.next = free;
   free = id;

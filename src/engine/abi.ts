@@ -12,11 +12,13 @@ import {
   PacketVerdict,
   PassReason,
   ReplyKind,
+  Scheduler,
+  SchedulerFlag,
   TcpState,
 } from "../../asm/abi.ts";
 import type { Protocol } from "../cluster/objects.ts";
 import type { Family } from "../net/address.ts";
-import type { FrontendKind, SourceClass } from "../plan/plan.ts";
+import type { FrontendKind, SchedulerFlagName, SchedulerName, SourceClass } from "../plan/plan.ts";
 
 export * from "../../asm/abi.ts";
 
@@ -66,6 +68,33 @@ export const FRONTEND_KINDS: readonly FrontendKind[] = [
 
 /** Classes of sources, by {@link SourceKind}. */
 export const SOURCE_CLASSES: readonly SourceClass[] = ["pod", "node", "outside"];
+
+/** Numbers of the schedulers. */
+export const SCHEDULERS: Readonly<Record<SchedulerName, Scheduler>> = {
+  rr: Scheduler.Rr,
+  wrr: Scheduler.Wrr,
+  lc: Scheduler.Lc,
+  wlc: Scheduler.Wlc,
+  lblc: Scheduler.Lblc,
+  lblcr: Scheduler.Lblcr,
+  dh: Scheduler.Dh,
+  sh: Scheduler.Sh,
+  sed: Scheduler.Sed,
+  nq: Scheduler.Nq,
+  fo: Scheduler.Fo,
+  ovf: Scheduler.Ovf,
+  mh: Scheduler.Mh,
+  twos: Scheduler.Twos,
+  random: Scheduler.Random,
+};
+
+/** Bits of the schedulers' flags: those of sh and mh are the same, as in IPVS. */
+export const SCHEDULER_FLAGS: Readonly<Record<SchedulerFlagName, SchedulerFlag>> = {
+  "sh-fallback": SchedulerFlag.Fallback,
+  "sh-port": SchedulerFlag.Port,
+  "mh-fallback": SchedulerFlag.Fallback,
+  "mh-port": SchedulerFlag.Port,
+};
 
 /** IP protocol number of a Service's protocol. */
 export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, IpProtocol>> = {

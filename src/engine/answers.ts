@@ -17,6 +17,7 @@ import {
   protocolName,
   QueryRecord,
   Scheduler,
+  SCHEDULERS,
   SCTP_STATES,
   SOURCE_CLASSES,
   TCP_STATES,
@@ -37,6 +38,22 @@ const VERDICTS: Readonly<Record<LookupReason, Verdict>> = {
   [LookupReason.Scheduled]: "FORWARD",
   [LookupReason.NoUsableBackend]: "REJECT",
 };
+
+const SCHEDULER_NAMES = new Map(
+  Object.entries(SCHEDULERS).map(([name, scheduler]) => [scheduler, name]),
+);
+
+/** Schedulers that ask of a weight only whether it is 0. */
+const IGNORES_WEIGHT: readonly Scheduler[] = [Scheduler.Rr, Scheduler.Lc];
+
+/** Schedulers that give the same packet the same backend as long as these are what they are. */
+const ALWAYS_SAME: readonly Scheduler[] = [
+  Scheduler.Dh,
+  Scheduler.Sh,
+  Scheduler.Mh,
+  Scheduler.Fo,
+  Scheduler.Ovf,
+];
 
 /** Asks one engine. */
 export class Questions {
@@ -85,7 +102,8 @@ export class Questions {
       masquerade: view.getUint8(AnswerRecord.Masquerade) !== 0,
       reason: explain(reason, query, service, details),
     };
-    const only = reason === LookupReason.Tracked || reason === LookupReason.Affinity;
+    const only = reason === LookupReason.Tracked || reason === LookupReason.Affinity ||
+      ALWAYS_SAME.includes(details.scheduler);
     const backends = only && backend !== null
       ? [{ ...backend, probability: 1 }]
       : reason === LookupReason.Scheduled
@@ -130,8 +148,7 @@ export class Questions {
       if (count < page) break;
     }
     const usable = found.filter((candidate) => candidate.weight > 0);
-    // Round robin asks of a weight only whether it is 0.
-    const shareOf = (weight: number) => scheduler === Scheduler.Random ? weight : 1;
+    const shareOf = (weight: number) => IGNORES_WEIGHT.includes(scheduler) ? 1 : weight;
     const total = usable.reduce((sum, { weight }) => sum + shareOf(weight), 0);
     return usable.map(({ address, port, weight }) => ({
       address,
@@ -223,8 +240,8 @@ function explain(
     case LookupReason.Affinity:
       return `session affinity of ${query.source}, for ${details.affinitySeconds} s more`;
     case LookupReason.Scheduled:
-      return details.scheduler === Scheduler.Random
-        ? `policy ${policy}, scheduler random over ${details.count} backends`
-        : `policy ${policy}, scheduler rr at ${details.cursor} of ${details.count} backends`;
+      return `policy ${policy}, scheduler ${SCHEDULER_NAMES.get(details.scheduler)} ` +
+        (details.scheduler === Scheduler.Rr ? `at ${details.cursor} of ` : "over ") +
+        `${details.count} backends`;
   }
 }

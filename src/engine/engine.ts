@@ -61,6 +61,12 @@ export interface EngineOptions {
   readonly masqueradeAlways?: boolean;
   /** Try another backend when one refuses a connection or stays silent. */
   readonly retryBackends?: boolean;
+  /**
+   * What makes the overhead of a backend in lc, wlc, lblc, lblcr and twos: 256 for each active
+   * connection and 1 for "all" connections (Linux since 6.1.187 and 6.12.105; default) or for the
+   * "inactive" ones only (before).
+   */
+  readonly overhead?: "all" | "inactive";
   /** Timeouts of TCP states, in seconds, other than Linux's. */
   readonly tcpTimeouts?: { readonly established?: number; readonly closeWait?: number };
   /** The time at the start, ms. */
@@ -106,7 +112,8 @@ export class Engine {
     const { exports, memory } = instantiate(capacity);
     const { first, last } = portsOf(options);
     const flags = (options.masqueradeAlways ? EngineFlag.MasqueradeAlways : 0) |
-      (options.retryBackends ? EngineFlag.RetryBackends : 0);
+      (options.retryBackends ? EngineFlag.RetryBackends : 0) |
+      (options.overhead === "inactive" ? EngineFlag.InactiveOverhead : 0);
     this.#nowMs = options.nowMs ?? 0;
     exports.start(flags, first, last, BigInt.asIntN(64, options.seed), this.#nowMs);
     setTimeouts(exports, options);

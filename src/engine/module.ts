@@ -35,8 +35,8 @@ export interface EngineExports {
   connectionLimit(): number;
   networksSet(list: number, family: number, count: number): number;
   masqueradeSet(family: number, present: boolean): void;
-  servicePortAdd(scheduler: number, affinityMs: number): number;
-  servicePortUpdate(id: number, scheduler: number, affinityMs: number): void;
+  servicePortAdd(): number;
+  servicePortUpdate(id: number, scheduler: number, flags: number, affinityMs: number): void;
   servicePortRemove(id: number): void;
   frontendPut(): number;
   frontendRemove(id: number): void;
@@ -104,8 +104,8 @@ export function instantiate(capacity: Capacity): Instance {
 /** Upper bound of the bytes that a capacity needs: the engine itself counts in 32 bits. */
 function estimate(capacity: Capacity): number {
   return capacity.slots * (capacity.slotSize + 256) + capacity.connections * 256 +
-    capacity.servicePorts * 512 + capacity.frontends * 128 + capacity.backends * 256 +
-    capacity.affinities * 64 + capacity.keptSyns * 192 + 2 ** 22;
+    capacity.servicePorts * 4608 + capacity.frontends * 128 + capacity.backends * 448 +
+    capacity.affinities * 64 + capacity.keptSyns * 192 + 2 ** 23;
 }
 
 function exportsWith(memory: WebAssembly.Memory): EngineExports {

@@ -24,11 +24,13 @@ import {
   FrontendRecord,
   NetworkList,
   NetworkRecord,
+  PoolChange,
   PoolKind,
   PoolRecord,
   PROTOCOL_NUMBERS,
   RouteBits,
-  Scheduler,
+  SCHEDULER_FLAGS,
+  SCHEDULERS,
   SOURCE_CLASSES,
 } from "./abi.ts";
 import type { EngineExports } from "./module.ts";
@@ -57,7 +59,7 @@ interface PortState {
   readonly name: string;
   readonly protocol: Protocol;
   readonly backends: Map<string, Place>;
-  /** Removed backends that may still have connections, to be taken back with their counters. */
+  /** Removed backends that the engine may still have, to be taken back with their counters. */
   readonly leaving: Map<string, Place>;
   frontends: number[];
 }
@@ -72,8 +74,6 @@ export class PlanTables {
   readonly #names = new Map<number, string>();
   readonly #backends = new Map<number, KnownBackend & { readonly generation: number }>();
   readonly #live = new Set<number>();
-  /** Schedulers that were asked for and are not there. */
-  readonly #missing = new Set<string>();
 
   /** @param masquerade addresses to masquerade to; null: the node's first of each family. */
   constructor(engine: EngineExports, scratch: Scratch, masquerade: readonly string[] | null) {
@@ -185,7 +185,7 @@ export class PlanTables {
   }
 
   #addPort(plan: ServicePortPlan): PortState | null {
-    const id = this.#engine.servicePortAdd(Scheduler.RoundRobin, 0);
+    const id = this.#engine.servicePortAdd();
     const name = servicePortName(plan);
     if (id === 0) {
       logger.error("no room for Service port {name}: it is not served", { name });
@@ -204,7 +204,11 @@ export class PlanTables {
 
   #updatePort(port: PortState, plan: ServicePortPlan): void {
     const affinityMs = Math.min((plan.affinitySeconds ?? 0) * 1000, 0xffffffff);
-    this.#engine.servicePortUpdate(port.id, this.#schedulerOf(plan), affinityMs);
+    const flags = (plan.schedulerFlags ?? []).reduce(
+      (bits, name) => bits | SCHEDULER_FLAGS[name],
+      0,
+    );
+    this.#engine.servicePortUpdate(port.id, SCHEDULERS[plan.scheduler], flags, affinityMs);
     // Also those that only finish what they have: their connections are not stale yet.
     const serving = plan.endpoints.filter((endpoint) => endpoint.serving);
     const wanted = new Map(
@@ -222,17 +226,7 @@ export class PlanTables {
     for (const frontend of plan.frontends) this.#putFrontend(port, plan, frontend);
   }
 
-  /** The engine's scheduler for a port: rr where it does not have the one that is asked for. */
-  #schedulerOf({ scheduler }: ServicePortPlan): Scheduler {
-    if (scheduler === "random") return Scheduler.Random;
-    if (scheduler !== "rr" && !this.#missing.has(scheduler)) {
-      this.#missing.add(scheduler);
-      logger.warn("the engine has no scheduler {scheduler}: it uses rr", { scheduler });
-    }
-    return Scheduler.RoundRobin;
-  }
-
-  /** Removed backends whose last connection has ended don't come back as what they were. */
+  /** Removed backends that the engine has no more don't come back as what they were. */
   #forgetGone(port: PortState): void {
     for (const [key, { id, generation }] of port.leaving) {
       if (!this.#engine.backendIsLeaving(id, generation)) port.leaving.delete(key);
@@ -284,12 +278,12 @@ export class PlanTables {
       this.#scratch.view.setUint32(at + PoolRecord.Backend, place.id, true);
       this.#scratch.view.setUint32(at + PoolRecord.Weight, backend.weight, true);
     }
-    if (!this.#engine.poolSet(port.id, kind, count)) {
-      logger.error("no room for the {count} backends of {name}: the former ones stay", {
-        count,
-        name: port.name,
-      });
-    }
+    const change: PoolChange = this.#engine.poolSet(port.id, kind, count);
+    if (change === PoolChange.Done) return;
+    const text = change === PoolChange.Refused
+      ? "no room for the {count} backends of {name}: the former ones stay"
+      : "no room for the scheduler's table over the {count} backends of {name}: it uses rr";
+    logger.error(text, { count, name: port.name });
   }
 
   #putFrontend(port: PortState, plan: ServicePortPlan, frontend: Frontend): void {

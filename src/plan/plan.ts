@@ -33,6 +33,12 @@ export type SchedulerName =
   | "random";
 
 /**
+ * What a scheduler may be told, as `ipvsadm --sched-flags` names it: to try another backend where the
+ * hash leads to one of weight 0, to hash the client's port too.
+ */
+export type SchedulerFlagName = "sh-fallback" | "sh-port" | "mh-fallback" | "mh-port";
+
+/**
  * Where a packet comes from, as seen by this node; the first that fits holds:
  * `pod` – an address that the local traffic detector recognises (with `--cluster-cidr`: any in it);
  * `node` – an address of this node itself (addrtype LOCAL, loopback included);
@@ -96,6 +102,8 @@ export interface ServicePortPlan {
   readonly protocol: Protocol;
   readonly family: Family;
   readonly scheduler: SchedulerName;
+  /** Absent: none. */
+  readonly schedulerFlags?: readonly SchedulerFlagName[];
   /** Session affinity by client address, in seconds; null for none. */
   readonly affinitySeconds: number | null;
   readonly internalTrafficPolicy: "Cluster" | "Local";

@@ -63,8 +63,9 @@ for (const partial of [false, true]) {
     });
     assert.equal(answer.route, "10.99.9.9:80 > 10.50.0.2:5000");
     assert.deepEqual(
+      // In the plan's order, which is BACKENDS from its end.
       engine.engine.counters().backends.map(({ connections, active }) => [connections, active]),
-      [[1, 0], [1, 1], [0, 0]],
+      [[0, 0], [1, 1], [1, 0]],
     );
     assert.equal(engine.engine.counters().retried, 1);
   });

@@ -15,6 +15,8 @@ import type {
   Frontend,
   NodeInfo,
   Route,
+  SchedulerFlagName,
+  SchedulerName,
   ServicePlan,
   ServicePortPlan,
 } from "../../src/plan/plan.ts";
@@ -61,9 +63,11 @@ export interface ServiceSpec {
   readonly frontends?: readonly (Partial<Frontend> & { readonly port: number })[];
   readonly address?: string;
   readonly port?: number;
+  /** In the order in which schedulers meet new ones: the plan's reversed, see asm/tables/pools.ts. */
   readonly backends: readonly string[];
   readonly local?: readonly string[];
-  readonly scheduler?: "rr" | "random";
+  readonly scheduler?: SchedulerName;
+  readonly schedulerFlags?: readonly SchedulerFlagName[];
   readonly affinitySeconds?: number;
   readonly masquerade?: boolean;
   readonly route?: Route;
@@ -78,8 +82,8 @@ export function service(spec: ServiceSpec): ServicePlan {
       : { action: "forward", to: "cluster", masquerade: spec.masquerade ?? false });
   const routes = { pod: standard, node: standard, outside: standard };
   const frontends = spec.frontends ?? [{ port: spec.port ?? 80 }];
-  const cluster = spec.backends.map(backend);
-  const local = (spec.local ?? []).map(backend);
+  const cluster = spec.backends.map(backend).toReversed();
+  const local = (spec.local ?? []).map(backend).toReversed();
   const port: ServicePortPlan = {
     namespace: "default",
     service: name,
@@ -87,6 +91,7 @@ export function service(spec: ServiceSpec): ServicePlan {
     protocol: spec.protocol ?? "TCP",
     family: familyOf(frontends[0].address ?? address),
     scheduler: spec.scheduler ?? "rr",
+    schedulerFlags: spec.schedulerFlags,
     affinitySeconds: spec.affinitySeconds ?? null,
     internalTrafficPolicy: "Cluster",
     externalTrafficPolicy: "Cluster",

@@ -85,8 +85,8 @@ class Model {
       ? known.backend
       : null;
     while (chosen === null) {
-      const { backend, weight } = this.pool[this.cursor];
-      this.cursor = (this.cursor + 1) % this.pool.length;
+      const { backend, weight } = this.pool[this.cursor % this.pool.length];
+      this.cursor = this.cursor % this.pool.length + 1;
       if (weight > 0) chosen = backend;
     }
     if (this.affinityMs > 0) {
@@ -95,12 +95,16 @@ class Model {
     return chosen;
   }
 
-  setBackends(pool: Model["pool"]): void {
-    const order = [...this.pool.slice(this.cursor), ...this.pool.slice(0, this.cursor)];
-    const names = pool.map(({ backend }) => backend);
-    const next = order.find(({ backend }) => names.includes(backend));
-    this.cursor = next === undefined ? 0 : names.indexOf(next.backend);
-    this.pool = pool;
+  /** New ones go to the head, those that stay keep their order. */
+  setBackends(wanted: Model["pool"]): void {
+    const names = wanted.map(({ backend }) => backend);
+    const find = (name: string) => wanted.find(({ backend }) => backend === name);
+    const known = this.pool.map(({ backend }) => backend);
+    const fresh = wanted.filter(({ backend }) => !known.includes(backend));
+    const stay = (name: string) => find(name) !== undefined;
+    const before = known.slice(0, this.cursor).filter(stay).length;
+    this.cursor = before === 0 ? 0 : fresh.length + before;
+    this.pool = [...fresh, ...known.filter(stay).map((name) => find(name)!)];
     for (const [key, { backend }] of this.flows) {
       if (!names.includes(backend)) this.flows.delete(key);
     }

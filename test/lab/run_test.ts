@@ -99,6 +99,11 @@ async function podsOf(running: Running, service: string): Promise<string[]> {
   return frontends[0].backends.map(({ pod }: { pod: string }) => pod.split("/")[1]).sort();
 }
 
+async function establishedOn({ api }: Running): Promise<number> {
+  const response = await fetch(`${api}/api/v1/conntrack?state=ESTABLISHED`);
+  return (await response.json()).items.length;
+}
+
 async function eventually<T>(
   ms: number,
   get: () => Promise<T>,
@@ -151,6 +156,7 @@ Deno.test({
       const first = await podsOf(running, "hostnames");
       assert.equal(first.length, 3);
       const held = dial<string[]>(running, "client", "hold", "10.0.1.175", 80, 3000);
+      await eventually(2000, () => establishedOn(running), (connections) => connections > 0);
       for (const replicas of [5, 3]) {
         await setReplicas(running, "hostnames", replicas);
         const pods = await eventually(

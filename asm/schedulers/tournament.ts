@@ -1,0 +1,84 @@
+/**
+ * A tournament over a pool: a binary tree whose leaves are the members, by list order, and where
+ * every node has the winner of the two below it, the left one when they are equal. So the root has
+ * what a scan of the list would find, and a member's new cost is known there after one path.
+ */
+
+import { memberAt, NONE, Pool, renewIndex } from "../tables/pools";
+import { powerOfTwo } from "../memory";
+import { costOf } from "./cost";
+import { isLess, UNUSABLE } from "./fraction";
+
+/** Up to so many members a scan is quicker. */
+const SMALL: u32 = 16;
+
+@unmanaged
+class Node {
+  cost: u64;
+  /** Index of the winner. */
+  winner: u32;
+  padding: u32;
+}
+
+const NODE_SIZE: u32 = <u32>offsetof<Node>();
+
+/** Node 1 is the root, those below node n are 2n and 2n + 1. */
+// @ts-ignore: decorator
+@inline
+function nodeAt(pool: Pool, node: u32): Node {
+  return changetype<Node>(pool.index + <usize>node * NODE_SIZE);
+}
+
+function play(pool: Pool, node: u32): void {
+  const left = nodeAt(pool, node << 1);
+  const right = nodeAt(pool, (node << 1) | 1);
+  const winner = isLess(right.cost, left.cost) ? right : left;
+  const above = nodeAt(pool, node);
+  above.cost = winner.cost;
+  above.winner = winner.winner;
+}
+
+/** Builds the tree anew; without room, or for few members, there is none, and scans do its work. */
+export function buildTournament(scheduler: u32, pool: Pool): void {
+  if (pool.count <= SMALL) {
+    renewIndex(pool, 0);
+    return;
+  }
+  const leaves = powerOfTwo(pool.count);
+  if (renewIndex(pool, leaves * 2 * NODE_SIZE) == 0) return;
+  for (let i: u32 = 0; i < leaves; i++) {
+    const leaf = nodeAt(pool, leaves + i);
+    leaf.cost = i < pool.count ? costOf(scheduler, memberAt(pool, i)) : UNUSABLE;
+    leaf.winner = i;
+  }
+  for (let node = leaves - 1; node > 0; node--) play(pool, node);
+}
+
+/** Tells the tree a member's cost. */
+export function updateTournament(pool: Pool, index: u32, cost: u64): void {
+  let node = powerOfTwo(pool.count) + index;
+  const leaf = nodeAt(pool, node);
+  if (leaf.cost == cost) return;
+  leaf.cost = cost;
+  let winner = index;
+  while (node > 1) {
+    const other = nodeAt(pool, node ^ 1);
+    const loses = (node & 1) == 0 ? isLess(other.cost, cost) : !isLess(cost, other.cost);
+    if (loses) {
+      cost = other.cost;
+      winner = other.winner;
+    }
+    node >>= 1;
+    const above = nodeAt(pool, node);
+    // Somebody else had won here and has won again: nothing changes further up.
+    if (above.winner == winner && winner != index) return;
+    above.cost = cost;
+    above.winner = winner;
+  }
+}
+
+/** The winner, or NONE when nobody is usable. */
+export function champion(pool: Pool): u32 {
+  const root = nodeAt(pool, 1);
+  return root.cost == UNUSABLE ? NONE : root.winner;
+}
