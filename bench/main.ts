@@ -1,10 +1,12 @@
 /**
- * Runs a benchmark: `deno task bench NAME [--output text|json] [--rounds N] [--seconds N]`.
+ * Runs a benchmark: `deno task bench NAME [--output text|json] [--rounds N] [--seconds N]
+ * [--services N,N] [--backend nft|legacy]`.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
+import type { Backend } from "../src/dataplane/iptables/programs.ts";
 import { formatRows, type Row } from "./report.ts";
 
 /** What a benchmark may be told. */
@@ -13,12 +15,19 @@ export interface BenchOptions {
   readonly rounds: number;
   /** Length of one timed part. */
   readonly seconds: number;
+  /** Sizes of clusters, where they matter. */
+  readonly services: readonly number[];
+  /** Implementation of iptables; absent: what this node uses. */
+  readonly backend?: Backend;
 }
 
 /** Benchmarks by name, loaded when asked for. */
 const BENCHMARKS: Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>> = {
   datapath: () => import("./datapath.ts"),
+  sync: () => import("./sync.ts"),
 };
+
+const BACKENDS: readonly Backend[] = ["nft", "legacy"];
 
 async function main(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -28,22 +37,32 @@ async function main(args: string[]): Promise<number> {
       output: { type: "string", default: "text" },
       rounds: { type: "string", default: "5" },
       seconds: { type: "string", default: "3" },
+      services: { type: "string", default: "1000,5000" },
+      backend: { type: "string" },
     },
   });
   const [name] = positionals;
   const rounds = Number(values.rounds);
   const seconds = Number(values.seconds);
+  const services = values.services.split(",").map(Number);
+  const backend = BACKENDS.find((known) => known === values.backend);
   const usage = `usage: bench ${Object.keys(BENCHMARKS).join("|")} ` +
-    "[--output text|json] [--rounds N] [--seconds N]\n";
+    "[--output text|json] [--rounds N] [--seconds N] [--services N,N] [--backend nft|legacy]\n";
   const encoder = new TextEncoder();
   const valid = positionals.length === 1 && Object.hasOwn(BENCHMARKS, name) &&
     ["text", "json"].includes(values.output) && Number.isInteger(rounds) && rounds > 0 &&
-    seconds > 0;
+    seconds > 0 && services.every((size) => Number.isInteger(size) && size > 0 && size <= 60_000) &&
+    backend === values.backend;
   if (!valid) {
     await Deno.stderr.write(encoder.encode(usage));
     return 2;
   }
-  const rows = await (await BENCHMARKS[name]()).run({ rounds, seconds });
+  const rows = await (await BENCHMARKS[name]()).run({
+    rounds,
+    seconds,
+    services,
+    backend,
+  });
   const text = values.output === "json" ? JSON.stringify(rows, null, 2) : formatRows(rows);
   await Deno.stdout.write(encoder.encode(text + "\n"));
   return 0;

@@ -62,14 +62,13 @@ export function comparedRow(
 export function formatRows(rows: readonly Row[]): string {
   const number = (value: number) =>
     Math.abs(value) >= 1000 ? value.toFixed(0) : Number(value.toPrecision(4)).toString();
+  const ratio = (value: number) => value < 0.1 ? value.toPrecision(2) : value.toFixed(2);
   const cells = rows.map((row) => [
     row.name,
     `${number(row.median)} ${row.unit}`,
     `[${number(row.spread[0])} … ${number(row.spread[1])}]`,
-    row.ratio === undefined ? "" : `${row.ratio.toFixed(2)} × ${row.against}`,
-    row.ratioSpread === undefined
-      ? ""
-      : `[${row.ratioSpread.map((value) => value.toFixed(2)).join(" … ")}]`,
+    row.ratio === undefined ? "" : `${ratio(row.ratio)} × ${row.against}`,
+    row.ratioSpread === undefined ? "" : `[${row.ratioSpread.map(ratio).join(" … ")}]`,
   ]);
   const widths = cells[0]?.map((_, i) => Math.max(...cells.map((row) => row[i].length))) ?? [];
   return cells.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd())

@@ -1,0 +1,232 @@
+/**
+ * What iptables mode costs, beside kube-proxy's own proxier and beside rewriting all rules: the
+ * first sync into an empty network namespace, then one endpoint, one new Service and one deleted
+ * Service among 1,000, 5,000 or 10,000. Rounds are interleaved, and each contender is a process of
+ * its own in a namespace of its own, on the same objects.
+ *
+ * @module
+ */
+
+import {
+  type Backend,
+  detectPrograms,
+  installedPrograms,
+  ProgramRunner,
+  type Programs,
+} from "../src/dataplane/iptables/programs.ts";
+import { buildKubeProxy, KUBERNETES_VERSION, Unavailable } from "./kube_proxy/build.ts";
+import type { BenchOptions } from "./main.ts";
+import { plainRow, type Row } from "./report.ts";
+import {
+  cluster,
+  endpointChange,
+  extraService,
+  NODE_ADDRESS,
+  NODE_NAME,
+  type ObjectChange,
+  POD_NETWORK,
+} from "./sync_cluster.ts";
+import { Contender, type Reply, type Request } from "./sync_contender.ts";
+import { type Proxy, SyncFigures, type SyncStep } from "./sync_figures.ts";
+
+/**
+ * Seconds within which a further round of first syncs, or of rewritings, must be expected to end at
+ * one size: with nf_tables, kube-proxy's at 5,000 Services alone takes minutes.
+ */
+const BUDGET = 90;
+
+/** Runs the benchmark. Needs root and iptables; Go for the comparison with kube-proxy. */
+export async function run({ rounds, services, backend }: BenchOptions): Promise<Row[]> {
+  const temporary = await Deno.makeTempDir({ prefix: "switchyard-bench-" });
+  try {
+    const bed = new Bed(
+      await programsOf(backend),
+      await kubeProxyIn(temporary),
+      // Others' tests on this machine hold the common lock.
+      { XTABLES_LOCKFILE: `${temporary}/xtables.lock` },
+    );
+    const rows: Row[] = [];
+    for (const size of services) rows.push(...await measure(bed, size, rounds));
+    return [...rows, ...bed.noise()];
+  } finally {
+    await Deno.remove(temporary, { recursive: true });
+  }
+}
+
+/** Starts contenders, and notes how busy the machine is with other things. */
+class Bed {
+  readonly #work: number[] = [];
+  readonly #load: number[] = [];
+
+  constructor(
+    readonly programs: Programs,
+    /** Null when it cannot be had. */
+    readonly kubeProxy: string | null,
+    readonly env: Readonly<Record<string, string>>,
+  ) {}
+
+  /** In turn from round to round, so that none is always the first. */
+  proxies(round: number): Proxy[] {
+    if (this.kubeProxy === null) return ["switchyard"];
+    return round % 2 === 0 ? ["switchyard", "kube-proxy"] : ["kube-proxy", "switchyard"];
+  }
+
+  start(proxy: Proxy): Contender {
+    if (proxy === "switchyard") {
+      const script = new URL("sync_switchyard.ts", import.meta.url).pathname;
+      const permissions = ["read", "write=/proc/sys/net", "ffi", "env", "sys", "run"];
+      return Contender.start(proxy, Deno.execPath(), [
+        "run",
+        ...permissions.map((name) => `--allow-${name}`),
+        script,
+        this.programs.backend,
+      ], this.env);
+    }
+    return Contender.start(proxy, this.kubeProxy!, [
+      `-suffix=${this.programs.suffix}`,
+      `-cluster-cidr=${POD_NETWORK}`,
+      `-node-name=${NODE_NAME}`,
+      `-node-ip=${NODE_ADDRESS}`,
+    ], this.env);
+  }
+
+  /** Times work that is always the same. */
+  probe(): void {
+    const start = performance.now();
+    let x = 1;
+    for (let i = 0; i < 2e7; i++) x = Math.imul(x, 1664525) + 1013904223 | 0;
+    if (x === 0.5) throw new Error("unreachable: x is an integer");
+    this.#work.push(performance.now() - start);
+    this.#load.push(Deno.loadavg()[0]);
+  }
+
+  noise(): Row[] {
+    return [
+      plainRow("machine/fixed work", "ms", this.#work),
+      plainRow("machine/load average", "1", this.#load),
+    ];
+  }
+}
+
+/** The contenders that run. */
+class Field implements AsyncDisposable {
+  readonly #running = new Map<Proxy, Contender>();
+
+  constructor(readonly bed: Bed) {}
+
+  get(proxy: Proxy): Contender {
+    const contender = this.#running.get(proxy);
+    if (contender === undefined) throw new Error(`${proxy} does not run`);
+    return contender;
+  }
+
+  /** Ends one, with its rules, and starts it anew. */
+  async restart(proxy: Proxy): Promise<Contender> {
+    await this.#running.get(proxy)?.[Symbol.asyncDispose]();
+    const contender = this.bed.start(proxy);
+    this.#running.set(proxy, contender);
+    return contender;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const contender of this.#running.values()) await contender[Symbol.asyncDispose]();
+  }
+}
+
+/** Adds up what something took, and tells whether once more is likely to stay within the limit. */
+class Budget {
+  #spent = 0;
+  #times = 0;
+
+  constructor(readonly seconds: number) {}
+
+  /** Always once. */
+  get allows(): boolean {
+    return this.#times === 0 || this.#spent * (1 + 1 / this.#times) <= this.seconds;
+  }
+
+  async spend(action: () => Promise<void>): Promise<void> {
+    const start = performance.now();
+    await action();
+    this.#spent += (performance.now() - start) / 1000;
+    this.#times++;
+  }
+}
+
+/** All rows for one number of Services. */
+async function measure(bed: Bed, size: number, rounds: number): Promise<Row[]> {
+  const figures = new SyncFigures(`${bed.programs.backend}, ${size} Services`);
+  await using field = new Field(bed);
+  const firstSyncs = new Budget(BUDGET);
+  for (let round = 0; round < rounds && firstSyncs.allows; round++) {
+    bed.probe();
+    await firstSyncs.spend(async () => {
+      for (const proxy of bed.proxies(round)) {
+        const contender = await field.restart(proxy);
+        await contender.send(cluster(size));
+        figures.add("first sync", proxy, await progress(contender, "sync", "first sync"));
+      }
+    });
+  }
+  const rewritings = new Budget(BUDGET);
+  for (let round = 0; round < rounds; round++) {
+    bed.probe();
+    for (const [step, changes] of steps(size, round)) {
+      for (const proxy of bed.proxies(round)) {
+        const contender = field.get(proxy);
+        await contender.send(changes);
+        figures.add(step, proxy, await progress(contender, "sync", step));
+      }
+    }
+    const ours = field.get("switchyard");
+    figures.addRender(await progress(ours, "render", "render"));
+    if (rewritings.allows) {
+      await rewritings.spend(async () => {
+        figures.addRewrite(await progress(ours, "rewrite", "all rules rewritten"));
+      });
+    }
+  }
+  return figures.rows();
+}
+
+/** Asks, and shows on stderr what came of it, because a run takes minutes. */
+async function progress(contender: Contender, request: Request, title: string): Promise<Reply> {
+  const reply = await contender.ask(request);
+  const took = `${(reply.seconds * 1000).toFixed(1)} ms, ${reply.lines} lines`;
+  await say(`${contender.name}: ${title}: ${took}`);
+  return reply;
+}
+
+async function say(line: string): Promise<void> {
+  await Deno.stderr.write(new TextEncoder().encode(line + "\n"));
+}
+
+/** The changes of one round, which leave as many Services as there were. */
+function steps(size: number, round: number): [SyncStep, ObjectChange[]][] {
+  return [
+    ["endpoint changed", endpointChange(size, round)],
+    ["Service added", extraService(size, "apply")],
+    ["Service deleted", extraService(size, "delete")],
+  ];
+}
+
+async function programsOf(backend: Backend | undefined): Promise<Programs> {
+  const runner = new ProgramRunner();
+  if (backend === undefined) return await detectPrograms(runner);
+  const found = (await installedPrograms(runner)).find((programs) => programs.backend === backend);
+  if (found === undefined) throw new Error(`iptables with ${backend} is not installed`);
+  return found;
+}
+
+/** Builds the comparator, or says in one line why there is none. */
+async function kubeProxyIn(temporary: string): Promise<string | null> {
+  const directory = `${temporary}/kube-proxy`;
+  await Deno.mkdir(directory);
+  try {
+    return await buildKubeProxy(directory);
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    await say(`no comparison with kube-proxy ${KUBERNETES_VERSION}: ${error.message}`);
+    return null;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Figures of the sync benchmark, and the rows that they become.
+ *
+ * @module
+ */
+
+import { comparedRow, plainRow, type Row } from "./report.ts";
+import type { Reply } from "./sync_contender.ts";
+
+/** A proxy that follows the cluster by itself. */
+export type Proxy = "switchyard" | "kube-proxy";
+/** What is measured of each of them. */
+export type SyncStep = "first sync" | "endpoint changed" | "Service added" | "Service deleted";
+
+const STEPS: readonly SyncStep[] = [
+  "first sync",
+  "endpoint changed",
+  "Service added",
+  "Service deleted",
+];
+const UNITS: Readonly<Record<string, (reply: Reply) => number>> = {
+  ms: ({ seconds }) => seconds * 1000,
+  lines: ({ lines }) => lines,
+  MB: ({ peak }) => peak / 1e6,
+};
+
+/** What was measured of one cluster, round by round. */
+export class SyncFigures {
+  /** By case and variant; the order is that of the rounds. */
+  readonly #replies = new Map<string, Reply[]>();
+
+  constructor(
+    /** Begins the name of each row. */
+    readonly cluster: string,
+  ) {}
+
+  /** One round's figure of a proxy. */
+  add(step: SyncStep, proxy: Proxy, reply: Reply): void {
+    this.#add(`${step}/${proxy}`, reply);
+  }
+
+  /** One round's figure of making the text of all rules, which changes nothing. */
+  addRender(reply: Reply): void {
+    this.#add("render/switchyard", reply);
+  }
+
+  /** One round's figure of giving iptables-restore the text of all rules. */
+  addRewrite(reply: Reply): void {
+    this.#add("all rules rewritten/iptables-restore", reply);
+  }
+
+  #add(name: string, reply: Reply): void {
+    const replies = this.#replies.get(name);
+    if (replies === undefined) this.#replies.set(name, [reply]);
+    else replies.push(reply);
+  }
+
+  /**
+   * Ours with the ratio to kube-proxy's where that ran, then kube-proxy's own. A changed endpoint is
+   * compared with rewriting all rules too. Memory is that of the first sync.
+   */
+  rows(): Row[] {
+    const render = "render/switchyard";
+    const rewrite = "all rules rewritten/iptables-restore";
+    return [
+      ...this.#rows(render, ["ms", "lines"]),
+      ...STEPS.flatMap((step) => {
+        const units = step === "first sync" ? ["ms", "lines", "MB"] : ["ms", "lines"];
+        return [
+          ...this.#rows(`${step}/switchyard`, units, `${step}/kube-proxy`, "kube-proxy"),
+          ...this.#rows(`${step}/kube-proxy`, units),
+        ];
+      }),
+      ...this.#comparisons("endpoint changed/switchyard", ["ms", "lines"], rewrite, "rewriting"),
+      ...this.#rows(rewrite, ["ms", "lines"]),
+    ];
+  }
+
+  #rows(name: string, units: readonly string[], other = "", against = ""): Row[] {
+    const compared = this.#comparisons(name, units, other, against);
+    if (compared.length > 0) return compared;
+    const replies = this.#replies.get(name) ?? [];
+    if (replies.length === 0) return [];
+    return units.map((unit) => plainRow(`${this.cluster}/${name}`, unit, replies.map(UNITS[unit])));
+  }
+
+  /** Ratios of the rounds in which both took part; nothing when there are none. */
+  #comparisons(name: string, units: readonly string[], other: string, against: string): Row[] {
+    const ours = this.#replies.get(name) ?? [];
+    const theirs = this.#replies.get(other) ?? [];
+    const rounds = Math.min(ours.length, theirs.length);
+    if (rounds === 0) return [];
+    return units.map((unit) => {
+      const [a, b] = [ours, theirs].map((replies) => replies.map(UNITS[unit]));
+      const title = `${this.cluster}/${name}`;
+      return {
+        ...comparedRow(title, unit, a.slice(0, rounds), against, b.slice(0, rounds)),
+        ...plainRow(title, unit, a),
+      };
+    });
+  }
+}
