@@ -51,7 +51,7 @@ export class NodeRulesAccess implements RulesAccess {
   async read(family: Family): Promise<string> {
     const program = programName(this.#programs, family, "-save");
     const result = await this.#runner.run(program, []);
-    if (result.code !== 0) throw new Error(`${program}: ${reasonOf(result)}`);
+    if (result.code !== 0) throw new Error(`${program} ${endOf(result)}`);
     return result.stdout;
   }
 
@@ -66,7 +66,9 @@ export class NodeRulesAccess implements RulesAccess {
     const program = programName(this.#programs, family, "");
     const result = await this.#runner.run(program, ["-w", LOCK_WAIT, "-t", table, "-S", chain]);
     // 4 is a problem of resources, such as the lock.
-    if (result.code === 4) throw new Error(`${program}: ${reasonOf(result)}`);
+    if (result.code === 4 || result.signal !== null) {
+      throw new Error(`${program} ${endOf(result)}`);
+    }
     return result.code === 0;
   }
 }
@@ -82,7 +84,13 @@ export function restoreError(
   const line = match === null ? null : Number(match[1]);
   const content = line === null ? undefined : text.split("\n")[line - 1];
   const where = line === null ? "" : ` line ${line}${content ? ` (${content})` : ""}`;
-  return new RestoreError(family, line, `${program} refused${where}: ${reasonOf(result)}`);
+  const end = where === "" ? endOf(result) : `refused${where}: ${reasonOf(result)}`;
+  return new RestoreError(family, line, `${program} ${end}`);
+}
+
+/** How a program ended that did not do what it should. */
+function endOf(result: Execution): string {
+  return result.signal === null ? `failed: ${reasonOf(result)}` : `was killed by ${result.signal}`;
 }
 
 /** The telling part of a program's errors, on one line. */

@@ -10,7 +10,7 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
-import type { DataPlane } from "../dataplane.ts";
+import type { DataPlane, Difference } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
 import { canaryLost } from "./canary.ts";
 import { ensureCounters } from "./counters.ts";
@@ -146,6 +146,21 @@ export class IptablesDataPlane implements DataPlane {
   /** What others have changed of the rules since the last sync. */
   async drift(): Promise<Drift[]> {
     return (await Promise.all(this.#families.map((rules) => rules.drift()))).flat();
+  }
+
+  /** The same in the words of all data planes; what a sync changed meanwhile is left out. */
+  async differences(): Promise<readonly Difference[]> {
+    while (true) {
+      const before = this.#families.map(({ rules }) => rules);
+      const drift = await this.drift();
+      if (!this.#families.every(({ rules }, i) => rules === before[i])) continue;
+      return drift.map(({ family, table, chain, problem, missing, unexpected }) => ({
+        where: `${family} ${table} ${chain}`,
+        problem,
+        found: unexpected,
+        expected: missing,
+      }));
+    }
   }
 
   /**

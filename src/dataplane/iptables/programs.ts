@@ -27,6 +27,8 @@ export interface Programs {
 /** What a program did. */
 export interface Execution {
   readonly code: number;
+  /** Name of the signal that killed it, null when it ended by itself. */
+  readonly signal: string | null;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -53,15 +55,14 @@ export class ProgramRunner {
    */
   async run(program: string, args: readonly string[], input?: string): Promise<Execution> {
     const signal = AbortSignal.timeout(this.timeoutMs);
-    const child = this.inside(() =>
-      new Deno.Command(program, {
-        args: [...args],
-        stdin: input === undefined ? "null" : "piped",
-        stdout: "piped",
-        stderr: "piped",
-        signal,
-      }).spawn()
-    );
+    const command = new Deno.Command(program, {
+      args: [...args],
+      stdin: input === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+      signal,
+    });
+    const child = this.inside(() => spawn(program, command));
     const [output] = await Promise.all([
       child.output(),
       input === undefined ? undefined : feed(child.stdin, input),
@@ -74,9 +75,19 @@ export class ProgramRunner {
     const decoder = new TextDecoder();
     return {
       code: output.code,
+      signal: output.signal,
       stdout: decoder.decode(output.stdout),
       stderr: decoder.decode(output.stderr),
     };
+  }
+}
+
+function spawn(program: string, command: Deno.Command): Deno.ChildProcess {
+  try {
+    return command.spawn();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Deno.errors.NotFound(`${program} is not installed`, { cause: error });
   }
 }
 

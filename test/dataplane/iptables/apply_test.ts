@@ -30,10 +30,10 @@ const REFUSALS: readonly [stderr: string, line: number | null, message: string][
   [
     "Another app is currently holding the xtables lock. Perhaps you want to use the -w option?\n",
     null,
-    "iptables-restore refused: Another app is currently holding the xtables lock. " +
+    "iptables-restore failed: Another app is currently holding the xtables lock. " +
     "Perhaps you want to use the -w option? (exit status 2)",
   ],
-  ["", null, "iptables-restore refused: exit status 2"],
+  ["", null, "iptables-restore failed: exit status 2"],
 ];
 
 for (const [stderr, line, message] of REFUSALS) {
@@ -41,7 +41,7 @@ for (const [stderr, line, message] of REFUSALS) {
     const error = restoreError(
       "IPv4",
       "iptables-restore",
-      { code: 2, stdout: "", stderr },
+      { code: 2, signal: null, stdout: "", stderr },
       TEXT,
     );
     assert.equal(error.line, line);

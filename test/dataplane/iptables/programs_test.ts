@@ -25,7 +25,7 @@ Deno.test("a program that is missing, hangs or does not read is told apart", asy
     ["-c", "echo out; echo err >&2; exit 3"],
     "x".repeat(1e6),
   );
-  assert.deepEqual(ignorant, { code: 3, stdout: "out\n", stderr: "err\n" });
+  assert.deepEqual(ignorant, { code: 3, signal: null, stdout: "out\n", stderr: "err\n" });
 });
 
 Deno.test({

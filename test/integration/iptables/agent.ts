@@ -19,6 +19,7 @@ export class AgentProcess implements AsyncDisposable {
   /** Reports that {@link next} has given. */
   #seen = 0;
   #ended = false;
+  #errors = "";
 
   private constructor(child: Deno.ChildProcess) {
     this.#child = child;
@@ -28,6 +29,7 @@ export class AgentProcess implements AsyncDisposable {
         this.#reports.push(JSON.parse(line));
         this.#wake();
       }
+      this.#errors = await new Response(child.stderr).text();
       this.#ended = true;
       this.#wake();
     })();
@@ -52,7 +54,7 @@ export class AgentProcess implements AsyncDisposable {
         env: { PATH: path },
         stdin: "piped",
         stdout: "piped",
-        stderr: "inherit",
+        stderr: "piped",
       }).spawn()
     );
     const agent = new AgentProcess(child);
@@ -102,7 +104,8 @@ export class AgentProcess implements AsyncDisposable {
       const left = deadline - Date.now();
       if (this.#ended || left <= 0) {
         const all = this.#reports.map((report) => JSON.stringify(report)).join("\n");
-        throw new Error(`the agent ${this.#ended ? "ended" : "did not do it"}; it said:\n${all}`);
+        const end = this.#ended ? `ended: ${this.#errors}` : "did not do it";
+        throw new Error(`the agent ${end}; it said:\n${all}`);
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
