@@ -17,7 +17,7 @@ export interface Target {
 
 /** What came of one question; `ms` is how long it took. */
 export type Outcome =
-  /** Someone answered, with this name. */
+  /** Someone answered, with this name; or, when another path was asked for, with this text. */
   | { readonly kind: "answer"; readonly pod: string; readonly ms: number }
   /** Told at once that nobody is there: TCP RST or ICMP port unreachable. */
   | { readonly kind: "refused"; readonly ms: number }
@@ -34,6 +34,8 @@ export interface ProbeOptions {
   readonly concurrency?: number;
   /** When to give up waiting for an answer, in milliseconds (default 1000). */
   readonly timeoutMs?: number;
+  /** What is asked for over HTTP (default "/": the pod's name). */
+  readonly path?: string;
 }
 
 /**
@@ -41,24 +43,24 @@ export interface ProbeOptions {
  * socket, so each is a new connection to every load balancer. Outcomes in the order asked.
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<Outcome[]> {
-  const { count = 1, concurrency = 1, timeoutMs = 1000 } = options;
+  const { count = 1, concurrency = 1, timeoutMs = 1000, path = "/" } = options;
   const outcomes: Outcome[] = new Array(count);
   let next = 0;
   const asker = async () => {
     while (next < count) {
       const place = next++;
-      outcomes[place] = await ask(target, timeoutMs);
+      outcomes[place] = await ask(target, timeoutMs, path);
     }
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, count) }, asker));
   return outcomes;
 }
 
-async function ask(target: Target, timeoutMs: number): Promise<Outcome> {
+async function ask(target: Target, timeoutMs: number, path: string): Promise<Outcome> {
   const start = performance.now();
   const elapsed = () => performance.now() - start;
   try {
-    const pod = await askName(target, timeoutMs);
+    const pod = await askText(target, timeoutMs, path);
     return { kind: "answer", pod, ms: elapsed() };
   } catch (error) {
     const ms = elapsed();
@@ -73,10 +75,10 @@ async function ask(target: Target, timeoutMs: number): Promise<Outcome> {
   }
 }
 
-function askName(target: Target, timeoutMs: number): Promise<string> {
+function askText(target: Target, timeoutMs: number, path: string): Promise<string> {
   switch (target.protocol) {
     case "TCP":
-      return askTcp(target, timeoutMs);
+      return askTcp(target, timeoutMs, path);
     case "UDP":
       return askUdp(target, timeoutMs);
     case "SCTP":
@@ -87,7 +89,11 @@ function askName(target: Target, timeoutMs: number): Promise<string> {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-async function askTcp({ address, port }: Target, timeoutMs: number): Promise<string> {
+async function askTcp(
+  { address, port }: Target,
+  timeoutMs: number,
+  path: string,
+): Promise<string> {
   const signal = AbortSignal.timeout(timeoutMs);
   const connection = await Deno.connect({
     hostname: address,
@@ -100,7 +106,7 @@ async function askTcp({ address, port }: Target, timeoutMs: number): Promise<str
   try {
     const host = formatSocketAddress(address, port);
     await connection.write(
-      encoder.encode(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
+      encoder.encode(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
     );
     let text = "";
     const buffer = new Uint8Array(4096);
@@ -109,7 +115,7 @@ async function askTcp({ address, port }: Target, timeoutMs: number): Promise<str
       if (length === null) break;
       text += decoder.decode(buffer.subarray(0, length), { stream: true });
     }
-    return nameInResponse(text);
+    return bodyOf(text);
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
@@ -118,8 +124,8 @@ async function askTcp({ address, port }: Target, timeoutMs: number): Promise<str
   }
 }
 
-/** The first line of the body of a whole HTTP/1.1 response with status 200. */
-function nameInResponse(text: string): string {
+/** The body, without a final newline, of a whole HTTP/1.1 response with status 200. */
+function bodyOf(text: string): string {
   const end = text.indexOf("\r\n\r\n");
   if (end < 0 || !/^HTTP\/1\.1 200 /.test(text)) {
     const [first] = text.split("\r\n", 1);

@@ -93,7 +93,7 @@ const flow = z.strictObject({
   to: destination,
   expect: expectation,
   /**
-   * By driver, why it does otherwise: the flow is not run there, or, when it is said what to expect
+   * By driver ("lab": all that send real packets there), why it does otherwise: the flow is not run there, or, when it is said what to expect
    * instead, that is what must happen.
    */
   differs: z.record(

@@ -32,6 +32,8 @@ export interface FlowOutcome {
 export interface ScenarioDriver {
   /** The name that scenarios use in `differs`. */
   readonly name: string;
+  /** What it has in common with others that scenarios may name there, "lab" for example. */
+  readonly kind?: string;
   /** How far a probability may be from the expected one: 0 where they are computed exactly. */
   readonly tolerance: number;
   /** Begins a scenario, with nothing in the cluster. */
@@ -56,11 +58,11 @@ export function loadScenarios(): Scenario[] {
 /** Registers a test per scenario, with a sub-step per flow; all are skipped when there is a reason. */
 export function testScenarios(
   driver: ScenarioDriver,
-  { skip = null }: { skip?: string | null } = {},
+  { skip = null, title = driver.name }: { skip?: string | null; title?: string } = {},
 ): void {
   for (const scenario of loadScenarios()) {
     Deno.test({
-      name: `${driver.name}: ${scenario.name}${skip === null ? "" : ` (skipped: ${skip})`}`,
+      name: `${title}: ${scenario.name}${skip === null ? "" : ` (skipped: ${skip})`}`,
       ignore: skip !== null,
       fn: (context) => runScenario(driver, scenario, context),
     });
@@ -80,7 +82,7 @@ async function runScenario(
       if (index === 0) changes.unshift(nodeChange(scenario.configuration));
       await driver.step(changes);
       for (const flow of step.flows) {
-        const differs = flow.differs[driver.name];
+        const differs = flow.differs[driver.name] ?? flow.differs[driver.kind ?? ""];
         if (differs !== undefined && differs.expect === null) continue;
         const suffix = differs === undefined ? "" : ` (differs: ${differs.reason})`;
         await context.step(`${step.name}: ${flow.name}${suffix}`, async () => {

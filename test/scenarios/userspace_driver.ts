@@ -5,15 +5,13 @@
  */
 
 import assert from "node:assert/strict";
-import type { EndpointSlice, Protocol } from "../../src/cluster/objects.ts";
-import { objectKey } from "../../src/cluster/objects.ts";
+import type { Protocol } from "../../src/cluster/objects.ts";
 import type { ClusterChange } from "../../src/cluster/source.ts";
 import { UserspaceDataPlane } from "../../src/dataplane/userspace/dataplane.ts";
-import { Lab } from "../../src/lab/lab.ts";
 import type { Outcome } from "../../src/lab/probe.ts";
-import { CLIENT, NODE, type Server, serversFor, STRANGER } from "../../src/lab/topology.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { type Configuration, type Flow, plannerConfig } from "./format.ts";
+import { LabNetwork } from "./lab_network.ts";
 import type { FlowOutcome, ScenarioDriver } from "./runner.ts";
 
 /** Connections per backend: with round robin, each must get exactly as many. */
@@ -28,51 +26,33 @@ const SILENCE_MS = 400;
  */
 export class UserspaceDriver implements ScenarioDriver {
   readonly name = "userspace";
+  readonly kind = "lab";
   readonly tolerance = 0;
-  readonly #slices = new Map<string, EndpointSlice>();
-  #configuration: Configuration | null = null;
   #planner: Planner | null = null;
-  #lab: Lab | null = null;
+  #network: LabNetwork | null = null;
   #dataPlane: UserspaceDataPlane | null = null;
-  #servers: Server[] = [];
 
   async start(configuration: Configuration): Promise<void> {
-    const addresses = configuration.nodeAddresses;
-    this.#configuration = configuration;
     this.#planner = new Planner({ ...plannerConfig(configuration), scheduler: "rr" });
-    this.#lab = await Lab.start({ node: { name: configuration.node, addresses } });
-    this.#dataPlane = await UserspaceDataPlane.start({ namespaceFd: this.#lab.nodeNamespaceFd });
+    this.#network = await LabNetwork.start(configuration);
+    const { nodeNamespaceFd } = this.#network;
+    this.#dataPlane = await UserspaceDataPlane.start({ namespaceFd: nodeNamespaceFd });
   }
 
   async step(changes: readonly ClusterChange[]): Promise<void> {
-    for (const { action, object } of changes) {
-      if (object.kind !== "EndpointSlice") continue;
-      if (action === "apply") this.#slices.set(objectKey(object), object);
-      else this.#slices.delete(objectKey(object));
-    }
-    // Every server answers with its address, which is what scenarios speak of. The lab's do not
-    // speak SCTP.
-    this.#servers = serversFor([], this.#slices.values()).flatMap((server) =>
-      server.addresses.map((address) => ({
-        ...server,
-        name: address,
-        hostname: address,
-        ports: server.ports.filter((port) => port.protocol !== "SCTP"),
-      }))
-    );
-    assert.deepEqual(await this.#lab!.setServers(this.#servers), []);
+    await this.#network!.apply(changes);
     const change = this.#planner!.update(changes);
     await this.#dataPlane!.sync(this.#planner!.plan, change);
   }
 
-  async flow({ from, to }: Pick<Flow, "from" | "to">): Promise<FlowOutcome> {
-    const machine = await this.#machine(from);
+  async flow(flow: Pick<Flow, "from" | "to">): Promise<FlowOutcome> {
+    const { from, to } = flow;
     const [said] = await this.#dataPlane!.engine.lookup([
       { source: from, dest: to.address, port: to.port, protocol: to.protocol },
     ]);
     const count = Math.max(1, said.backends.length) * ROUNDS;
     const options = said.verdict === "FORWARD" ? { count } : { timeoutMs: SILENCE_MS };
-    const outcomes = await this.#lab!.probe(machine, to, options);
+    const outcomes = await this.#network!.probe(flow, options);
     const counts = new Map<string, number>();
     for (const outcome of outcomes) {
       assert.ok(agrees(outcome, said.verdict), JSON.stringify({ said, outcome }));
@@ -96,22 +76,8 @@ export class UserspaceDriver implements ScenarioDriver {
 
   async stop(): Promise<void> {
     await this.#dataPlane?.stop();
-    await this.#lab?.stop();
-    this.#dataPlane = this.#lab = null;
-    this.#slices.clear();
-  }
-
-  /** The machine that has the address; one that only dials is added where there is none. */
-  async #machine(address: string): Promise<string> {
-    if (this.#configuration!.nodeAddresses.includes(address)) return NODE;
-    for (const client of [CLIENT, STRANGER]) {
-      if (client.addresses.includes(address)) return client.name;
-    }
-    if (!this.#servers.some((server) => server.addresses.includes(address))) {
-      this.#servers.push({ name: address, hostname: address, addresses: [address], ports: [] });
-      assert.deepEqual(await this.#lab!.setServers(this.#servers), []);
-    }
-    return address;
+    await this.#network?.stop();
+    this.#dataPlane = this.#network = null;
   }
 
   /** The port on which the server at the address answered: the engine's word, if it serves there. */
@@ -121,9 +87,8 @@ export class UserspaceDriver implements ScenarioDriver {
     backends: readonly { readonly address: string; readonly port: number }[],
   ): number {
     const port = backends.find((backend) => backend.address === address)?.port;
-    const server = this.#servers.find((server) => server.addresses.includes(address));
-    const serves = server?.ports.some((own) => own.port === port && own.protocol === protocol);
-    assert.ok(port !== undefined && serves, `${address} answered, which is no backend`);
+    const serves = port !== undefined && this.#network!.portsOf(address, protocol).includes(port);
+    assert.ok(serves, `${address} answered, which is no backend`);
     return port;
   }
 }

@@ -4,7 +4,6 @@ import { explain, type NodeTables } from "../../../src/explain/iptables/explain.
 import { renderedTables } from "../../../src/explain/iptables/rendered.ts";
 import { Planner } from "../../../src/plan/planner.ts";
 import {
-  type Expectation,
   type Flow,
   nodeChange,
   plannerConfig,
@@ -15,18 +14,6 @@ import { compare, type FlowOutcome, loadScenarios } from "../../scenarios/runner
 
 /** Probabilities in rules have ten decimals. */
 const TOLERANCE = 1e-9;
-
-/** Flows of which iptables makes something else than the plan, besides those that say so. */
-const DIFFERENT: ReadonlyMap<string, Expectation> = new Map([
-  // Table nat comes before filter: the node port's rule takes the packet to its Service before the
-  // rule that would refuse the external IP of a Service without endpoints is asked.
-  ["the address of its own comes before the node port", {
-    verdict: "FORWARD",
-    backends: [{ address: "10.244.0.12", port: 8080, probability: 1 }],
-    masquerade: true,
-    sticky: false,
-  }],
-]);
 
 function outcome({ from, to }: Flow, tables: NodeTables, nodeAddresses: string[]): FlowOutcome {
   const { address: dest, port, protocol } = to;
@@ -56,7 +43,7 @@ async function run(scenario: Scenario, context: Deno.TestContext): Promise<void>
     for (const flow of step.flows) {
       const documented = flow.differs["iptables"];
       if (documented?.expect === null) continue;
-      const expected = documented?.expect ?? DIFFERENT.get(flow.name) ?? flow.expect;
+      const expected = documented?.expect ?? flow.expect;
       await context.step(`${step.name}: ${flow.name}`, () => {
         compare(outcome(flow, tables, nodeAddresses), expected, flow, TOLERANCE);
       });
