@@ -29,8 +29,10 @@ export function apiState(agent: Agent, config: Config, programming: boolean): Ap
 }
 
 function nodeView(dataPlane: DataPlane): NodeView {
-  if (!(dataPlane instanceof IptablesDataPlane)) return {};
+  const differences = dataPlane.differences?.bind(dataPlane);
+  if (!(dataPlane instanceof IptablesDataPlane)) return { differences };
   return {
+    differences,
     iptables: dataPlane,
     connections(filter) {
       return new Promise((resolve) => {

@@ -9,11 +9,13 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { bearerToken } from "./auth.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
 import { addConntrack } from "./conntrack.ts";
+import { addDiff } from "./diff.ts";
 import { addExplain } from "./explain.ts";
 import { addHealth } from "./health.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
 import { addProxyMode } from "./proxy_mode.ts";
+import { addRules } from "./rules.ts";
 import { addServices } from "./services.ts";
 import type { ApiState } from "./state.ts";
 import { PlanViews } from "./plan_views.ts";
@@ -74,6 +76,8 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   addLookup(app, state, bodyTimeoutMs);
   addExplain(app, witnesses, bodyTimeoutMs);
   addConntrack(app, state, views);
+  addRules(app, state, views);
+  addDiff(app, state, witnesses);
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
     info: {

@@ -5,7 +5,7 @@
  */
 
 import type { ClusterProblem } from "../cluster/source.ts";
-import type { ProxyMode } from "../dataplane/dataplane.ts";
+import type { Difference, ProxyMode } from "../dataplane/dataplane.ts";
 import type { RuleOptions } from "../dataplane/iptables/options.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import type { EngineHandle } from "../engine/handle.ts";
@@ -39,6 +39,8 @@ export interface NodeRules {
 /** What only the node itself can say. What its mode has not, or a node that is not programmed, is absent. */
 export interface NodeView {
   readonly iptables?: NodeRules;
+  /** What is not as the last successful sync left it. */
+  differences?(): Promise<readonly Difference[]>;
   /** The kernel's connections that match all of a filter; absent where the engine has them. */
   connections?(filter: ConnectionFilter): Promise<readonly Connection[]>;
 }

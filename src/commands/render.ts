@@ -17,6 +17,7 @@ import { render as renderRules } from "../dataplane/iptables/render.ts";
 import { ruleStructure } from "../dataplane/iptables/structure.ts";
 import { restoreText } from "../dataplane/iptables/text.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
+import { routingStructure, routingText } from "../dataplane/userspace/structure.ts";
 import type { Plan } from "../plan/plan.ts";
 import { commandHelp } from "./help.ts";
 import { complainLines, printLines, printText } from "./io.ts";
@@ -69,16 +70,8 @@ function renderIptables(plan: Plan, config: Config): Rendering {
   };
 }
 
-/** The host routes and captured ports that lead to the engine, one a line. */
+/** The host routes and captured ports that lead to the engine. */
 function renderUserspace(plan: Plan): Rendering {
   const rules = renderRouting(plan, MASQUERADE_PORTS);
-  const routes = [...rules.routes].map(([address, source]) => ({ address, source }));
-  const captures = [...rules.captures.values()];
-  const lines = [
-    ...routes.map(({ address, source }) =>
-      `route ${address}${source === null ? "" : ` source ${source}`}\n`
-    ),
-    ...[...rules.captures.keys()].map((capture) => `capture ${capture}\n`),
-  ];
-  return { text: lines.join(""), structure: { routes, captures }, problems: [] };
+  return { text: routingText(rules), structure: { ...routingStructure(rules) }, problems: [] };
 }

@@ -10,6 +10,18 @@ import type { Plan, PlanChange } from "../plan/plan.ts";
 /** The values of `--proxy-mode`. */
 export type ProxyMode = "iptables" | "ipvs" | "nftables" | "userspace";
 
+/** A part of the node that is not as it should be. */
+export interface Difference {
+  /** What it is, in the words of the mode: "IPv4 nat KUBE-SERVICES", "route 10.96.0.1". */
+  readonly where: string;
+  /** "changed" with nothing found or expected: the order is another. */
+  readonly problem: "missing" | "unexpected" | "changed";
+  /** What is there and should not be. */
+  readonly found: readonly string[];
+  /** What should be there and is not. */
+  readonly expected: readonly string[];
+}
+
 /** Programs a node. */
 export interface DataPlane {
   readonly mode: ProxyMode;
@@ -17,6 +29,11 @@ export interface DataPlane {
   readonly engine: EngineHandle;
   /** Brings the node from the last synced plan to this one. A failed sync may be tried again. */
   sync(plan: Plan, change: PlanChange): Promise<void>;
+  /**
+   * Reads the node and says what of it is not as the last successful sync left it. Absent where
+   * nothing can be read.
+   */
+  differences?(): Promise<readonly Difference[]>;
   /**
    * Rejects when the data plane breaks down outside any call, such that only a new one can help;
    * never resolves. Absent where that cannot happen.

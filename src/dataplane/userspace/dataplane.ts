@@ -10,7 +10,8 @@ import type { EngineHandle } from "../../engine/handle.ts";
 import { close, eventfd, signalEvent } from "../../linux/libc.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import { connectWorker, type Remote } from "../../rpc/worker_rpc.ts";
-import type { DataPlane } from "../dataplane.ts";
+import type { DataPlane, Difference } from "../dataplane.ts";
+import { findDifferences } from "./drift.ts";
 import { diff, MASQUERADE_PORTS, type PortRange, render, type UserspaceRules } from "./render.ts";
 import type { WorkerMethods } from "./worker.ts";
 
@@ -104,6 +105,17 @@ export class UserspaceDataPlane implements DataPlane {
       });
     }
     this.#programmed = desired;
+  }
+
+  /** Reads the routing that leads to the device; empty before the first sync and during one. */
+  async differences(): Promise<readonly Difference[]> {
+    while (this.#programmed !== null) {
+      const desired = this.#programmed;
+      const current = await this.#remote.read();
+      // What a sync changed meanwhile is no difference.
+      if (this.#programmed === desired) return findDifferences(current, desired);
+    }
+    return [];
   }
 
   /**

@@ -1,0 +1,171 @@
+/**
+ * `GET /api/v1/rules/{mode}`: a mode's rule set, as text and as structure.
+ *
+ * @module
+ */
+
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { ProxyMode } from "../dataplane/dataplane.ts";
+import type { RuleSet } from "../dataplane/iptables/rules.ts";
+import { ruleStructure } from "../dataplane/iptables/structure.ts";
+import { restoreText } from "../dataplane/iptables/text.ts";
+import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
+import { routingStructure, routingText } from "../dataplane/userspace/structure.ts";
+import type { Plan } from "../plan/plan.ts";
+import { ApiError, errorResponse } from "./errors.ts";
+import type { PlanViews } from "./plan_views.ts";
+import type { ApiState } from "./state.ts";
+
+const Tables = z.object({
+  family: z.enum(["IPv4", "IPv6"]),
+  tables: z.array(z.object({
+    name: z.enum(["filter", "nat"]),
+    chains: z.array(z.object({ name: z.string(), rules: z.array(z.string()).readonly() }))
+      .readonly().openapi({ description: "the chains that are the proxy's own" }),
+    jumps: z.array(z.object({ chain: z.string(), rule: z.string() })).readonly().openapi({
+      description: "rules in the kernel's own chains, each put in front of its chain in turn",
+    }),
+  })).readonly(),
+}).openapi("FamilyRules");
+
+const Routing = z.object({
+  routes: z.array(z.object({ address: z.string(), source: z.string().nullable() })).readonly(),
+  captures: z.array(z.object({
+    address: z.string(),
+    protocol: z.enum(["TCP", "UDP", "SCTP", "ICMP"]),
+    firstPort: z.int(),
+    lastPort: z.int(),
+  })).readonly(),
+}).openapi("Routing");
+
+const common = {
+  running: z.boolean().openapi({ description: "whether this mode is the one that runs" }),
+  source: z.enum(["synced", "plan"]).openapi({
+    description: "what the node had after the last sync, or what it would get for the plan",
+  }),
+  node: z.string(),
+  text: z.string().openapi({
+    description: "iptables: input of iptables-restore --noflush, below a comment for each family",
+  }),
+  problems: z.array(z.string()).readonly().openapi({
+    description: "what of the plan is not in it",
+  }),
+};
+
+const RulesView = z.union([
+  z.object({
+    mode: z.literal("iptables"),
+    ...common,
+    structure: z.object({ families: z.array(Tables).readonly() }),
+  }),
+  z.object({ mode: z.literal("userspace"), ...common, structure: Routing }),
+]).openapi("Rules");
+
+type Rules = z.input<typeof RulesView>;
+
+const route = createRoute({
+  method: "get",
+  path: "/api/v1/rules/{mode}",
+  summary: "The rule set of a mode, as text and as structure",
+  description:
+    "Of the mode that runs: what the node had after the last sync. Of others: what the plan " +
+    "would make there.",
+  request: {
+    params: z.object({ mode: z.string().openapi({ example: "iptables" }) }),
+    query: z.strictObject({
+      service: z.string().max(400).optional().openapi({
+        description: "namespace/name: its rules alone, with those that all Services share",
+        example: "default/hostnames",
+      }),
+      format: z.enum(["json", "text"], { error: "expected json or text" }).default("json")
+        .openapi({ description: "text: the text alone" }),
+    }),
+  },
+  responses: {
+    200: {
+      description: "the rule set",
+      content: {
+        "application/json": { schema: RulesView },
+        "text/plain": { schema: z.string() },
+      },
+    },
+    400: errorResponse("the request is of another shape"),
+    404: errorResponse("there is no such mode, or no such Service"),
+  },
+});
+
+/** The modes that can be rendered from any plan. */
+const RENDERED: Readonly<Partial<Record<ProxyMode, typeof iptablesRules>>> = {
+  iptables: iptablesRules,
+  userspace: userspaceRules,
+};
+
+/** Adds the route. */
+export function addRules(app: OpenAPIHono, state: ApiState, views: PlanViews): void {
+  app.openapi(route, (context) => {
+    const { mode } = context.req.valid("param");
+    const { service, format } = context.req.valid("query");
+    const rules = Object.hasOwn(RENDERED, mode) ? RENDERED[mode as ProxyMode] : undefined;
+    if (rules === undefined) {
+      const expected = Object.keys(RENDERED).join(" or ");
+      throw new ApiError(
+        404,
+        "not_found",
+        `there are no rules of mode ${mode}; expected ${expected}`,
+      );
+    }
+    if (service !== undefined && !state.plan().services.has(service)) {
+      throw new ApiError(404, "not_found", `there is no Service ${service}`);
+    }
+    const answer = rules(state, views, service);
+    if (format === "text") return context.text(answer.text, 200);
+    return context.json(answer, 200);
+  });
+}
+
+function iptablesRules(state: ApiState, views: PlanViews, service?: string): Rules {
+  const running = state.mode === "iptables";
+  const synced = running && state.node.iptables !== undefined;
+  const problems = views.rendered.problems;
+  const sets = state.families.map((family) =>
+    synced ? views.rules(family) : views.rendered.rules.get(family) ?? null
+  ).filter((rules) => rules !== null).map((rules) => only(rules, service));
+  return {
+    mode: "iptables",
+    running,
+    source: synced ? "synced" : "plan",
+    node: state.plan().node.name,
+    text: sets.map((rules) => `# ${rules.family}\n${restoreText(rules)}`).join(""),
+    structure: { families: sets.map(ruleStructure) },
+    problems: service === undefined
+      ? problems
+      : problems.filter((line) => line.startsWith(`Service ${service}: `)),
+  };
+}
+
+/** The rules of one Service, and those of all. */
+function only(rules: RuleSet, service: string | undefined): RuleSet {
+  if (service === undefined) return rules;
+  const fragment = rules.services.get(service);
+  return { ...rules, services: new Map(fragment === undefined ? [] : [[service, fragment]]) };
+}
+
+/** Userspace mode's routing follows from the plan alone, at any time. */
+function userspaceRules(state: ApiState, _: PlanViews, service?: string): Rules {
+  const { node, services } = state.plan();
+  const one = service === undefined ? undefined : services.get(service);
+  const plan: Plan = {
+    node,
+    services: service === undefined || one === undefined ? services : new Map([[service, one]]),
+  };
+  const rules = renderRouting(plan, MASQUERADE_PORTS);
+  return {
+    mode: "userspace",
+    running: state.mode === "userspace",
+    source: "plan",
+    node: node.name,
+    text: routingText(rules),
+    structure: routingStructure(rules),
+    problems: [],
+  };
+}

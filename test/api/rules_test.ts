@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { render } from "../../src/dataplane/iptables/render.ts";
+import { parseSave } from "../../src/dataplane/iptables/save_text.ts";
+import { withQueryApi } from "./http.ts";
+import { plain, RealState, slice, web } from "./real_state.ts";
+
+async function state(mode: "iptables" | "userspace"): Promise<RealState> {
+  const state = new RealState(mode);
+  await state.apply([...web(), plain("other", "10.0.1.176"), slice("other", ["10.180.0.9"])]);
+  return state;
+}
+
+Deno.test("the rules of iptables mode, rendered in any mode, as text and as structure", async () => {
+  for (const mode of ["iptables", "userspace"] as const) {
+    await withQueryApi(await state(mode), async (ask) => {
+      const { status, json } = await ask("/api/v1/rules/iptables");
+      assert.equal(status, 200);
+      assert.equal(json.running, mode === "iptables");
+      assert.equal(json.source, "plan");
+      assert.equal(json.node, "node1");
+      assert.deepEqual(json.problems, []);
+      const [four, six] = json.text.split("# IPv6\n");
+      const nat = parseSave(four).find((table) => table.name === "nat")!;
+      const structure = json.structure.families[0].tables.find(
+        (table: { name: string }) => table.name === "nat",
+      );
+      assert.deepEqual(
+        structure.chains.map((chain: { name: string }) => chain.name),
+        [...nat.chains.keys()],
+      );
+      assert.ok(nat.rules.some(({ tokens }) => tokens.includes("10.0.1.175")));
+      assert.equal(parseSave(six).length, 2);
+      assert.equal((await ask("/api/v1/rules/iptables?format=text")).text, json.text);
+    });
+  }
+});
+
+Deno.test("the rules of one Service alone", async () => {
+  await withQueryApi(await state("iptables"), async (ask) => {
+    for (const mode of ["iptables", "userspace"]) {
+      const { json } = await ask(`/api/v1/rules/${mode}?service=default/other`);
+      assert.match(json.text, /10\.0\.1\.176/);
+      assert.doesNotMatch(json.text, /10\.0\.1\.175/);
+      const missing = await ask(`/api/v1/rules/${mode}?service=default/none`);
+      assert.equal(missing.status, 404);
+    }
+  });
+});
+
+Deno.test("the rules of iptables mode are those of the last sync where it runs", async () => {
+  const running = await state("iptables");
+  const { rules } = render(running.plan(), "IPv4", running.ruleOptions);
+  running.node = {
+    iptables: {
+      rules: (family) => family === "IPv4" ? rules : null,
+      saved: () => Promise.reject(new Error("not asked for")),
+    },
+  };
+  await running.apply([plain("later", "10.0.1.177")]);
+  await withQueryApi(running, async (ask) => {
+    const { json } = await ask("/api/v1/rules/iptables");
+    assert.equal(json.source, "synced");
+    assert.doesNotMatch(json.text, /10\.0\.1\.177/);
+    assert.deepEqual(json.structure.families.map(({ family }: { family: string }) => family), [
+      "IPv4",
+    ]);
+  });
+});
+
+Deno.test("the routing of userspace mode", async () => {
+  await withQueryApi(await state("userspace"), async (ask) => {
+    const { json } = await ask("/api/v1/rules/userspace");
+    assert.equal(json.running, true);
+    assert.ok(
+      json.structure.routes.some(({ address }: { address: string }) => address === "10.0.1.175"),
+    );
+    assert.match(json.text, /^route 10\.0\.1\.175 source 192\.168\.50\.10$/m);
+    assert.match(json.text, /^capture TCP 192\.168\.50\.10 30000-32767$/m);
+  });
+});
+
+Deno.test("rules of modes that cannot be had are 404 and say which can", async () => {
+  await withQueryApi(await state("userspace"), async (ask) => {
+    for (const mode of ["ipvs", "constructor", "__proto__", "x"]) {
+      const { status, json } = await ask(`/api/v1/rules/${mode}`);
+      assert.equal(status, 404);
+      assert.match(json.error.message, /expected iptables or userspace$/);
+    }
+    assert.equal((await ask("/api/v1/rules/iptables?format=xml")).status, 400);
+    assert.equal((await ask("/api/v1/rules/iptables?family=IPv4")).status, 400);
+  });
+});
