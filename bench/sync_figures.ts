@@ -71,7 +71,12 @@ export class SyncFigures {
           ...this.#rows(`${step}/kube-proxy`, units),
         ];
       }),
-      ...this.#comparisons("endpoint changed/switchyard", ["ms", "lines"], rewrite, "rewriting"),
+      ...this.#comparisons(
+        "endpoint changed/switchyard",
+        ["ms", "lines"],
+        rewrite,
+        "rewriting all rules",
+      ),
       ...this.#rows(rewrite, ["ms", "lines"]),
     ];
   }

@@ -26,7 +26,10 @@ const NO_ENGINE = { apply: () => Promise.resolve() } as Partial<EngineHandle> as
 /** Of 10,000 Services, nf_tables takes longer than the data plane would wait. */
 const REWRITE_TIMEOUT_MS = 3_600_000;
 
-/** The planner and the data plane of one node, IPv4 only. */
+/**
+ * The planner and the data plane of one node, IPv4 only. As of kube-proxy, what it does once in a
+ * while is left out: watching canaries, and comparing all rules once more after the start.
+ */
 class Proxy {
   readonly #planner = new Planner({
     nodeName: NODE_NAME,
@@ -54,9 +57,14 @@ class Proxy {
       families: ["IPv4"],
       backend,
       canaryPeriodMs: 0,
+      confirmationMs: 0,
       synced: (done) => syncs.push(...done),
     });
     return new Proxy(dataPlane, syncs);
+  }
+
+  stop(): Promise<void> {
+    return this.#dataPlane.stop();
   }
 
   note(change: ObjectChange): void {
@@ -129,6 +137,7 @@ async function main(backend: Backend): Promise<void> {
       await Deno.stdout.write(encoder.encode(JSON.stringify(reply) + "\n"));
     }
   }
+  await proxy.stop();
 }
 
 if (import.meta.main) await main(Deno.args[0] as Backend);

@@ -27,3 +27,8 @@ Deno.test("rows are printed in columns", () => {
   );
   assert.equal(formatRows([]), "");
 });
+
+Deno.test("small ratios keep two digits", () => {
+  const [line] = formatRows([comparedRow("x", "ms", [1], "theirs", [300])]).split("\n");
+  assert.equal(line, "x  1 ms  [1 … 1]  0.0033 × theirs  [0.0033 … 0.0033]");
+});

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { cluster, endpointChange, extraService } from "../../bench/sync_cluster.ts";
+import { Contender } from "../../bench/sync_contender.ts";
+import { requires } from "../requirements.ts";
+
+const SCRIPT = new URL("../../bench/sync_switchyard.ts", import.meta.url).pathname;
+
+function ours(backend: string): Contender {
+  return Contender.start(
+    "switchyard",
+    Deno.execPath(),
+    [
+      "run",
+      ...["read", "write=/proc/sys/net", "ffi", "env", "sys", "run"].map((name) =>
+        `--allow-${name}`
+      ),
+      SCRIPT,
+      backend,
+    ],
+    {},
+  );
+}
+
+for (const backend of ["nft", "legacy"]) {
+  Deno.test({
+    ...requires(
+      `our contender syncs real rules by ${backend} and says what it took`,
+      "root",
+      "netns",
+      `iptables-${backend}-restore`,
+    ),
+    async fn() {
+      const services = 3;
+      await using contender = ours(backend);
+      await contender.send(cluster(services));
+      const first = await contender.ask("sync");
+      const rendered = await contender.ask("render");
+      const rewritten = await contender.ask("rewrite");
+      await contender.send(endpointChange(services, 0));
+      const changed = await contender.ask("sync");
+      await contender.send(extraService(services, "apply"));
+      const added = await contender.ask("sync");
+      await contender.send(extraService(services, "delete"));
+      const deleted = await contender.ask("sync");
+      // 10 endpoints of 2 rules, whose chains and rules that lead to them come to 43 lines.
+      assert.ok(first.lines > services * 43, `${first.lines}`);
+      assert.equal(rewritten.lines, rendered.lines);
+      // A chain and its two rules go, another comes, and its Service's chain follows.
+      assert.ok(changed.lines > 6 && changed.lines < 20, `${changed.lines}`);
+      assert.equal(added.lines, 43);
+      assert.ok(deleted.lines > 0 && deleted.lines < added.lines, `${deleted.lines}`);
+      for (const { seconds, peak } of [first, rendered, rewritten, changed, added, deleted]) {
+        assert.ok(seconds > 0 && seconds < 60, `${seconds} s`);
+        assert.ok(peak > 10e6 && peak < 1e9, `${peak} bytes`);
+      }
+    },
+  });
+}
+
+Deno.test({
+  ...requires("a contender that ends says why", "root", "netns"),
+  async fn() {
+    const script = "read line; echo 'not today' >&2; exit 1";
+    await using contender = Contender.start("broken", "sh", ["-c", script], {});
+    await assert.rejects(contender.ask("sync"), { message: "broken ended: not today" });
+  },
+});
+
+Deno.test({
+  ...requires("a sync that failed is an error", "root", "netns"),
+  async fn() {
+    const script = `read line; echo '{"seconds":1,"lines":0,"peak":1,"error":"no chain"}'`;
+    await using contender = Contender.start("broken", "sh", ["-c", script], {});
+    await assert.rejects(contender.ask("sync"), { message: "broken: no chain" });
+  },
+});
