@@ -16,7 +16,8 @@ export interface RulesAccess {
   read(family: Family): Promise<string>;
   /** Carries out restore text; a table whose COMMIT is not reached stays as it was. */
   restore(family: Family, text: string): Promise<void>;
-  hasChain(family: Family, table: string, chain: string): Promise<boolean>;
+  /** The rules of one chain, as lines of `iptables -S`; null when there is no such chain. */
+  listChain(family: Family, table: string, chain: string): Promise<string | null>;
 }
 
 /** iptables-restore refused a text. What tables were before the refused line's stays done. */
@@ -62,14 +63,14 @@ export class NodeRulesAccess implements RulesAccess {
     if (result.code !== 0) throw restoreError(family, program, result, text);
   }
 
-  async hasChain(family: Family, table: string, chain: string): Promise<boolean> {
+  async listChain(family: Family, table: string, chain: string): Promise<string | null> {
     const program = programName(this.#programs, family, "");
     const result = await this.#runner.run(program, ["-w", LOCK_WAIT, "-t", table, "-S", chain]);
     // 4 is a problem of resources, such as the lock.
     if (result.code === 4 || result.signal !== null) {
       throw new Error(`${program} ${endOf(result)}`);
     }
-    return result.code === 0;
+    return result.code === 0 ? result.stdout : null;
   }
 }
 

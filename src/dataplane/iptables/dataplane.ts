@@ -10,9 +10,11 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
+import { forgetStaleUdp } from "../conntrack/cleanup.ts";
+import { touchesUdp } from "../conntrack/stale_udp.ts";
 import type { DataPlane, Difference } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
-import { canaryLost } from "./canary.ts";
+import { tablesFlushed } from "./canary.ts";
 import { ensureCounters } from "./counters.ts";
 import { type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
@@ -190,6 +192,8 @@ export class IptablesDataPlane implements DataPlane {
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
     this.#openLoopback(plan);
+    const renewed = syncs.some(({ full, lines }) => full && lines > 0);
+    if (renewed || touchesUdp(change)) this.#forgetStaleUdp(plan);
     await this.engine.apply(change);
   }
 
@@ -256,12 +260,22 @@ export class IptablesDataPlane implements DataPlane {
     }
   }
 
+  /** As in kube-proxy, what fails here is not tried again before the next change. */
+  #forgetStaleUdp(plan: Plan): void {
+    try {
+      const count = this.#runner.inside(() => forgetStaleUdp(plan, this.families));
+      if (count > 0) logger.debug("{count} stale UDP flows were forgotten", { count });
+    } catch (error) {
+      logger.warn("stale UDP flows may be left: {error}", { error: messageOf(error) });
+    }
+  }
+
   async #watch(): Promise<void> {
     await this.#watching;
     for (const rules of this.#families) {
       if (rules.doubtful) continue;
       try {
-        if (!await canaryLost(this.#access, rules.family, sleep)) continue;
+        if (!await tablesFlushed(this.#access, rules.family, sleep)) continue;
       } catch (error) {
         logger.warn("cannot look after the rules: {error}", { error: messageOf(error) });
         continue;

@@ -1,19 +1,27 @@
 import assert from "node:assert/strict";
-import { canaryLost } from "../../../src/dataplane/iptables/canary.ts";
+import { tablesFlushed } from "../../../src/dataplane/iptables/canary.ts";
+
+const JUMPS: Readonly<Record<string, string>> = {
+  "nat POSTROUTING": '-A POSTROUTING -m comment --comment "a" -j KUBE-POSTROUTING',
+  "filter FORWARD": '-P FORWARD ACCEPT\n-A FORWARD -m comment --comment "b" -j KUBE-FORWARD\n',
+};
 
 /** Tables that lose their canary after so many looks at them. */
-function flushing(after: Record<string, number>) {
+function flushing(after: Record<string, number>, jumps = JUMPS) {
   return {
-    hasChain: (_family: string, table: string, chain: string) => {
-      assert.equal(chain, "KUBE-PROXY-CANARY");
-      return Promise.resolve(after[table]-- > 0);
+    listChain: (_family: string, table: string, chain: string) => {
+      if (chain !== "KUBE-PROXY-CANARY") return Promise.resolve(jumps[`${table} ${chain}`]);
+      return Promise.resolve(after[table]-- > 0 ? "-N KUBE-PROXY-CANARY" : null);
     },
   };
 }
 
-async function lost(after: Record<string, number>): Promise<[lost: boolean, sleeps: number]> {
+async function lost(
+  after: Record<string, number>,
+  jumps = JUMPS,
+): Promise<[lost: boolean, sleeps: number]> {
   let sleeps = 0;
-  const result = await canaryLost(flushing(after), "IPv4", (ms) => {
+  const result = await tablesFlushed(flushing(after, jumps), "IPv4", (ms) => {
     sleeps += ms;
     return Promise.resolve();
   });
@@ -28,4 +36,11 @@ Deno.test("a flush is waited for until every table is done, but no longer than f
   assert.deepEqual(await lost({ mangle: 0, nat: 0, filter: 0 }), [true, 0]);
   assert.deepEqual(await lost({ mangle: 0, nat: 3, filter: 1 }), [true, 300]);
   assert.deepEqual(await lost({ mangle: 0, nat: Infinity, filter: 0 }), [true, 5000]);
+});
+
+Deno.test("a table that was only emptied has lost its jump to ours", async () => {
+  for (const chain of Object.keys(JUMPS)) {
+    const jumps = { ...JUMPS, [chain]: "-P X ACCEPT\n-A X -j KUBE-FORWARD-NOT" };
+    assert.deepEqual(await lost({ mangle: 1, nat: 1, filter: 1 }, jumps), [true, 0]);
+  }
 });

@@ -43,8 +43,8 @@ class Node implements RulesAccess {
     return Promise.resolve();
   }
 
-  hasChain(_family: Family, table: string, chain: string): Promise<boolean> {
-    return Promise.resolve(this.tables.get(table)!.has(chain));
+  listChain(_family: Family, table: string, chain: string): Promise<string | null> {
+    return Promise.resolve(this.tables.get(table)!.get(chain)?.join("\n") ?? null);
   }
 
   get contents() {
