@@ -7,7 +7,7 @@
 import { type Credentials, CredentialStore } from "./credentials.ts";
 import { ApiFailure, failureFromStatus, messageOf, retryAfterMs } from "./failure.ts";
 import type { AccessOptions } from "./access.ts";
-import { systemTiming, type Timing } from "./timing.ts";
+import { systemTiming, type Timing, unlessAborted } from "./timing.ts";
 import { Tunnel } from "./tunnel.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -96,20 +96,22 @@ export class ApiClient implements ApiTransport {
 
   /** Credentials that are refused are read again, and tried once more if they are others now. */
   async #authorized(request: ApiRequest, signal: AbortSignal): Promise<Response> {
-    const credentials = await this.#credentials();
+    const credentials = await this.#credentials(signal);
     const response = await this.#fetch(request, credentials, signal);
     if (response.status !== 401) return response;
     this.#store.refuse(credentials);
-    const fresh = await this.#credentials();
+    const fresh = await this.#credentials(signal);
     if (sameIdentity(credentials, fresh)) return response;
     await response.body?.cancel();
     return await this.#fetch(request, fresh, signal);
   }
 
-  async #credentials(): Promise<Credentials> {
+  async #credentials(signal: AbortSignal): Promise<Credentials> {
     try {
-      return await this.#store.current();
+      // A plugin may take its time, and is not interrupted.
+      return await unlessAborted(this.#store.current(), signal);
     } catch (error) {
+      if (signal.aborted) throw error;
       throw new ApiFailure(`no credentials: ${messageOf(error)}`);
     }
   }

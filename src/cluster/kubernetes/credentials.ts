@@ -14,7 +14,7 @@ import type { Timing } from "./timing.ts";
 export interface Credentials {
   /** Address of the API server, without a slash at the end. */
   readonly server: string;
-  /** PEM; absent: the machine's own. */
+  /** CAs in PEM, believed in addition to those that Deno brings. */
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;

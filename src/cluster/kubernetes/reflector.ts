@@ -38,7 +38,7 @@ export interface ReflectorLimits {
 
 export const DEFAULT_LIMITS: ReflectorLimits = {
   pageSize: 500,
-  answerMs: 60_000,
+  answerMs: 30_000,
   listIdleMs: 30_000,
   watchIdleMs: 90_000,
   watchSeconds: 240,

@@ -37,3 +37,20 @@ export function sleep(timing: Timing, ms: number, signal: AbortSignal): Promise<
   signal.addEventListener("abort", wake, { once: true });
   return promise;
 }
+
+/**
+ * The promise's result, unless the signal aborts first; then whatever it brings is dropped.
+ *
+ * @throws the signal's reason.
+ */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

@@ -84,6 +84,26 @@ Deno.test("A rotated token is read again when the old one is refused, and nobody
   assert.deepEqual(running.problems, []);
 });
 
+Deno.test("A plugin that takes its time holds up neither a request's end nor the source's", async () => {
+  await using pki = await Pki.create();
+  await using api = new ApiDouble();
+  const script = '#!/bin/sh\n[ -e slow ] && sleep 3\necho \'{"status":{"token":"one"}}\'\n';
+  await Deno.writeTextFile(pki.path("plugin"), script.replace("slow", pki.path("slow")), {
+    mode: 0o700,
+  });
+  const options = kubeconfig(pki, { server: api.url }, { exec: { command: "./plugin" } });
+  const timing = fastTiming();
+  const transport = await ApiClient.open(options, timing);
+  await Deno.writeTextFile(pki.path("slow"), "");
+  api.tokens = new Set(["two"]);
+  await using running = await RunningSource.on(api, { transport, timing });
+  // Its token is refused, so it runs again, now for longer than an answer may take.
+  await running.until(() => running.problems.some((one) => one.includes("nothing came for 30 s")));
+  const started = performance.now();
+  await running.stop();
+  assert(performance.now() - started < 1000);
+});
+
 Deno.test("Credentials that stay refused are a problem, and asked for again", async () => {
   await using pki = await Pki.create();
   await using api = new ApiDouble();
@@ -144,20 +164,57 @@ Deno.test({
     await Deno.copyFile(pki.path("old.crt"), pki.path("ca.crt"));
     const options = kubeconfig(pki, { server: api.url, "certificate-authority": "ca.crt" });
     const timing = fastTiming();
-    await using running = await RunningSource.on(api, {
-      transport: await ApiClient.open(options, timing),
-      timing,
-    });
+    const transport = await ApiClient.open(options, timing);
+    await using running = await RunningSource.on(api, { transport, timing });
     await running.converged(api);
+    await running.until(() => api.openWatches === 2, "two watches");
+    // First both are believed: requests that are under way with the old one go on.
+    const both = await pki.read("old.crt") + await pki.read("new.crt");
+    await Deno.writeTextFile(pki.path("ca.crt"), both);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    const signal = new AbortController().signal;
+    for await (
+      const _ of await transport.get({ path: "/version", answerMs: 30_000, idleMs: 30_000, signal })
+    );
+    api.put(rawService("s1"));
+    await running.converged(api);
+    assert.equal(api.requests.filter((one) => one === "watch Service").length, 1);
+    // Then the old one is gone before we know of it.
+    await Deno.copyFile(pki.path("old.crt"), pki.path("ca.crt"));
+    await new Promise((resolve) => setTimeout(resolve, 400));
     await api.stop();
     await using after = new ApiDouble({
       tls: await pair("second"),
       port: Number(new URL(api.url).port),
     });
     for (let i = 0; i < 3; i++) after.put(rawService("s0"));
+    after.put(rawService("s1"));
     await running.until(() => running.problems.some((one) => one.includes("certificate")));
     await Deno.copyFile(pki.path("new.crt"), pki.path("ca.crt"));
     await running.converged(after);
+  },
+});
+
+Deno.test({
+  ...requires("A pod follows the API with its service account", "openssl"),
+  async fn() {
+    await using pki = await Pki.create();
+    await pki.authority("ca");
+    await pki.certificate("server", "ca", "IP:127.0.0.1");
+    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
+    await using api = new ApiDouble({ tls });
+    api.tokens = new Set(["one"]);
+    api.put(rawService("s0"));
+    await Deno.writeTextFile(pki.path("token"), "one");
+    const { hostname, port } = new URL(api.url);
+    const env = (name: string) =>
+      ({ KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port })[name];
+    const timing = fastTiming();
+    await using running = await RunningSource.on(api, {
+      transport: await ApiClient.open({ serviceAccountFolder: pki.folder, env }, timing),
+      timing,
+    });
+    await running.converged(api);
   },
 });
 

@@ -11,7 +11,7 @@ export interface HttpDoubleOptions {
 }
 
 export class HttpDouble {
-  readonly #listener: Deno.Listener;
+  readonly #listener: Deno.TcpListener | Deno.TlsListener;
   readonly #handler: Handler;
   readonly #connections = new Set<Deno.Conn>();
   readonly #served: Promise<void>;
@@ -43,7 +43,7 @@ export class HttpDouble {
   async #serve(): Promise<void> {
     const running: Promise<void>[] = [];
     while (true) {
-      let connection: Deno.Conn;
+      let connection: Deno.TcpConn | Deno.TlsConn;
       try {
         connection = await this.#listener.accept();
       } catch (error) {
@@ -51,6 +51,8 @@ export class HttpDouble {
         // A TLS handshake that a client gave up.
         continue;
       }
+      // An answer in several writes must not wait for acknowledgements.
+      if ("setNoDelay" in connection) connection.setNoDelay();
       this.#connections.add(connection);
       running.push(
         this.#converse(connection).finally(() => {

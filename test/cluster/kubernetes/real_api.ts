@@ -105,6 +105,8 @@ export class RealApi implements AsyncDisposable {
       `--service-account-signing-key-file=${path("accounts.key")}`,
       "--service-account-issuer=https://api.test",
       "--service-cluster-ip-range=10.96.0.0/16",
+      // So that versions are forgotten within the time of a test.
+      "--etcd-compaction-interval=5s",
       ...["--authorization-mode=AlwaysAllow", "--disable-admission-plugins=ServiceAccount"],
     ]);
     await until(
