@@ -179,10 +179,12 @@ async function measure(bed: Bed, size: number, rounds: number): Promise<Row[]> {
       }
     }
     const ours = field.get("switchyard");
-    figures.addRender(await progress(ours, "render", "render"));
+    for (const step of ["render", "nothing"] as const) {
+      figures.addAlone(step, await progress(ours, step, step));
+    }
     if (rewritings.allows) {
       await rewritings.spend(async () => {
-        figures.addRewrite(await progress(ours, "rewrite", "all rules rewritten"));
+        figures.addAlone("rewrite", await progress(ours, "rewrite", "all rules rewritten"));
       });
     }
   }

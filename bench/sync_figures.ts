@@ -18,6 +18,17 @@ const STEPS: readonly SyncStep[] = [
   "Service added",
   "Service deleted",
 ];
+/**
+ * What only one does: making the text of all rules, giving it to iptables-restore, and, as the least
+ * that any change costs, giving it an empty transaction.
+ */
+export type AloneStep = "render" | "rewrite" | "nothing";
+
+const ALONE: Readonly<Record<AloneStep, string>> = {
+  render: "render/switchyard",
+  rewrite: "all rules rewritten/iptables-restore",
+  nothing: "empty transaction/iptables-restore",
+};
 const UNITS: Readonly<Record<string, (reply: Reply) => number>> = {
   ms: ({ seconds }) => seconds * 1000,
   lines: ({ lines }) => lines,
@@ -39,14 +50,9 @@ export class SyncFigures {
     this.#add(`${step}/${proxy}`, reply);
   }
 
-  /** One round's figure of making the text of all rules, which changes nothing. */
-  addRender(reply: Reply): void {
-    this.#add("render/switchyard", reply);
-  }
-
-  /** One round's figure of giving iptables-restore the text of all rules. */
-  addRewrite(reply: Reply): void {
-    this.#add("all rules rewritten/iptables-restore", reply);
+  /** One round's figure of something that only one contender does. */
+  addAlone(name: AloneStep, reply: Reply): void {
+    this.#add(ALONE[name], reply);
   }
 
   #add(name: string, reply: Reply): void {
@@ -60,10 +66,9 @@ export class SyncFigures {
    * compared with rewriting all rules too. Memory is that of the first sync.
    */
   rows(): Row[] {
-    const render = "render/switchyard";
-    const rewrite = "all rules rewritten/iptables-restore";
+    const { rewrite } = ALONE;
     return [
-      ...this.#rows(render, ["ms", "lines"]),
+      ...this.#rows(ALONE.render, ["ms", "lines"]),
       ...STEPS.flatMap((step) => {
         const units = step === "first sync" ? ["ms", "lines", "MB"] : ["ms", "lines"];
         return [
@@ -78,6 +83,7 @@ export class SyncFigures {
         "rewriting all rules",
       ),
       ...this.#rows(rewrite, ["ms", "lines"]),
+      ...this.#rows(ALONE.nothing, ["ms"]),
     ];
   }
 

@@ -83,16 +83,17 @@ class Proxy {
         return await this.#sync();
       case "render":
         return countLines(this.#text());
-      case "rewrite": {
-        const text = this.#text();
-        const access = new NodeRulesAccess(
-          new ProgramRunner(null, REWRITE_TIMEOUT_MS),
-          this.#dataPlane.programs,
-        );
-        await access.restore("IPv4", text);
-        return countLines(text);
-      }
+      case "rewrite":
+        return await this.#restore(this.#text());
+      case "nothing":
+        return await this.#restore("*nat\nCOMMIT\n");
     }
+  }
+
+  async #restore(text: string): Promise<number> {
+    const runner = new ProgramRunner(null, REWRITE_TIMEOUT_MS);
+    await new NodeRulesAccess(runner, this.#dataPlane.programs).restore("IPv4", text);
+    return countLines(text);
   }
 
   async #sync(): Promise<number> {

@@ -5,7 +5,7 @@ const reply = (seconds: number, lines = 1, peak = 5e6) => ({ seconds, lines, pea
 
 Deno.test("ours is compared with kube-proxy, and a changed endpoint with rewriting too", () => {
   const figures = new SyncFigures("nft, 3 Services");
-  figures.addRender(reply(0.5, 100));
+  figures.addAlone("render", reply(0.5, 100));
   figures.add("first sync", "switchyard", reply(1, 100, 8e6));
   figures.add("first sync", "kube-proxy", reply(2, 50, 4e6));
   figures.add("endpoint changed", "switchyard", reply(0.01, 2));
@@ -13,7 +13,8 @@ Deno.test("ours is compared with kube-proxy, and a changed endpoint with rewriti
   figures.add("endpoint changed", "switchyard", reply(0.03, 2));
   figures.add("endpoint changed", "kube-proxy", reply(0.1, 20));
   // Once only, because it takes long: compared with the first round's.
-  figures.addRewrite(reply(1, 100));
+  figures.addAlone("rewrite", reply(1, 100));
+  figures.addAlone("nothing", reply(0.005, 0));
   const rows = figures.rows();
   assert.deepEqual(
     rows.map(({ name, unit, median, ratio, against }) => [
@@ -40,6 +41,7 @@ Deno.test("ours is compared with kube-proxy, and a changed endpoint with rewriti
       ["endpoint changed/switchyard", "lines", 2, 0.02, "rewriting all rules"],
       ["all rules rewritten/iptables-restore", "ms", 1000, null, null],
       ["all rules rewritten/iptables-restore", "lines", 100, null, null],
+      ["empty transaction/iptables-restore", "ms", 5, null, null],
     ],
   );
 });
