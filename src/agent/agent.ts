@@ -48,7 +48,13 @@ export interface AgentObserver {
     readonly durationMs: number;
     readonly ok: boolean;
     readonly waiting: ChangeCounts;
+    /** What was to be brought to the node. */
+    readonly change: PlanChange;
+    /** Why it failed, or null. */
+    readonly error: string | null;
   }): void;
+  /** The input has other problems than before: these. */
+  problems?(problems: readonly ClusterProblem[]): void;
 }
 
 /** What the agent works with. */
@@ -195,7 +201,7 @@ export class Agent {
     const { planner, observer } = this.#options;
     const started = this.#clock.now();
     let change = this.#unsynced;
-    let ok = false;
+    let failure: string | null = null;
     try {
       if (this.#waiting.length > 0 || isNoChange(change)) {
         change = this.#unsynced = mergeChanges(change, planner.update(this.#waiting));
@@ -206,10 +212,17 @@ export class Agent {
       this.#waiting = [];
       this.#waitingSince = null;
       await this.dataPlane.sync(planner.plan, change);
-      ok = true;
+    } catch (error) {
+      failure = messageOf(error);
+      throw error;
     } finally {
-      const durationMs = this.#clock.now() - started;
-      observer?.synced({ durationMs, ok, waiting: countChanges(this.#waiting) });
+      observer?.synced({
+        durationMs: this.#clock.now() - started,
+        ok: failure === null,
+        waiting: countChanges(this.#waiting),
+        change,
+        error: failure,
+      });
     }
     this.#unsynced = NO_CHANGE;
     this.health.updated(this.#waitingSince);
@@ -225,6 +238,8 @@ export class Agent {
     const lines = new Set(this.problems.map(formatProblem));
     for (const line of lines) if (!this.#logged.has(line)) logger.warn("{line}", { line });
     for (const line of this.#logged) if (!lines.has(line)) logger.info("solved: {line}", { line });
+    const others = lines.size !== this.#logged.size || lines.difference(this.#logged).size > 0;
+    if (others) this.#options.observer?.problems?.(this.problems);
     this.#logged = lines;
   }
 }

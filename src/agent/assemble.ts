@@ -4,6 +4,7 @@
  * @module
  */
 
+import { EventHub } from "../api/events/hub.ts";
 import { Metrics } from "../api/metrics.ts";
 import type { ClusterSource } from "../cluster/source.ts";
 import type { Config, SyncPeriods } from "../config/config.ts";
@@ -11,6 +12,7 @@ import { VERSION } from "../config/version.ts";
 import type { DataPlane, ProxyMode } from "../dataplane/dataplane.ts";
 import { Planner } from "../plan/planner.ts";
 import { Agent } from "./agent.ts";
+import { eventsTo, observers } from "./events.ts";
 import { plannerConfig } from "./options.ts";
 import { type RunningServers, startServers } from "./servers.ts";
 import { apiState } from "./state.ts";
@@ -55,6 +57,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
   const mode = dataPlane.mode;
   const periods = syncPeriods(config, mode);
   const metrics = new Metrics(config.families, VERSION);
+  const events = new EventHub();
   let agent: Agent;
   let servers: RunningServers;
   try {
@@ -67,9 +70,9 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
       minSyncMs: periods.minMs,
       syncPeriodMs: periods.periodMs,
       retryMs: mode === "userspace" ? USERSPACE_RETRY_MS : undefined,
-      observer: metrics,
+      observer: observers(metrics, eventsTo(events)),
     });
-    servers = await startServers(config, apiState(agent, config, programming), metrics);
+    servers = await startServers(config, apiState(agent, config, programming, events), metrics);
   } catch (error) {
     await dataPlane.stop();
     throw error;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { EventHub } from "../api/events/hub.ts";
 import type { ApiState, NodeView } from "../api/state.ts";
 import type { Config } from "../config/config.ts";
 import type { DataPlane } from "../dataplane/dataplane.ts";
@@ -13,7 +14,12 @@ import type { Agent } from "./agent.ts";
 import { ruleOptions } from "./options.ts";
 
 /** @param programming whether this node's traffic is forwarded, or only queries are answered. */
-export function apiState(agent: Agent, config: Config, programming: boolean): ApiState {
+export function apiState(
+  agent: Agent,
+  config: Config,
+  programming: boolean,
+  events: EventHub,
+): ApiState {
   return {
     mode: agent.dataPlane.mode,
     families: config.families,
@@ -25,6 +31,7 @@ export function apiState(agent: Agent, config: Config, programming: boolean): Ap
     revision: () => agent.revision,
     problems: () => agent.problems,
     health: () => agent.health.report(),
+    events,
   };
 }
 

@@ -10,6 +10,9 @@ import { bearerToken } from "./auth.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
 import { addConntrack } from "./conntrack.ts";
 import { addDiff } from "./diff.ts";
+import { addEvents } from "./events.ts";
+import { DriftWatch } from "./events/drift_watch.ts";
+import { EventStreams, STREAM_LIMITS, type StreamLimits } from "./events/stream.ts";
 import { addExplain } from "./explain.ts";
 import { addHealth } from "./health.ts";
 import { addLookup } from "./lookup.ts";
@@ -28,6 +31,10 @@ export interface ApiOptions {
   readonly token: string | null;
   /** A request's body has to be there within this time, milliseconds; 10 s if absent. */
   readonly bodyTimeoutMs?: number;
+  /** What of {@link STREAM_LIMITS} is otherwise. */
+  readonly streams?: Partial<StreamLimits>;
+  /** While there are clients of the events, the node is looked at this often; 30 s if absent. */
+  readonly driftPeriodMs?: number;
 }
 
 function application(): OpenAPIHono {
@@ -77,7 +84,14 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   addExplain(app, witnesses, bodyTimeoutMs);
   addConntrack(app, state, views);
   addRules(app, state, views);
-  addDiff(app, state, witnesses);
+  const drift = new DriftWatch(
+    state.events,
+    state.node.differences?.bind(state.node),
+    options.driftPeriodMs ?? 30_000,
+  );
+  addDiff(app, state, witnesses, drift);
+  const limits = { ...STREAM_LIMITS, ...options.streams };
+  addEvents(app, new EventStreams(state.events, limits, (used) => drift.watch(used)));
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
     info: {

@@ -7,6 +7,7 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Difference } from "../dataplane/dataplane.ts";
 import { ApiError, errorResponse } from "./errors.ts";
+import type { DriftWatch } from "./events/drift_watch.ts";
 import { DisagreementView } from "./explain.ts";
 import { frontendKind, protocol } from "./schemas.ts";
 import type { ApiState } from "./state.ts";
@@ -76,10 +77,16 @@ const route = createRoute({
 });
 
 /** Adds the route. */
-export function addDiff(app: OpenAPIHono, state: ApiState, witnesses: Witnesses): void {
+export function addDiff(
+  app: OpenAPIHono,
+  state: ApiState,
+  witnesses: Witnesses,
+  drift: DriftWatch,
+): void {
   app.openapi(route, async (context) => {
     const { verify: wanted, rules, cursor = null } = context.req.valid("query");
     const differences = await readDifferences(state);
+    if (differences !== null) drift.found(differences);
     const rulesOf = rules ?? (state.node.iptables === undefined ? "synced" : "node");
     const verification = wanted === "false" ? null : {
       rules: witnesses.second === "plan" ? "plan" as const : rulesOf,

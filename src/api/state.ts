@@ -12,6 +12,7 @@ import type { EngineHandle } from "../engine/handle.ts";
 import type { Family } from "../net/address.ts";
 import type { Connection, ConnectionFilter } from "../netlink/netfilter/conntrack.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { EventHub } from "./events/hub.ts";
 
 /** Health as the probes report it; times are milliseconds since the epoch. */
 export interface HealthReport {
@@ -62,4 +63,6 @@ export interface ApiState {
   /** The problems that the input has now. */
   problems(): readonly ClusterProblem[];
   health(): HealthReport;
+  /** What happens, as it happens. */
+  readonly events: EventHub;
 }

@@ -7,6 +7,7 @@ import type {
   LookupResult,
   PacketQuery,
 } from "../../src/engine/handle.ts";
+import { EventHub } from "../../src/api/events/hub.ts";
 import type { ApiState, HealthReport } from "../../src/api/state.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { FAMILIES } from "../../src/net/address.ts";
@@ -207,6 +208,7 @@ export class FixedState implements ApiState {
   readonly families = FAMILIES;
   readonly ruleOptions = DEFAULT_RULE_OPTIONS;
   readonly node = {};
+  readonly events = new EventHub();
   readonly engine = new EchoEngine();
   report: HealthReport = {
     healthy: true,

@@ -1,6 +1,6 @@
 /** The rule-query API over real HTTP on loopback. */
 
-import { queryApp } from "../../src/api/app.ts";
+import { type ApiOptions, queryApp } from "../../src/api/app.ts";
 import { Metrics } from "../../src/api/metrics.ts";
 import { serve } from "../../src/api/server.ts";
 import type { ApiState } from "../../src/api/state.ts";
@@ -21,7 +21,7 @@ export type Ask = (path: string, init?: RequestInit) => Promise<Reply>;
 export async function withQueryApi(
   state: ApiState,
   test: (ask: Ask, base: string) => Promise<void>,
-  options: { readonly bodyTimeoutMs?: number; readonly eventClients?: number } = {},
+  options: Partial<ApiOptions> = {},
 ): Promise<void> {
   const metrics = new Metrics(["IPv4", "IPv6"], "1.2.3");
   const app = queryApp(state, metrics, { version: "1.2.3", token: null, ...options });

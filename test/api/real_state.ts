@@ -1,5 +1,6 @@
 /** A proxy of real parts, without a node: planner, engine, and the rules that would be programmed. */
 
+import { EventHub } from "../../src/api/events/hub.ts";
 import type { ApiState, HealthReport, NodeView } from "../../src/api/state.ts";
 import type { ClusterObject } from "../../src/cluster/objects.ts";
 import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
@@ -13,6 +14,7 @@ import { testPlanner } from "../dataplane/iptables/plans.ts";
 export class RealState implements ApiState {
   readonly families = FAMILIES;
   readonly ruleOptions = DEFAULT_RULE_OPTIONS;
+  readonly events = new EventHub();
   readonly engine: LocalEngine;
   readonly planner: Planner = testPlanner();
   node: NodeView = {};

@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { EventHub } from "../../src/api/events/hub.ts";
+import { EventStreams, STREAM_LIMITS } from "../../src/api/events/stream.ts";
+import type { Difference } from "../../src/dataplane/dataplane.ts";
+import { withQueryApi } from "./http.ts";
+import { RealState } from "./real_state.ts";
+
+const PATH = "/api/v1/events";
+
+interface Frame {
+  readonly id: string | null;
+  readonly event: string | null;
+  // deno-lint-ignore no-explicit-any -- tests look into events of any shape
+  readonly data: any;
+}
+
+/** A client that reads frame by frame; comments have no event. */
+class Client implements AsyncDisposable {
+  #text = "";
+  readonly #abort = new AbortController();
+  #reader: ReadableStreamDefaultReader<string> | null = null;
+  response: Response | null = null;
+
+  async open(url: string, lastId?: string): Promise<this> {
+    const headers = new Headers(lastId === undefined ? [] : [["last-event-id", lastId]]);
+    this.response = await fetch(url, { headers, signal: this.#abort.signal });
+    this.#reader = this.response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    return this;
+  }
+
+  async next(): Promise<Frame> {
+    while (!this.#text.includes("\n\n")) {
+      const { done, value } = await this.#reader!.read();
+      if (done) throw new Error("the stream ended");
+      this.#text += value;
+    }
+    const end = this.#text.indexOf("\n\n");
+    const frame = this.#text.slice(0, end);
+    this.#text = this.#text.slice(end + 2);
+    const field = (name: string) =>
+      frame.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ??
+        null;
+    const data = field("data");
+    return {
+      id: field("id"),
+      event: field("event"),
+      data: data === null ? null : JSON.parse(data),
+    };
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.#abort.abort();
+    await this.#reader?.cancel().catch(() => {});
+  }
+}
+
+const sync = (durationMs: number) => ({ type: "sync", ok: true, durationMs, error: null }) as const;
+
+Deno.test("events come as they happen, to every client", async () => {
+  const state = new RealState("userspace");
+  await withQueryApi(state, async (_, base) => {
+    await using one = await new Client().open(base + PATH);
+    await using two = await new Client().open(base + PATH);
+    assert.match(one.response!.headers.get("content-type")!, /^text\/event-stream/);
+    for (const client of [one, two]) assert.equal((await client.next()).event, "hello");
+    state.events.publish(sync(3));
+    state.events.publish({ type: "problems", problems: ["line\nend"], total: 1 });
+    for (const client of [one, two]) {
+      const first = await client.next();
+      assert.equal(first.event, "sync");
+      assert.equal(first.data.durationMs, 3);
+      assert.ok(!Number.isNaN(Date.parse(first.data.time)));
+      assert.deepEqual((await client.next()).data.problems, ["line\nend"]);
+    }
+  });
+});
+
+Deno.test("a client that comes again gets what it missed, or learns that it is gone", async () => {
+  const state = new RealState("userspace");
+  await withQueryApi(state, async (_, base) => {
+    state.events.publish(sync(1));
+    const id = state.events.idOf(state.events.last);
+    state.events.publish(sync(2));
+    state.events.publish(sync(3));
+    {
+      await using client = await new Client().open(base + PATH, id);
+      const durations = [await client.next(), await client.next()].map(({ data }) =>
+        data.durationMs
+      );
+      assert.deepEqual(durations, [2, 3]);
+      assert.equal((await client.next()).event, "hello");
+    }
+    for (const lost of ["other-1", `${state.events.run}-99`, "nonsense"]) {
+      await using client = await new Client().open(base + PATH, lost);
+      assert.equal((await client.next()).event, "missed");
+    }
+    for (let i = 0; i < 300; i++) state.events.publish(sync(i));
+    await using client = await new Client().open(base + PATH, id);
+    assert.equal((await client.next()).event, "missed");
+  });
+});
+
+Deno.test("there are signs of life", async () => {
+  await withQueryApi(new RealState("userspace"), async (_, base) => {
+    await using client = await new Client().open(base + PATH);
+    await client.next();
+    assert.deepEqual(await client.next(), { id: null, event: null, data: null });
+  }, { streams: { heartbeatMs: 20 } });
+});
+
+Deno.test("too many clients are 503, until one goes", async () => {
+  await withQueryApi(new RealState("userspace"), async (ask, base) => {
+    const first = await new Client().open(base + PATH);
+    await using _second = await new Client().open(base + PATH);
+    const { status, json, headers } = await ask(PATH);
+    assert.equal(status, 503);
+    assert.equal(json.error.code, "too_many_clients");
+    assert.ok(headers.get("retry-after"));
+    await first[Symbol.asyncDispose]();
+    let taken = false;
+    for (let i = 0; i < 100 && !taken; i++) {
+      await using client = await new Client().open(base + PATH);
+      taken = client.response!.status === 200;
+      if (!taken) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.ok(taken);
+  }, { streams: { clients: 2 } });
+});
+
+Deno.test("HEAD takes no client's place", async () => {
+  await withQueryApi(new RealState("userspace"), async (_, base) => {
+    for (let i = 0; i < 3; i++) {
+      const response = await fetch(base + PATH, { method: "HEAD" });
+      assert.equal(response.status, 200);
+    }
+    await using client = await new Client().open(base + PATH);
+    assert.equal((await client.next()).event, "hello");
+  }, { streams: { clients: 1 } });
+});
+
+Deno.test("a client that does not read is let go, and the others go on", async () => {
+  const state = new RealState("userspace");
+  await withQueryApi(state, async (_, base) => {
+    const { port } = new URL(base);
+    const stuck = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    await stuck.write(new TextEncoder().encode(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`));
+    await using reader = await new Client().open(base + PATH);
+    assert.equal((await reader.next()).event, "hello");
+    const problems = ["x".repeat(100_000)];
+    for (let i = 0; i < 200; i++) {
+      state.events.publish({ type: "problems", problems, total: 1 });
+      assert.equal((await reader.next()).event, "problems");
+    }
+    // Its place is free again: two more fit, one of which would not otherwise.
+    await using more = await new Client().open(base + PATH);
+    assert.equal(more.response!.status, 200);
+    stuck.close();
+  }, { streams: { clients: 2, queueBytes: 1 << 20 } });
+});
+
+Deno.test("streams without clients listen to nothing and run no timer", async () => {
+  const hub = new EventHub(() => 1);
+  const used: boolean[] = [];
+  const streams = new EventStreams(hub, STREAM_LIMITS, (inUse) => used.push(inUse));
+  const first = streams.open(null);
+  const second = streams.open(null);
+  assert.equal(streams.size, 2);
+  await first.cancel();
+  await second.cancel();
+  assert.equal(streams.size, 0);
+  assert.deepEqual(used, [true, false]);
+});
+
+Deno.test("drift is told when it comes, becomes another, and goes", async () => {
+  const state = new RealState("iptables", true);
+  let differences: Difference[] = [];
+  state.node = { differences: () => Promise.resolve(differences) };
+  const missing = (where: string): Difference => ({
+    where,
+    problem: "missing",
+    found: [],
+    expected: Array.from({ length: 20 }, (_, i) => String(i)),
+  });
+  await withQueryApi(state, async (ask, base) => {
+    await using client = await new Client().open(base + PATH);
+    await client.next();
+    differences = [missing("IPv4 nat KUBE-SERVICES")];
+    const first = await client.next();
+    assert.equal(first.event, "drift");
+    assert.equal(first.data.differences[0].where, "IPv4 nat KUBE-SERVICES");
+    assert.equal(first.data.differences[0].expected.length, 10);
+    differences = [missing("a"), missing("b")];
+    assert.equal((await client.next()).data.total, 2);
+    differences = [];
+    await ask("/api/v1/diff");
+    assert.deepEqual((await client.next()).data.differences, []);
+  }, { driftPeriodMs: 20 });
+});
