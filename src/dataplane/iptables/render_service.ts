@@ -14,7 +14,7 @@ import {
 } from "../../plan/plan.ts";
 import { CHAIN, endpointKey, type ServiceChains, serviceChains } from "./names.ts";
 import { COUNTERS, type RuleContext } from "./options.ts";
-import { comment, type Fragment, FragmentBuilder } from "./rules.ts";
+import { comment, commentText, type Fragment, FragmentBuilder } from "./rules.ts";
 
 /** Rules of a Service in the context's family; null when it has no port in it. */
 export function renderService(
@@ -44,7 +44,7 @@ export function unrenderable(service: ServicePlan): string | null {
     return `healthCheckNodePort ${service.healthCheckNodePort}: expected a port or 0`;
   }
   for (const port of service.ports) {
-    const where = servicePortName(port);
+    const where = commentText(servicePortName(port));
     if (!["TCP", "UDP", "SCTP"].includes(port.protocol)) {
       return `${where}: protocol ${JSON.stringify(port.protocol)}: expected TCP, UDP or SCTP`;
     }
