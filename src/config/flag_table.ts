@@ -117,28 +117,28 @@ export const SCHEDULERS = [
 /** Every flag by name. */
 export const FLAGS = {
   "flows": flag(
-    value.nonEmpty("a file, or - for standard input"),
+    value.input("a file, or - for standard input"),
     "FILE",
     null,
     "flows to explain, JSON: [{name, source, dest, port, protocol}, ...]",
     explaining,
   ),
   "iptables-save": flag(
-    value.nonEmpty("a file, or - for standard input"),
+    value.input("a file, or - for standard input"),
     "FILE",
     null,
     "the rules of any node: what iptables-save and ip6tables-save print, one after the other",
     explaining,
   ),
   "ipset-save": flag(
-    value.nonEmpty("a file, or - for standard input"),
+    value.input("a file, or - for standard input"),
     "FILE",
     null,
     "the sets that those rules use: what ipset save prints",
     explaining,
   ),
   "manifests": flag(
-    value.nonEmpty("a file, a folder, or - for standard input"),
+    value.input("a file, a folder, or - for standard input"),
     "FILE|DIR|-",
     null,
     "Kubernetes manifests, YAML or JSON; run and lab follow a file or folder live",

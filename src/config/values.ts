@@ -50,6 +50,10 @@ export const text = z.string();
 /** Text that is not empty. */
 export const nonEmpty = (what: string) => z.string().min(1, expected(what));
 
+/** What is read: a path, or "-" for standard input, which Deno does not open by its path. */
+export const input = (what: string) =>
+  nonEmpty(what).transform((path) => path === "/dev/stdin" ? "-" : path);
+
 /** true or false, in the spellings that Go's strconv.ParseBool takes. */
 export const boolean = parsed("true or false", (value) => {
   if (["1", "t", "T", "true", "TRUE", "True"].includes(value)) return true;

@@ -22,6 +22,7 @@ Deno.test("flags take their value after a space or an equals sign", () => {
   assert.equal(config("--manifests", "a").manifests, "a");
   assert.equal(config("--manifests=a=b").manifests, "a=b");
   assert.equal(config("--manifests", "-").manifests, "-");
+  assert.equal(config("--manifests", "/dev/stdin").manifests, "-");
   for (const args of [["-v", "4"], ["-v=4"], ["-v4"], ["--v=4"], ["--v", "4"]]) {
     assert.equal(config(...args).logging.verbosity, 4, args.join(" "));
   }

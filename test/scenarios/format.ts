@@ -93,8 +93,8 @@ const flow = z.strictObject({
   to: destination,
   expect: expectation,
   /**
-   * By driver ("lab": all that send real packets there), why it does otherwise: the flow is not run there, or, when it is said what to expect
-   * instead, that is what must happen.
+   * By driver ("lab": all that send real packets there), why it does otherwise: the flow is not run
+   * there, or, when it is said what to expect instead, that is what must happen.
    */
   differs: z.record(
     z.string(),
