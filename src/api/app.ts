@@ -6,6 +6,8 @@
  */
 
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { etag } from "hono/etag";
+import { requestId } from "hono/request-id";
 import { bearerToken } from "./auth.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
 import { addConntrack } from "./conntrack.ts";
@@ -37,6 +39,9 @@ export interface ApiOptions {
   readonly driftPeriodMs?: number;
 }
 
+/** Answers that are large and often the same. */
+const TAGGED = ["/api/v1/services", "/api/v1/services/*", "/api/v1/rules/*", "/openapi.json"];
+
 function application(): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result) => {
@@ -45,10 +50,12 @@ function application(): OpenAPIHono {
   });
   app.onError(onError);
   app.notFound(notFound(app));
+  app.use(requestId({ limitLength: 128 }));
   app.use(async (context, next) => {
     await next();
     context.header("X-Content-Type-Options", "nosniff");
-    context.header("Cache-Control", "no-store");
+    // What has a tag may be kept, if it is asked for again each time.
+    context.header("Cache-Control", context.res.headers.has("etag") ? "no-cache" : "no-store");
   });
   return app;
 }
@@ -73,6 +80,7 @@ export function metricsApp(state: ApiState, metrics: Metrics): OpenAPIHono {
 export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions): OpenAPIHono {
   const app = application();
   if (options.token !== null) app.use(bearerToken(options.token));
+  for (const path of TAGGED) app.use(path, etag());
   addHealth(app, state, metrics);
   addProxyMode(app, state);
   addMetrics(app, state, metrics);

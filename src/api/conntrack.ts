@@ -32,7 +32,7 @@ const ConntrackQuery = z.strictObject({
   stale: z.enum(["true", "false"], { error: "expected true or false" }).optional().openapi({
     description: "those that the plan would no longer send where they go",
   }),
-  limit: limitOf(1000, 100),
+  limit: limitOf(1000).default(100).openapi({ default: 100 }),
   cursor: z.string().max(32).optional().openapi({ description: "next of the page before" }),
 });
 

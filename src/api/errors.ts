@@ -7,6 +7,7 @@
 import { z } from "@hono/zod-openapi";
 import { getLogger } from "@logtape/logtape";
 import type { Context, ErrorHandler, NotFoundHandler } from "hono";
+import type {} from "hono/request-id";
 import { HTTPException } from "hono/http-exception";
 import type { RouterRoute } from "hono/types";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -67,7 +68,8 @@ export const onError: ErrorHandler = (error, context) => {
       : error.message;
     return answer(context, new ApiError(error.status, CODES[error.status] ?? "error", message));
   }
-  logger.error("{method} {path}: {error}", {
+  logger.error("request {id}: {method} {path}: {error}", {
+    id: context.get("requestId"),
     method: context.req.method,
     path: context.req.path,
     error: error.stack ?? String(error),

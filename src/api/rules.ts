@@ -14,6 +14,7 @@ import { routingStructure, routingText } from "../dataplane/userspace/structure.
 import type { Plan } from "../plan/plan.ts";
 import { ApiError, errorResponse } from "./errors.ts";
 import type { PlanViews } from "./plan_views.ts";
+import { notModified } from "./schemas.ts";
 import type { ApiState } from "./state.ts";
 
 const Tables = z.object({
@@ -89,6 +90,7 @@ const route = createRoute({
         "text/plain": { schema: z.string() },
       },
     },
+    ...notModified,
     400: errorResponse("the request is of another shape"),
     404: errorResponse("there is no such mode, or no such Service"),
   },

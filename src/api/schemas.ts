@@ -31,13 +31,18 @@ export const port = z.int(PORT).min(1, PORT).max(65_535, PORT);
 export const protocol = z.enum(["TCP", "UDP", "SCTP"], { error: "expected TCP, UDP or SCTP" });
 
 /** A number of items in a query string, from 1. */
-export function limitOf(most: number, usual: number) {
+export function limitOf(most: number) {
   const error = { error: `expected a whole number from 1 to ${most}` };
   return z.string(error).regex(/^[0-9]{1,6}$/, error).transform(Number)
     .refine((value) => value >= 1 && value <= most, error)
-    .default(usual)
-    .openapi({ type: "integer", minimum: 1, maximum: most, default: usual });
+    .optional()
+    .openapi({ type: "integer", minimum: 1, maximum: most });
 }
+
+/** For `responses` of a route whose answers have an ETag. */
+export const notModified = {
+  304: { description: "the same as what If-None-Match names" },
+};
 
 /** What a packet in a query is called. */
 export const packetName = z.string().max(256).optional().openapi({
@@ -153,5 +158,8 @@ export const ServiceView = z.object({
   frontends: z.array(FrontendView),
 }).openapi("Service");
 
-/** All Services, by namespace and name. */
-export const ServiceList = z.object({ items: z.array(ServiceView) }).openapi("ServiceList");
+/** Services, by namespace and name. */
+export const ServiceList = z.object({
+  items: z.array(ServiceView),
+  next: z.string().nullable().openapi({ description: "cursor of the next page; null: the last" }),
+}).openapi("ServiceList");

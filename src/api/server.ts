@@ -48,6 +48,7 @@ export function serve(
       hostname: address.host,
       port: address.port,
       signal: abort.signal,
+      automaticCompression: true,
       onListen: () => {},
     }, handle);
   } catch (error) {

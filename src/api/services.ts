@@ -16,7 +16,14 @@ import {
   type ServicePortPlan,
 } from "../plan/plan.ts";
 import { ApiError, errorResponse } from "./errors.ts";
-import { type BackendView, type FrontendView, ServiceList, ServiceView } from "./schemas.ts";
+import {
+  type BackendView,
+  type FrontendView,
+  limitOf,
+  notModified,
+  ServiceList,
+  ServiceView,
+} from "./schemas.ts";
 import type { ApiState } from "./state.ts";
 
 type CountersByBackend = ReadonlyMap<string, BackendCounters>;
@@ -133,9 +140,19 @@ function describeBackend(
 const listRoute = createRoute({
   method: "get",
   path: "/api/v1/services",
-  summary: "Every Service with its frontends, backends, policies and live counters",
+  summary: "Services with their frontends, backends, policies and live counters",
+  description: "All at once, or in pages when a limit is given.",
+  request: {
+    query: z.strictObject({
+      namespace: z.string().max(200).optional().openapi({ example: "default" }),
+      limit: limitOf(10_000).openapi({ description: "Services of a page" }),
+      cursor: z.string().max(400).optional().openapi({ description: "next of the page before" }),
+    }),
+  },
   responses: {
-    200: { description: "all Services", content: { "application/json": { schema: ServiceList } } },
+    200: { description: "Services", content: { "application/json": { schema: ServiceList } } },
+    ...notModified,
+    400: errorResponse("the request is of another shape"),
   },
 });
 
@@ -146,6 +163,7 @@ const oneRoute = createRoute({
   request: { params: z.object({ namespace: z.string(), name: z.string() }) },
   responses: {
     200: { description: "the Service", content: { "application/json": { schema: ServiceView } } },
+    ...notModified,
     404: errorResponse("there is no such Service"),
   },
 });
@@ -153,12 +171,17 @@ const oneRoute = createRoute({
 /** Adds both routes. */
 export function addServices(app: OpenAPIHono, state: ApiState): void {
   app.openapi(listRoute, async (context) => {
+    const { namespace, limit = Infinity, cursor } = context.req.valid("query");
     const counters = indexCounters(await state.engine.counters());
     const plan = state.plan();
-    const items = sortedServices(plan).map((service) =>
-      describeService(service, plan.node.nodePortAddresses, counters)
+    const wanted = sortedKeys(plan).filter((key) =>
+      (namespace === undefined || key.startsWith(`${namespace}/`)) &&
+      (cursor === undefined || key > cursor)
     );
-    return context.json({ items }, 200);
+    const items = wanted.slice(0, limit).map((key) =>
+      describeService(plan.services.get(key)!, plan.node.nodePortAddresses, counters)
+    );
+    return context.json({ items, next: wanted.length > limit ? wanted[limit - 1] : null }, 200);
   });
   app.openapi(oneRoute, async (context) => {
     const { namespace, name } = context.req.valid("param");
@@ -173,7 +196,7 @@ export function addServices(app: OpenAPIHono, state: ApiState): void {
   });
 }
 
-function sortedServices(plan: Plan): ServicePlan[] {
-  const sorted = [...plan.services].sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);
-  return sorted.map(([, service]) => service);
+/** "namespace/name" in order. */
+function sortedKeys(plan: Plan): string[] {
+  return [...plan.services.keys()].sort();
 }
