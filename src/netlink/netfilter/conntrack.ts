@@ -28,7 +28,13 @@ import {
   readConnection,
   tupleAttributes,
 } from "./conntrack_connection.ts";
-import { type ConnectionFilter, kernelFilters, matches } from "./conntrack_filter.ts";
+import {
+  commonFilter,
+  type ConnectionFilter,
+  kernelFilters,
+  matches,
+  matchesAny,
+} from "./conntrack_filter.ts";
 import {
   CONNECTION,
   CPU_STATISTICS,
@@ -113,14 +119,21 @@ export class Conntrack {
   }
 
   /**
-   * Deletes those that match all of the filter and returns how many. Those that end by themselves
+   * Deletes those that match all of the filter, or of one of the filters, and returns how many. The
+   * table is read once, however many filters there are. Connections that end by themselves
    * meanwhile are not counted; any other refusal is thrown after all were tried.
    */
-  deleteMatching(filter: ConnectionFilter): number {
-    const results = this.deleteAll(this.list(filter));
+  deleteMatching(filter: ConnectionFilter | readonly ConnectionFilter[]): number {
+    const results = this.deleteAll(this.#matching(filter));
     const refused = results.find((result) => result !== null && result.errno !== ERRNO.ENOENT);
     if (refused) throw refused;
     return results.filter((result) => result === null).length;
+  }
+
+  #matching(filter: ConnectionFilter | readonly ConnectionFilter[]): Connection[] {
+    if (!isList(filter)) return this.list(filter);
+    if (filter.length === 1) return this.list(filter[0]);
+    return filter.length === 0 ? [] : this.list(commonFilter(filter)).filter(matchesAny(filter));
   }
 
   /** How full the table of this namespace is. */
@@ -152,6 +165,10 @@ export class Conntrack {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
 }
 
 /** The request that deletes one connection. Without the tuple it would delete all of them. */

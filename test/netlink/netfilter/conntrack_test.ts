@@ -230,6 +230,33 @@ Deno.test({
 });
 
 Deno.test({
+  ...requires("conntrack: what any of many filters means is deleted at once", "root", "netns"),
+  fn() {
+    using conntrack = tableOf(ENTRIES);
+    const clients = () => conntrack.list().map(key).sort();
+    assert.equal(conntrack.deleteMatching([]), 0);
+    const deleted = conntrack.deleteMatching([
+      { protocol: 17, original: { destination: "10.2.0.1" }, reply: { source: "10.3.0.2" } },
+      { protocol: 17, original: { destination: "10.2.0.2", destinationPort: 53 } },
+      { protocol: 17, original: { destination: "10.2.0.2", destinationPort: 54 } },
+      { protocol: 17, original: { destination: "2001:db8:2::1" } },
+      { protocol: 6 },
+    ]);
+    assert.equal(deleted, 1 + 2 + 4);
+    assert.deepEqual(clients(), [
+      "IPv4 40001",
+      "IPv4 40003",
+      "IPv4 40006",
+      "IPv6 40004",
+      "IPv6 40005",
+    ]);
+    assert.equal(conntrack.deleteMatching([{ reply: { source: "10.3.0.1" } }]), 3);
+    assert.equal(conntrack.deleteMatching([{ mark: { value: 0x4001 } }, { zone: 9 }]), 1);
+    assert.deepEqual(clients(), ["IPv6 40004"]);
+  },
+});
+
+Deno.test({
   ...requires("conntrack: a later connection between the same ends is spared", "root", "netns"),
   fn() {
     using conntrack = tableOf(ENTRIES);
