@@ -1,0 +1,235 @@
+/** Requests made from an OpenAPI document: such as it asks for, and broken ones. */
+
+import fc from "fast-check";
+
+interface Schema {
+  readonly $ref?: string;
+  readonly type?: string | readonly string[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly items?: Schema;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly maxLength?: number;
+  readonly example?: unknown;
+}
+
+interface Parameter {
+  readonly name: string;
+  readonly in: "query" | "path" | "header";
+  readonly required?: boolean;
+  readonly schema: Schema;
+}
+
+interface Operation {
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content: Readonly<Record<string, { schema: Schema }>> };
+}
+
+/** What is read of a document. */
+export interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
+}
+
+/** A request to one operation. */
+export interface GeneratedRequest {
+  /** "GET /api/v1/services". */
+  readonly operation: string;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+}
+
+/** Values that mean something to the API, by the names of parameters and fields. */
+const TELLING: Readonly<Record<string, readonly string[]>> = {
+  source: ["10.180.0.1", "203.0.113.9", "192.168.50.10", "127.0.0.1"],
+  dest: ["10.0.1.175", "192.168.50.10", "198.51.100.7", "198.51.100.8"],
+  client: ["10.180.0.1", "fd00::1"],
+  backend: ["10.180.0.1", "fd00::1"],
+  namespace: ["default", "kube-system"],
+  name: ["web", "none"],
+  service: ["default/web", "default/web:http", "default/none"],
+  mode: ["iptables", "userspace", "ipvs"],
+  cursor: ["e0-0", "e9-1", "k5", "default/web", "x"],
+  state: ["ESTABLISHED", "SYN_SENT"],
+  "last-event-id": ["x-1", "nonsense"],
+};
+
+/** Values that should break something. */
+const BROKEN: readonly unknown[] = [
+  "",
+  " ",
+  "0",
+  "-1",
+  "65536",
+  "1e9",
+  "NaN",
+  "null",
+  "\u0000",
+  "../../etc/passwd",
+  "%",
+  "a".repeat(600),
+  "__proto__",
+  "constructor",
+  "::ffff:1.2.3.4",
+  "1.2.3.4/33",
+  "e9-999",
+  "k4294967295",
+  null,
+  true,
+  0,
+  -1,
+  1.5,
+  1e300,
+  [],
+  {},
+  [[[]]],
+];
+
+/** Requests to every operation of a document, valid and broken mixed. */
+export function requests(document: Document): fc.Arbitrary<GeneratedRequest> {
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) =>
+      request(document, path, method.toUpperCase(), operation)
+    )
+  );
+  return fc.oneof(...operations);
+}
+
+function request(
+  document: Document,
+  template: string,
+  method: string,
+  operation: Operation,
+): fc.Arbitrary<GeneratedRequest> {
+  const parameters = operation.parameters ?? [];
+  const values = fc.record(Object.fromEntries(parameters.map((parameter) => [
+    `${parameter.in} ${parameter.name}`,
+    fc.oneof(
+      { weight: 8, arbitrary: valueOf(document, parameter.schema, parameter.name) },
+      { weight: 1, arbitrary: fc.constantFrom(...BROKEN) },
+      { weight: parameter.required ? 1 : 8, arbitrary: fc.constant(undefined) },
+    ),
+  ])));
+  const extra = fc.oneof(
+    { weight: 12, arbitrary: fc.constant("") },
+    { weight: 3, arbitrary: fc.constantFrom("unknown=1", "%ff=%fe", "=&&=", "a[]=1", "%") },
+  );
+  const schema = operation.requestBody?.content["application/json"]?.schema;
+  const body = schema === undefined ? fc.constant(null) : bodyOf(document, schema);
+  const type = fc.oneof(
+    { weight: 9, arbitrary: fc.constant("application/json") },
+    { weight: 1, arbitrary: fc.constantFrom("text/plain", "application/xml", "application/jsonx") },
+  );
+  return fc.record({ values, extra, body, type }).map(({ values, extra, body, type }) => {
+    const given = (place: string) =>
+      Object.entries(values).filter(([key, value]) =>
+        key.startsWith(`${place} `) && value !== undefined
+      ).map(([key, value]): [string, string] => [key.slice(place.length + 1), textOf(value)]);
+    const path = template.replace(/\{(\w+)\}/g, (_, name) => {
+      const value = given("path").find(([key]) => key === name)?.[1] ?? "";
+      return encodeURIComponent(value);
+    });
+    const query = [
+      ...given("query").map(([key, value]) => `${key}=${encodeURIComponent(value)}`),
+      ...(extra === "" ? [] : [extra]),
+    ].join("&");
+    const headers = Object.fromEntries(
+      given("header").filter(([, value]) => /^[\x21-\x7e]+$/.test(value)),
+    );
+    return {
+      operation: `${method} ${template}`,
+      method,
+      path: query === "" ? path : `${path}?${query}`,
+      headers: body === null ? headers : { ...headers, "content-type": type },
+      body,
+    };
+  });
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function bodyOf(document: Document, schema: Schema): fc.Arbitrary<string> {
+  const good = valueOf(document, schema);
+  return fc.oneof(
+    { weight: 8, arbitrary: good.map((value) => JSON.stringify(value)) },
+    { weight: 2, arbitrary: fc.json({ maxDepth: 3 }) },
+    { weight: 2, arbitrary: good.chain(damaged).map((value) => JSON.stringify(value)) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom("", "{", "nul", '{"a":1,}', "\ufeff{}", "[".repeat(9)),
+    },
+  );
+}
+
+/** A value with one field of the first object in it broken, dropped or added. */
+function damaged(value: unknown): fc.Arbitrary<unknown> {
+  if (Array.isArray(value) && value.length > 0) {
+    return damaged(value[0]).map((first) => [first, ...value.slice(1)]);
+  }
+  if (typeof value !== "object" || value === null) return fc.constantFrom(...BROKEN);
+  const fields = value as Record<string, unknown>;
+  const names = [...Object.keys(fields), "unknown"];
+  return fc.tuple(fc.constantFrom(...names), fc.constantFrom(undefined, ...BROKEN)).chain(
+    ([name, broken]) =>
+      fc.oneof(
+        fc.constant({ ...fields, [name]: broken }),
+        damaged(fields[name]).map((inner) => ({ ...fields, [name]: inner })),
+      ),
+  );
+}
+
+/** @param name of the parameter or field. */
+function valueOf(document: Document, schema: Schema, name = ""): fc.Arbitrary<unknown> {
+  const { $ref, anyOf, oneOf, items } = schema;
+  if ($ref !== undefined) {
+    return valueOf(document, document.components.schemas[$ref.split("/").at(-1)!], name);
+  }
+  const options = anyOf ?? oneOf;
+  if (options !== undefined) return fc.oneof(...options.map((one) => valueOf(document, one, name)));
+  if (schema.const !== undefined) return fc.constant(schema.const);
+  if (schema.enum !== undefined) return fc.constantFrom(...schema.enum);
+  const types = typeof schema.type === "string" ? [schema.type] : schema.type ?? [];
+  return fc.oneof(...types.map((type): fc.Arbitrary<unknown> => {
+    switch (type) {
+      case "integer":
+      case "number":
+        return fc.oneof(
+          fc.integer({ min: schema.minimum ?? -1000, max: schema.maximum ?? 100_000 }),
+          fc.constant(schema.example ?? schema.minimum ?? 1),
+        );
+      case "boolean":
+        return fc.boolean();
+      case "null":
+        return fc.constant(null);
+      case "array":
+        return fc.array(valueOf(document, items ?? {}), { maxLength: 5 });
+      case "object": {
+        const { properties = {}, required = [] } = schema;
+        const model = Object.fromEntries(
+          Object.entries(properties).map(([name, one]) => [name, valueOf(document, one, name)]),
+        );
+        return fc.record(model, { requiredKeys: [...required] });
+      }
+      default:
+        return fc.oneof(
+          { weight: 6, arbitrary: fc.constantFrom(...TELLING[name] ?? [schema.example ?? "x"]) },
+          {
+            weight: 1,
+            arbitrary: fc.string({
+              unit: "grapheme",
+              maxLength: Math.min(20, schema.maxLength ?? 20),
+            }),
+          },
+        );
+    }
+  }));
+}
