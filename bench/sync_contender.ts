@@ -12,9 +12,9 @@ import { linesOf } from "./sync_lines.ts";
 /**
  * What a contender may be asked for: `sync` makes the objects sent since the last one true on the
  * node. Only ours knows the others: `render` makes the restore text of everything, `rewrite` gives
- * that text to iptables-restore, `nothing` a transaction of the nat table that is empty.
+ * that text to iptables-restore, `least` makes a chain and removes it again in one transaction.
  */
-export type Request = "sync" | "render" | "rewrite" | "nothing";
+export type Request = "sync" | "render" | "rewrite" | "least";
 
 /** What a request took, as measured by the contender from objects in memory to rules in the kernel. */
 export interface Reply {

@@ -19,15 +19,15 @@ const STEPS: readonly SyncStep[] = [
   "Service deleted",
 ];
 /**
- * What only one does: making the text of all rules, giving it to iptables-restore, and, as the least
- * that any change costs, giving it an empty transaction.
+ * What only one does: making the text of all rules, giving it to iptables-restore, and a transaction
+ * of two lines, which costs what any change costs at least.
  */
-export type AloneStep = "render" | "rewrite" | "nothing";
+export type AloneStep = "render" | "rewrite" | "least";
 
 const ALONE: Readonly<Record<AloneStep, string>> = {
   render: "render/switchyard",
   rewrite: "all rules rewritten/iptables-restore",
-  nothing: "empty transaction/iptables-restore",
+  least: "least change/iptables-restore",
 };
 const UNITS: Readonly<Record<string, (reply: Reply) => number>> = {
   ms: ({ seconds }) => seconds * 1000,
@@ -83,7 +83,7 @@ export class SyncFigures {
         "rewriting all rules",
       ),
       ...this.#rows(rewrite, ["ms", "lines"]),
-      ...this.#rows(ALONE.nothing, ["ms"]),
+      ...this.#rows(ALONE.least, ["ms"]),
     ];
   }
 

@@ -85,8 +85,8 @@ class Proxy {
         return countLines(this.#text());
       case "rewrite":
         return await this.#restore(this.#text());
-      case "nothing":
-        return await this.#restore("*nat\nCOMMIT\n");
+      case "least":
+        return await this.#restore("*nat\n:BENCH - [0:0]\n-X BENCH\nCOMMIT\n");
     }
   }
 
