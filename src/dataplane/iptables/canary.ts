@@ -14,6 +14,8 @@ import type { TableName } from "./rules.ts";
 /** How long a flush that has begun is waited for, milliseconds. */
 const FLUSH_LIMIT_MS = 5000;
 const FLUSH_POLL_MS = 100;
+/** How long after a table was found emptied others may follow, milliseconds. */
+const SETTLING_MS = 500;
 
 /** One jump of each table with rules; who empties a table takes it. */
 const WATCHED_JUMPS: readonly { table: TableName; chain: string; to: string }[] = [
@@ -32,7 +34,11 @@ export async function tablesFlushed(
   sleep: (ms: number) => Promise<void>,
 ): Promise<boolean> {
   const has = async (table: string) => await access.listChain(family, table, CHAIN.canary) !== null;
-  if (await has("mangle")) return !await leadToOurs(access, family);
+  if (await has("mangle")) {
+    if (await leadToOurs(access, family)) return false;
+    await sleep(SETTLING_MS);
+    if (await has("mangle")) return true;
+  }
   for (let waited = 0; waited < FLUSH_LIMIT_MS; waited += FLUSH_POLL_MS) {
     const left = await Promise.all(NODE_TABLES.map(has));
     if (left.every((there) => !there)) break;

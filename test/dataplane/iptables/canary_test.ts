@@ -41,6 +41,8 @@ Deno.test("a flush is waited for until every table is done, but no longer than f
 Deno.test("a table that was only emptied has lost its jump to ours", async () => {
   for (const chain of Object.keys(JUMPS)) {
     const jumps = { ...JUMPS, [chain]: "-P X ACCEPT\n-A X -j KUBE-FORWARD-NOT" };
-    assert.deepEqual(await lost({ mangle: 1, nat: 1, filter: 1 }, jumps), [true, 0]);
+    assert.deepEqual(await lost({ mangle: 2, nat: 2, filter: 2 }, jumps), [true, 500]);
+    // The first of a flush of all.
+    assert.deepEqual(await lost({ mangle: 1, nat: 2, filter: 0 }, jumps), [true, 700]);
   }
 });

@@ -46,6 +46,7 @@ export class AgentProcess implements AsyncDisposable {
       canaryPeriodMs: 0,
       retryMs: 300,
       confirmationMs: 0,
+      minSyncMs: 0,
       ...options,
     };
     const child = namespace.run(() =>
@@ -128,6 +129,11 @@ export class AgentProcess implements AsyncDisposable {
       "message" in report && pattern.test(report.message)
     );
     return message;
+  }
+
+  /** All that it has said. */
+  get reports(): readonly Report[] {
+    return this.#reports;
   }
 
   /** All that it has logged. */

@@ -23,6 +23,7 @@ export interface ProcessOptions {
   readonly canaryPeriodMs: number;
   readonly retryMs: number;
   readonly confirmationMs: number;
+  readonly minSyncMs: number;
 }
 
 /** What it can be told. */
@@ -68,7 +69,7 @@ async function main(options: ProcessOptions): Promise<void> {
     dataPlane,
     nodeName: "node1",
     families: ["IPv4"],
-    minSyncMs: 0,
+    minSyncMs: options.minSyncMs,
     syncPeriodMs: 30_000,
     retryMs: options.retryMs,
     observer: {

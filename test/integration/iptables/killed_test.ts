@@ -119,12 +119,13 @@ function howMuch(
 faultTest("what the killed one's programs still do after the restart is put right", async (bed) => {
   const agent = await bed.agentWith(BEFORE);
   await forwardingMeanwhile(bed, async () => {
-    bed.programs.set("iptables-restore", { kind: "slow", seconds: 1 });
+    bed.programs.set("iptables-restore", { kind: "held" });
     await agent.update(AFTER, BEFORE.slice(2));
     await bed.programs.reached("iptables-restore");
     await agent.kill();
     bed.programs.set("iptables-restore", null);
-    const again = await bed.agentWith(AFTER, { confirmationMs: 1500 });
+    const again = await bed.agentWith(AFTER, { confirmationMs: 2000 });
+    await bed.programs.proceed("iptables-restore");
     const { drift } = await again.next((report) => "lines" in report);
     assert.notDeepEqual(drift, []);
   });
@@ -142,4 +143,20 @@ faultTest("killed without having done anything, it leaves nothing to do", async 
     assert.deepEqual(sync, { lines: 0, full: true, drift: [] });
   });
   assert.deepEqual(await bed.rules(), rules);
+});
+
+faultTest("killed before UDP flows are forgotten, it forgets them after a restart", async (bed) => {
+  const { client } = bed.network;
+  const dns = service("dns", VIP, { protocol: "UDP", port: 53 });
+  const agent = await bed.agentWith([dns, slice("dns", [SERVERS[0]], "UDP")]);
+  assert.equal(await client.ask(5555, VIP, 53), SERVERS[0]);
+  bed.programs.set("iptables-restore", { kind: "stop-after" });
+  const moved = slice("dns", [SERVERS[1]], "UDP");
+  await agent.apply(moved);
+  await bed.programs.reached("iptables-restore");
+  await agent.kill();
+  bed.programs.release();
+  assert.equal(await client.ask(5555, VIP, 53), SERVERS[0]);
+  await bed.agentWith([dns, moved]);
+  assert.equal(await client.ask(5555, VIP, 53), SERVERS[1]);
 });

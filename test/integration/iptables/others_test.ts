@@ -202,16 +202,18 @@ function split(command: string): string[] {
   return [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word);
 }
 
-faultTest("a flush of nat is noticed and undone at once, without any change", async (bed) => {
+faultTest("a flush of all tables is noticed and undone, without any change", async (bed) => {
   const agent = await bed.agentWith(OBJECTS, { canaryPeriodMs: 100 });
-  const right = await bed.rules();
+  const right = JSON.stringify(await bed.rules());
   for (const table of ["nat", "filter", "mangle"]) {
     await bed.iptables("-t", table, "-F");
     await bed.iptables("-t", table, "-X");
   }
   await agent.logged(/IPv4 tables were flushed: all rules are made anew/);
-  assert.equal(await agent.synced(), true);
-  assert.deepEqual(await bed.rules(), right);
+  // When the flush takes long, what was made meanwhile falls to it and is made again.
+  do {
+    assert.equal(await agent.synced(), true);
+  } while (JSON.stringify(await bed.rules()) !== right);
   assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[0]);
 });
 
@@ -225,7 +227,7 @@ for (const table of ["nat", "filter"]) {
     assert.deepEqual(await bed.rules(), right);
     assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[0]);
     // And it is quiet again.
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 800));
     assert.equal(agent.log.length, 1, agent.log.join("\n"));
   });
 }

@@ -15,6 +15,8 @@ export type Fault =
   | { readonly kind: "stop-after-first-table" }
   /** Stops when it has done everything, before it ends. */
   | { readonly kind: "stop-after" }
+  /** Does nothing before it is told to proceed. */
+  | { readonly kind: "held" }
   /** Goes on after so many seconds. */
   | { readonly kind: "slow"; readonly seconds: number }
   /** Fails without having done anything. */
@@ -57,17 +59,19 @@ export class FaultyPrograms implements Disposable {
     const file = `${this.#folder}/${tool}.fault`;
     remove(`${this.#folder}/${tool}.reached`);
     if (fault === null) return remove(file);
-    Deno.writeTextFileSync(`${file}.new`, script(fault, `${this.#folder}/${tool}.reached`));
+    Deno.writeTextFileSync(`${file}.new`, script(fault, `${this.#folder}/${tool}`));
     Deno.renameSync(`${file}.new`, file);
   }
 
   /** Resolves when a tool has come to where its fault stops it. */
   async reached(tool: Tool): Promise<void> {
-    for (let i = 0; i < 500; i++) {
-      if (exists(`${this.#folder}/${tool}.reached`)) return;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    throw new Error(`${tool} was not run in 5 s`);
+    await this.#appears(`${this.#folder}/${tool}.reached`);
+  }
+
+  /** Lets a tool that is held go on, and resolves when it has done its work. */
+  async proceed(tool: Tool): Promise<void> {
+    Deno.writeTextFileSync(`${this.#folder}/${tool}.proceed`, "");
+    await this.#appears(`${this.#folder}/${tool}.done`);
   }
 
   /** Takes a tool away; the returned function puts it back. */
@@ -101,6 +105,14 @@ export class FaultyPrograms implements Disposable {
     Deno.removeSync(this.#folder, { recursive: true });
   }
 
+  async #appears(path: string): Promise<void> {
+    for (let i = 0; i < 500; i++) {
+      if (exists(path)) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error(`${path.slice(this.#folder.length + 1)} did not come in 5 s`);
+  }
+
   #script(tool: Tool, real: string): string {
     return [
       "#!/bin/sh",
@@ -113,7 +125,8 @@ export class FaultyPrograms implements Disposable {
 }
 
 /** Shell commands of a fault. `$real` and `"$@"` are the program and its arguments. */
-function script(fault: Fault, reached: string): string {
+function script(fault: Fault, tool: string): string {
+  const reached = `${tool}.reached`;
   const stopped = `: > ${reached}; : > "${folderOf(reached)}/$$.pid"; ${STOP}`;
   // The part of the input, then silence: the program goes on waiting.
   const part = (head: string) =>
@@ -128,6 +141,9 @@ function script(fault: Fault, reached: string): string {
       return part(`sed '/^COMMIT/q'; sleep 0.1`);
     case "stop-after":
       return `"$real" "$@"; ${stopped}`;
+    case "held":
+      return `: > ${reached}; until [ -e ${tool}.proceed ]; do sleep 0.02; done; ` +
+        `"$real" "$@"; status=$?; : > ${tool}.done; exit $status`;
     case "slow":
       return `: > ${reached}; sleep ${fault.seconds}`;
     case "fail":
