@@ -24,6 +24,7 @@ export interface BenchOptions {
 /** Benchmarks by name, loaded when asked for. */
 const BENCHMARKS: Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>> = {
   datapath: () => import("./datapath.ts"),
+  schedulers: () => import("./schedulers.ts"),
   sync: () => import("./sync.ts"),
 };
 

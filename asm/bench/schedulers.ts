@@ -1,0 +1,160 @@
+/**
+ * The engine's schedulers on their own, compiled for the benchmark: two equal Service ports over as
+ * many backends, one picked for by the engine, the other by walking the whole list, as Linux does.
+ */
+
+import { PoolKind, PoolRecord } from "../abi";
+import { layoutArena } from "../arena";
+import { beginLayout, pagesLaidOut, region } from "../memory";
+import { random, randomBelow, seedRandom } from "../random";
+import { scan } from "../schedulers/cost";
+import { loadChanged } from "../schedulers/least";
+import { replaceList, setScheduler } from "../schedulers/lists";
+import { pick } from "../schedulers/pick";
+import { addBackend, backendAt, layoutBackends } from "../tables/backends";
+import { layoutDestinations } from "../tables/destinations";
+import { layoutPools, memberAt, NONE } from "../tables/pools";
+import {
+  addServicePort,
+  layoutServicePorts,
+  poolOf,
+  servicePortAt,
+} from "../tables/service_ports";
+import { mapped, seedHash, Tuple, TUPLE_SIZE } from "../tuple";
+
+/** Connections that are open at a time, per backend. */
+const OPEN: u32 = 4;
+/** Destinations that lblc and lblcr see. */
+const DESTINATIONS: u32 = 64;
+
+let capacity: u32 = 0;
+let records: usize = 0;
+let tuple: usize = 0;
+let address: usize = 0;
+/** Open connections of the two Service ports: backends. */
+let rings: usize = 0;
+
+/** Lays out for so many backends and says how many pages that needs. */
+export function layout(backends: u32): u32 {
+  capacity = backends;
+  beginLayout();
+  layoutServicePorts(2);
+  layoutBackends(backends * 2);
+  layoutPools(backends * 2);
+  layoutDestinations();
+  layoutArena(backends * 512 + 65536);
+  records = region(<usize>backends * PoolRecord.Size);
+  tuple = region(TUPLE_SIZE);
+  address = region(16);
+  rings = region(<usize>backends * 2 * OPEN * 4);
+  return pagesLaidOut();
+}
+
+/** Adds both Service ports; weights are random from 1 to `heaviest`. */
+export function prepare(scheduler: u32, flags: u32, heaviest: u32, seed: u64): void {
+  seedRandom(seed);
+  seedHash(seed);
+  for (let which: u32 = 0; which < 2; which++) {
+    seedRandom(seed);
+    const servicePort = addServicePort();
+    setScheduler(servicePort, scheduler, flags, 0);
+    for (let i: u32 = 0; i < capacity; i++) {
+      store<u64>(address, 0);
+      store<u64>(address, mapped(bswap<u32>(0x0a3d0000 + i)), 8);
+      const id = addBackend(servicePort, address, 8080, 0);
+      store<u32>(records + <usize>i * PoolRecord.Size, id, PoolRecord.Backend);
+      store<u32>(
+        records + <usize>i * PoolRecord.Size,
+        1 + randomBelow(heaviest),
+        PoolRecord.Weight,
+      );
+    }
+    replaceList(servicePort, PoolKind.Cluster, records, capacity);
+  }
+}
+
+/** Takes a backend, by its place in the order of {@link prepare}, out of the first Service port. */
+export function leave(place: u32): void {
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < capacity; i++) {
+    if (i == place) continue;
+    store<u32>(records + <usize>count * PoolRecord.Size, i + 1, PoolRecord.Backend);
+    store<u32>(records + <usize>count * PoolRecord.Size, 1, PoolRecord.Weight);
+    count++;
+  }
+  replaceList(1, PoolKind.Cluster, records, count);
+}
+
+/** Puts all backends, with weight 1, into the first Service port. */
+export function rejoin(): void {
+  leave(capacity);
+}
+
+/** The first Service port's backend for a client, from 1 on in the order of {@link prepare}; or 0. */
+export function choose(client: u32, port: u32, destination: u32): u32 {
+  setTuple(client, port, destination);
+  const s = servicePortAt(1);
+  const index = pick(s, PoolKind.Cluster, changetype<Tuple>(tuple));
+  return index == NONE ? 0 : memberAt(poolOf(s, PoolKind.Cluster), index).backend;
+}
+
+/** One active connection more or, with −1, less for a backend. */
+export function burden(backend: u32, by: i32): void {
+  const b = backendAt(backend);
+  b.active += by;
+  b.total += by;
+  loadChanged(b);
+}
+
+function setTuple(client: u32, port: u32, destination: u32): void {
+  const t = changetype<Tuple>(tuple);
+  t.sourceLo = mapped(client);
+  t.destLo = mapped(bswap<u32>(0x0a630000 + destination));
+  t.ports = port << 16 | port;
+}
+
+/** Gives the second Service port, or with `engine` the first, its open connections. */
+export function fill(engine: bool): void {
+  const open = capacity * OPEN;
+  for (let i: u32 = 0; i < open; i++) begin(engine, i);
+}
+
+/** So many new connections, and for each of them a random one ends. */
+export function turn(engine: bool, count: u32): void {
+  const open = capacity * OPEN;
+  for (let i: u32 = 0; i < count; i++) {
+    const place = randomBelow(open);
+    const old = load<u32>(ringOf(engine, place));
+    begin(engine, place);
+    const b = backendAt(old);
+    b.active--;
+    b.total--;
+    if (engine) loadChanged(b);
+  }
+}
+
+// @ts-ignore: decorator
+
+function ringOf(engine: bool, place: u32): usize {
+  return rings + ((<usize>place + (engine ? 0 : <usize>capacity * OPEN)) << 2);
+}
+
+// @ts-ignore: decorator
+
+function begin(engine: bool, place: u32): void {
+  const s = servicePortAt(engine ? 1 : 2);
+  const pool = poolOf(s, PoolKind.Cluster);
+  const client = random();
+  let index: u32;
+  if (engine) {
+    setTuple(client, client & 0xffff, client % DESTINATIONS);
+    index = pick(s, PoolKind.Cluster, changetype<Tuple>(tuple));
+  } else index = scan(s.scheduler, pool);
+  // Nobody takes it: ovf when all are full.
+  const id = memberAt(pool, index == NONE ? place % capacity : index).backend;
+  store<u32>(ringOf(engine, place), id);
+  const b = backendAt(id);
+  b.active++;
+  b.total++;
+  if (engine) loadChanged(b);
+}
