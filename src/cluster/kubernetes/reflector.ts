@@ -52,7 +52,7 @@ export interface ReflectorListener {
   problemsChanged(): void;
 }
 
-/** A watch that lived this long, or brought anything, was no failure. */
+/** A watch that was answered and lived this long, or brought anything, was no failure. */
 const PROGRESS_MS = 5_000;
 /** Spreads the nodes of a cluster when one connection of all breaks at once. */
 const RECONNECT_JITTER_MS = 250;
@@ -76,7 +76,9 @@ export class Reflector {
   #mustList = true;
   /** Pages are not asked for when the server forgets a list faster than it can be read. */
   #paged = true;
+  /** Since a watch last made progress. */
   #watchFailures = 0;
+  #expirations = 0;
   #trouble: string | null = null;
 
   constructor(
@@ -131,7 +133,7 @@ export class Reflector {
     do {
       const body = await this.#get(this.#listQuery(token), this.#limits.listIdleMs, signal);
       const metadata = await readList(body, (item) => {
-        const received = receive(item, this.#resource);
+        const received = receive(item, this.#resource, this.store);
         if (received !== null) list.set(received.key, received);
       });
       version = metadata.resourceVersion;
@@ -164,16 +166,19 @@ export class Reflector {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const started = this.#timing.now();
+    let answered: number | null = null;
     let events = 0;
+    const progress = () =>
+      events > 0 || (answered !== null && this.#timing.now() - answered >= PROGRESS_MS);
     try {
       const body = await this.#get(this.#watchQuery(), this.#limits.watchIdleMs, signal);
-      const cancel = this.#timing.after(PROGRESS_MS, () => this.#solved());
+      answered = this.#timing.now();
+      const cancel = this.#timing.after(PROGRESS_MS, () => this.#followed());
       try {
         const lines = new LineSplitter();
         for await (const chunk of body) {
           const taken = this.#take(lines.push(chunk));
-          if (taken > 0) this.#solved();
+          if (taken > 0) this.#followed();
           events += taken;
         }
       } finally {
@@ -181,17 +186,14 @@ export class Reflector {
       }
     } catch (error) {
       const brokeOff = error instanceof ApiFailure && error.details.status === undefined;
-      if (!brokeOff || signal.aborted) throw error;
-      if (events === 0 && this.#timing.now() - started < PROGRESS_MS) throw error;
+      if (!brokeOff || !progress() || signal.aborted) throw error;
       logger.debug("watch of {path} broke off: {error}", {
         path: this.#resource.path,
         error: error.message,
       });
     }
-    if (events === 0 && this.#timing.now() - started < PROGRESS_MS) {
-      throw new ApiFailure("the watch ended as soon as it had begun");
-    }
-    this.#watchFailures = 0;
+    if (!progress()) throw new ApiFailure("the watch ended as soon as it had begun");
+    this.#followed();
     await sleep(this.#timing, RECONNECT_JITTER_MS * this.#timing.random(), signal);
   }
 
@@ -229,7 +231,7 @@ export class Reflector {
   /** Whether the problems of objects may be others than before. */
   #event(event: WatchEvent, changes: ClusterChange[]): boolean {
     if (event.type === "BOOKMARK") return false;
-    const received = receive(event.object, this.#resource);
+    const received = receive(event.object, this.#resource, this.store);
     if (received === null) return false;
     const { key } = received;
     const hadProblems = this.store.hasProblems(key);
@@ -272,7 +274,8 @@ export class Reflector {
         version: this.#version,
       });
       this.#mustList = true;
-      return this.#watchFailures > 1 ? this.#backoff.next(retryAfterMs) : 0;
+      // Once is normal, after an API server's restart above all. A list that expires at once is not.
+      return ++this.#expirations > 1 ? this.#backoff.next(retryAfterMs) : 0;
     }
     if (versionTooLarge === true || status === 400) {
       this.#version = "";
@@ -291,7 +294,11 @@ export class Reflector {
     this.#listener.problemsChanged();
   }
 
-  #solved(): void {
+  /** The watch makes progress: what went wrong before is over. */
+  #followed(): void {
+    this.#watchFailures = 0;
+    this.#expirations = 0;
+    this.#backoff.reset();
     if (this.#trouble === null) return;
     this.#trouble = null;
     this.#listener.problemsChanged();

@@ -20,17 +20,27 @@ export interface Received {
 }
 
 const namedSchema = z.object({
-  metadata: z.object({ name: z.string().min(1), namespace: z.string().optional() }),
+  metadata: z.object({
+    name: z.string().min(1),
+    namespace: z.string().optional(),
+    uid: z.string().optional(),
+    resourceVersion: z.string().optional(),
+  }),
 });
 
 /**
- * Reads an object of a list or a watch; the API leaves kind and apiVersion out in lists. Null when it
- * has no name, by which it could be told from others.
+ * Reads an object of a list or a watch; the API leaves kind and apiVersion out in lists. What is in
+ * the store in the same version is not read again. Null when it has no name, by which it could be
+ * told from others.
  */
-export function receive(raw: unknown, resource: Resource): Received | null {
+export function receive(raw: unknown, resource: Resource, store: ObjectStore): Received | null {
   const named = namedSchema.safeParse(raw);
   if (!named.success) return null;
   const key = objectKey(named.data);
+  const known = store.get(key);
+  if (known !== undefined && sameVersion(known, named.data)) {
+    return { key, object: known, problems: [] };
+  }
   const { kind, apiVersion } = resource;
   const decoded = decodeObject({ ...(raw as Record<string, unknown>), kind, apiVersion });
   if (decoded.outcome === "object") {
@@ -57,6 +67,10 @@ export class ObjectStore {
   /** The objects that are there now. */
   get objects(): Iterable<ClusterObject> {
     return this.#objects.values();
+  }
+
+  get(key: string): ClusterObject | undefined {
+    return this.#objects.get(key);
   }
 
   /** What is wrong with the objects that are there now. */
@@ -106,8 +120,12 @@ export class ObjectStore {
   }
 }
 
+interface Versioned {
+  readonly metadata: { readonly uid?: string; readonly resourceVersion?: string };
+}
+
 /** Whether two forms of a name are one version of one object. */
-function sameVersion(one: ClusterObject, other: ClusterObject): boolean {
+function sameVersion(one: Versioned, other: Versioned): boolean {
   const version = one.metadata.resourceVersion;
   return version !== undefined && version === other.metadata.resourceVersion &&
     one.metadata.uid === other.metadata.uid;
