@@ -7,13 +7,9 @@
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
-import type { SchedulerName } from "../plan/plan.ts";
 
 /** The modes that are there. */
 const AVAILABLE: readonly ProxyMode[] = ["iptables", "userspace"];
-
-/** The schedulers of the engine. */
-const USERSPACE_SCHEDULERS: readonly SchedulerName[] = ["rr", "random"];
 
 /**
  * Refuses a mode that is not there, and what this one cannot do of what was asked for.
@@ -21,7 +17,7 @@ const USERSPACE_SCHEDULERS: readonly SchedulerName[] = ["rr", "random"];
  * @throws {UsageError}
  */
 export function checkMode(
-  config: Pick<Config, "scheduler" | "detectLocalMode">,
+  config: Pick<Config, "detectLocalMode">,
   mode: ProxyMode,
 ): void {
   if (!AVAILABLE.includes(mode)) {
@@ -30,13 +26,7 @@ export function checkMode(
     );
   }
   if (mode !== "userspace") return;
-  const { scheduler, detectLocalMode } = config;
-  if (scheduler !== null && !USERSPACE_SCHEDULERS.includes(scheduler)) {
-    const expected = USERSPACE_SCHEDULERS.join(", ");
-    throw new UsageError(
-      `--ipvs-scheduler "${scheduler}": userspace mode has it not yet; expected ${expected}`,
-    );
-  }
+  const { detectLocalMode } = config;
   if (detectLocalMode === "BridgeInterface" || detectLocalMode === "InterfaceNamePrefix") {
     throw new UsageError(
       `--detect-local-mode "${detectLocalMode}": userspace mode knows pods by their addresses; ` +
