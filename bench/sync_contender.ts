@@ -45,14 +45,17 @@ export class Contender implements AsyncDisposable {
     this.#stderr = new Response(child.stderr).text();
   }
 
-  /** Starts a program in a new, empty namespace. */
+  /** Starts a program in a new, empty namespace, or in that of another one with its rules. */
   static start(
     name: string,
     program: string,
     args: readonly string[],
     env: Readonly<Record<string, string>>,
+    predecessor?: Contender,
   ): Contender {
-    const namespace = NetworkNamespace.create();
+    const namespace = predecessor === undefined
+      ? NetworkNamespace.create()
+      : NetworkNamespace.open(predecessor.#namespace.path);
     try {
       const child = namespace.run(() =>
         new Deno.Command(program, {
@@ -105,7 +108,7 @@ export class Contender implements AsyncDisposable {
     return (await this.#stderr).trim().split("\n").at(-1) || "it said nothing";
   }
 
-  /** Ends it; its rules go with its namespace. */
+  /** Ends it; its rules go with its namespace, unless another is in it. */
   async [Symbol.asyncDispose](): Promise<void> {
     // It ends by itself when there is nothing more to read.
     await this.#requests.close().catch(() => this.#child.kill("SIGKILL"));

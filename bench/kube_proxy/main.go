@@ -44,14 +44,20 @@ type reply struct {
 // watched is iptables, noting what is sent to iptables-restore and how that ended.
 type watched struct {
 	utiliptables.Interface
-	called bool
-	lines  int
-	err    error
+	// The namespace has the rules of the first sync already: they are not sent.
+	prepared bool
+	called   bool
+	lines    int
+	err      error
 }
 
 func (w *watched) RestoreAll(data []byte, flush utiliptables.FlushFlag, counters utiliptables.RestoreCountersFlag) error {
 	w.called = true
 	w.lines += bytes.Count(data, []byte("\n:")) + bytes.Count(data, []byte("\n-"))
+	if w.prepared {
+		w.prepared = false
+		return nil
+	}
 	w.err = w.Interface.RestoreAll(data, flush, counters)
 	return w.err
 }
@@ -173,6 +179,7 @@ func run() error {
 	cidr := flag.String("cluster-cidr", "", "the network of all pods")
 	name := flag.String("node-name", "", "name of this node")
 	address := flag.String("node-ip", "", "address of this node")
+	prepared := flag.Bool("prepared", false, "the rules of the first sync are there already")
 	flag.Parse()
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
@@ -186,7 +193,10 @@ func run() error {
 			return err
 		}
 	}
-	ipt := &watched{Interface: utiliptables.New(utiliptables.ProtocolIPv4)}
+	ipt := &watched{
+		Interface: utiliptables.New(utiliptables.ProtocolIPv4),
+		prepared:  *prepared,
+	}
 	proxier, err := iptables.NewProxier(context.Background(), v1.IPv4Protocol, ipt, sysctl.New(),
 		syncPeriod, 0, false, true, 14, proxyutil.NewDetectLocalByCIDR(*cidr), *name,
 		net.ParseIP(*address), nil, nil, nil, false)
