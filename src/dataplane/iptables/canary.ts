@@ -8,7 +8,7 @@
 import type { Family } from "../../net/address.ts";
 import type { RulesAccess } from "./apply.ts";
 import { CHAIN } from "./names.ts";
-import { NODE_TABLES } from "./read.ts";
+import { NODE_TABLES, type NodeTableName } from "./read.ts";
 import type { TableName } from "./rules.ts";
 
 /** How long a flush that has begun is waited for, milliseconds. */
@@ -24,36 +24,71 @@ const WATCHED_JUMPS: readonly { table: TableName; chain: string; to: string }[] 
 ];
 
 /**
- * Whether the tables of a family, or one of them, were flushed. When the canaries are going, waits
- * until they are gone from every table, so that new rules do not fall to the same flush, but no
- * longer than five seconds.
+ * A jump is looked for again only after this many times what it took: legacy iptables reads a table
+ * whole, and keeps the lock meanwhile, to show one chain.
  */
-export async function tablesFlushed(
-  access: Pick<RulesAccess, "listChain">,
-  family: Family,
-  sleep: (ms: number) => Promise<void>,
-): Promise<boolean> {
-  const has = async (table: string) => await access.listChain(family, table, CHAIN.canary) !== null;
-  if (await has("mangle")) {
-    if (await leadToOurs(access, family)) return false;
-    await sleep(SETTLING_MS);
-    if (await has("mangle")) return true;
+const REST = 100;
+
+/** Watches over the tables of one family. */
+export class FlushWatch {
+  readonly #access: Pick<RulesAccess, "listChain">;
+  readonly #clock: WatchClock;
+  /** When jumps may be looked for again, by the table. */
+  readonly #rested = new Map<TableName, number>();
+
+  constructor(
+    readonly family: Family,
+    access: Pick<RulesAccess, "listChain">,
+    clock: WatchClock = SYSTEM,
+  ) {
+    this.#access = access;
+    this.#clock = clock;
   }
-  for (let waited = 0; waited < FLUSH_LIMIT_MS; waited += FLUSH_POLL_MS) {
-    const left = await Promise.all(NODE_TABLES.map(has));
-    if (left.every((there) => !there)) break;
-    await sleep(FLUSH_POLL_MS);
+
+  /**
+   * Whether the tables, or one of them, were flushed. Others may follow: waits for them, so that new
+   * rules do not fall to the same flush, until the canaries are gone from every table, but no longer
+   * than five seconds.
+   */
+  async flushed(): Promise<boolean> {
+    const { sleep } = this.#clock;
+    if (await this.#hasCanary("mangle")) {
+      if (await this.#leadToOurs()) return false;
+      await sleep(SETTLING_MS);
+      if (await this.#hasCanary("mangle")) return true;
+    }
+    for (let waited = 0; waited < FLUSH_LIMIT_MS; waited += FLUSH_POLL_MS) {
+      const left = await Promise.all(NODE_TABLES.map((table) => this.#hasCanary(table)));
+      if (left.every((there) => !there)) break;
+      await sleep(FLUSH_POLL_MS);
+    }
+    return true;
   }
-  return true;
+
+  async #hasCanary(table: NodeTableName): Promise<boolean> {
+    return await this.#access.listChain(this.family, table, CHAIN.canary) !== null;
+  }
+
+  async #leadToOurs(): Promise<boolean> {
+    for (const { table, chain, to } of WATCHED_JUMPS) {
+      const begun = this.#clock.now();
+      if (begun < (this.#rested.get(table) ?? 0)) continue;
+      const rules = await this.#access.listChain(this.family, table, chain) ?? "";
+      const ended = this.#clock.now();
+      this.#rested.set(table, ended + REST * (ended - begun));
+      if (!rules.split("\n").some((rule) => rule.endsWith(` -j ${to}`))) return false;
+    }
+    return true;
+  }
 }
 
-async function leadToOurs(
-  access: Pick<RulesAccess, "listChain">,
-  family: Family,
-): Promise<boolean> {
-  for (const { table, chain, to } of WATCHED_JUMPS) {
-    const rules = await access.listChain(family, table, chain) ?? "";
-    if (!rules.split("\n").some((rule) => rule.endsWith(` -j ${to}`))) return false;
-  }
-  return true;
+/** Time, milliseconds. */
+export interface WatchClock {
+  now(): number;
+  sleep(ms: number): Promise<void>;
 }
+
+const SYSTEM: WatchClock = {
+  now: () => performance.now(),
+  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+};

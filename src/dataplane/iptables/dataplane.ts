@@ -14,7 +14,7 @@ import { forgetStaleUdp } from "../conntrack/cleanup.ts";
 import { touchesUdp } from "../conntrack/stale_udp.ts";
 import type { DataPlane, Difference } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
-import { tablesFlushed } from "./canary.ts";
+import { FlushWatch } from "./canary.ts";
 import { ensureCounters } from "./counters.ts";
 import { type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
@@ -75,6 +75,8 @@ export class IptablesDataPlane implements DataPlane {
   readonly #runner: ProgramRunner;
   readonly #access: RulesAccess;
   readonly #families: readonly FamilyRules[];
+  /** In the same order. */
+  readonly #watches: readonly FlushWatch[];
   readonly #options: IptablesOptions;
   #ruleOptions: RuleOptions;
   #fullSyncDue = 0;
@@ -97,6 +99,7 @@ export class IptablesDataPlane implements DataPlane {
     this.#runner = runner;
     this.#access = new NodeRulesAccess(runner, programs);
     this.#families = families.map((family) => new FamilyRules(family, this.#access));
+    this.#watches = families.map((family) => new FlushWatch(family, this.#access));
     this.#ruleOptions = ruleOptions;
     const period = options.canaryPeriodMs ?? CANARY_PERIOD_MS;
     if (period > 0) {
@@ -272,10 +275,10 @@ export class IptablesDataPlane implements DataPlane {
 
   async #watch(): Promise<void> {
     await this.#watching;
-    for (const rules of this.#families) {
+    for (const [index, rules] of this.#families.entries()) {
       if (rules.doubtful) continue;
       try {
-        if (!await tablesFlushed(this.#access, rules.family, sleep)) continue;
+        if (!await this.#watches[index].flushed()) continue;
       } catch (error) {
         logger.warn("cannot look after the rules: {error}", { error: messageOf(error) });
         continue;
@@ -331,8 +334,4 @@ function report(syncs: readonly FamilySync[]): void {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tablesFlushed } from "../../../src/dataplane/iptables/canary.ts";
+import { FlushWatch } from "../../../src/dataplane/iptables/canary.ts";
 
 const JUMPS: Readonly<Record<string, string>> = {
   "nat POSTROUTING": '-A POSTROUTING -m comment --comment "a" -j KUBE-POSTROUTING',
@@ -21,10 +21,14 @@ async function lost(
   jumps = JUMPS,
 ): Promise<[lost: boolean, sleeps: number]> {
   let sleeps = 0;
-  const result = await tablesFlushed(flushing(after, jumps), "IPv4", (ms) => {
-    sleeps += ms;
-    return Promise.resolve();
+  const watch = new FlushWatch("IPv4", flushing(after, jumps), {
+    now: () => 0,
+    sleep(ms) {
+      sleeps += ms;
+      return Promise.resolve();
+    },
   });
+  const result = await watch.flushed();
   return [result, sleeps];
 }
 
@@ -45,4 +49,25 @@ Deno.test("a table that was only emptied has lost its jump to ours", async () =>
     // The first of a flush of all.
     assert.deepEqual(await lost({ mangle: 1, nat: 2, filter: 0 }, jumps), [true, 700]);
   }
+});
+
+Deno.test("a table that is slow to read is looked at less often", async () => {
+  let now = 0;
+  let looks = 0;
+  const { listChain } = flushing({ mangle: Infinity });
+  const watch = new FlushWatch("IPv4", {
+    listChain(family, table, chain) {
+      if (table === "nat") {
+        now += 1200;
+        looks++;
+      }
+      return listChain(family, table, chain);
+    },
+  }, { now: () => now, sleep: () => Promise.resolve() });
+  for (let i = 0; i < 40; i++) {
+    assert.equal(await watch.flushed(), false);
+    now += 30_000;
+  }
+  // Twenty minutes; a look every two.
+  assert.equal(looks, 10);
 });
