@@ -118,7 +118,10 @@ export class Ipvs {
     }
   }
 
-  /** All virtual servers, in no order. */
+  /**
+   * All virtual servers, in no order. The kernel lists them part by part without a word about changes
+   * in between, by which others may come twice or not at all.
+   */
   list(): ListedVirtualServer[] {
     return this.socket.dump(this.#request(COMMAND.getService, {}, "list virtual servers"))
       .map((message) => readListedServer(message));
