@@ -94,6 +94,6 @@ Deno.test("After any changes and any faults, what was told is what the server ha
         await running.converged(api);
       },
     ),
-    { numRuns: 60, endOnFailure: true },
+    { numRuns: 40, endOnFailure: true },
   );
 });

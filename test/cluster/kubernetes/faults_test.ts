@@ -269,7 +269,7 @@ Deno.test("A server that takes watches and never answers one is a problem", asyn
   await running.until(() => running.problems.length === 1);
   assert.equal(
     running.problems[0],
-    "/api/v1/services: cannot watch, trying again: nothing came for 30 s",
+    "/api/v1/services: cannot watch, trying again: nothing came for 60 s",
   );
   api.faults.length = 0;
   await running.until(() => running.problems.length === 0);

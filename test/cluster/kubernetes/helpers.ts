@@ -19,7 +19,13 @@ export function fastTiming(factor = 100): Timing {
   };
 }
 
-export const FAST_LIMITS: ReflectorLimits = { ...DEFAULT_LIMITS, pageSize: 3 };
+/** Small pages; and more patience, since a busy machine may not answer within 0.3 s. */
+export const FAST_LIMITS: ReflectorLimits = {
+  ...DEFAULT_LIMITS,
+  pageSize: 3,
+  answerMs: 60_000,
+  listIdleMs: 60_000,
+};
 
 export function rawService(name: string, more: Record<string, unknown> = {}): RawObject {
   return {
