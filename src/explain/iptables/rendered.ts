@@ -6,13 +6,7 @@
 
 import { JUMPS } from "../../dataplane/iptables/jumps.ts";
 import { collectChains, fragments, type RuleSet, TABLES } from "../../dataplane/iptables/rules.ts";
-import {
-  formatSave,
-  parseSave,
-  type SaveRule,
-  type SaveTable,
-  splitWords,
-} from "../../dataplane/iptables/save_text.ts";
+import { type SaveRule, type SaveTable, splitWords } from "../../dataplane/iptables/save_text.ts";
 
 /** The kernel's chains. */
 const BUILT_IN = {
@@ -20,34 +14,44 @@ const BUILT_IN = {
   nat: ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
 } as const;
 
-/** The tables of a rendered rule set with the jumps to it, on a node that has no other rules. */
+/**
+ * The tables of a rendered rule set with the jumps to it, on a node that has no other rules. Lines
+ * are those that the tables would have as text. Rules are split into words when a question first
+ * gets to them, as most never do.
+ */
 export function renderedTables(rules: RuleSet): SaveTable[] {
-  const tables = TABLES.map((name): SaveTable => {
+  let line = 0;
+  return TABLES.map((name): SaveTable => {
     const own = collectChains(fragments(rules), name);
     const jumps = JUMPS.filter(({ table, to }) => table === name && own.has(to));
-    const chains: SaveTable["chains"] = new Map();
-    for (const chain of BUILT_IN[name]) chains.set(chain, declared("ACCEPT"));
-    for (const chain of own.keys()) chains.set(chain, declared(null));
-    return {
-      name,
-      line: 0,
-      chains,
-      rules: [
-        // Each jump is put in front of those before it.
-        ...jumps.toReversed().map(({ chain, spec }) => saved(chain, spec)),
-        ...[...own].flatMap(([chain, specs]) => specs.map((spec) => saved(chain, spec))),
-      ],
-    };
+    const table: SaveTable = { name, line: ++line, chains: new Map(), rules: [] };
+    const declare = (chain: string, policy: string | null) =>
+      table.chains.set(chain, { policy, counters: null, line: ++line });
+    const add = (chain: string, spec: string) =>
+      table.rules.push(new RenderedRule(chain, spec, ++line));
+    for (const chain of BUILT_IN[name]) declare(chain, "ACCEPT");
+    for (const chain of own.keys()) declare(chain, null);
+    // Each jump is put in front of those before it.
+    for (const { chain, spec } of jumps.toReversed()) add(chain, spec);
+    for (const [chain, specs] of own) for (const spec of specs) add(chain, spec);
+    line++; // COMMIT
+    return table;
   });
-  return parseSave(formatSave(tables));
 }
 
-function declared(policy: string | null) {
-  return { policy, counters: null, line: 0 };
+/** A rule whose words are found when they are asked for. */
+class RenderedRule implements SaveRule {
+  #tokens: readonly string[] | null = null;
+
+  constructor(readonly chain: string, private readonly spec: string, readonly line: number) {}
+
+  get tokens(): readonly string[] {
+    return this.#tokens ??= words(this.chain, this.spec);
+  }
 }
 
-function saved(chain: string, spec: string): SaveRule {
+function words(chain: string, spec: string): readonly string[] {
   const tokens = splitWords(spec);
   if (tokens === null) throw new TypeError(`a quote is not closed in a rule of ${chain}: ${spec}`);
-  return { chain, tokens, line: 0 };
+  return tokens;
 }
