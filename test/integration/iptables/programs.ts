@@ -11,11 +11,11 @@ export type Fault =
   | { readonly kind: "stop-before" }
   /** Stops when so many lines of its input have been carried out, as far as they are committed. */
   | { readonly kind: "stop-after-lines"; readonly lines: number }
-  /** As with stop-after-lines, at the end of the first table. */
-  | { readonly kind: "stop-after-first-table" }
+  /** As with stop-after-lines, when so many transactions are done. */
+  | { readonly kind: "stop-after-commits"; readonly commits: number }
   /** Stops when it has done everything, before it ends. */
   | { readonly kind: "stop-after" }
-  /** Does nothing before it is told to proceed. */
+  /** Takes its input, and does nothing with it before it is told to proceed. */
   | { readonly kind: "held" }
   /** Goes on after so many seconds. */
   | { readonly kind: "slow"; readonly seconds: number }
@@ -136,14 +136,15 @@ function script(fault: Fault, tool: string): string {
     case "stop-before":
       return stopped;
     case "stop-after-lines":
-      return part(`head -n ${fault.lines}; sleep 0.1`);
-    case "stop-after-first-table":
-      return part(`sed '/^COMMIT/q'; sleep 0.1`);
+      return part(`head -n ${fault.lines}`);
+    case "stop-after-commits":
+      return part(`awk '{ print } /^COMMIT/ && ++n == ${fault.commits} { exit }'`);
     case "stop-after":
       return `"$real" "$@"; ${stopped}`;
     case "held":
-      return `: > ${reached}; until [ -e ${tool}.proceed ]; do sleep 0.02; done; ` +
-        `"$real" "$@"; status=$?; : > ${tool}.done; exit $status`;
+      return `cat > ${tool}.input; : > ${reached}; ` +
+        `until [ -e ${tool}.proceed ]; do sleep 0.02; done; ` +
+        `"$real" "$@" < ${tool}.input; status=$?; : > ${tool}.done; exit $status`;
     case "slow":
       return `: > ${reached}; sleep ${fault.seconds}`;
     case "fail":
