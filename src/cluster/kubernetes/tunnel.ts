@@ -14,11 +14,13 @@ const logger = getLogger(["switchyard", "kubernetes"]);
 
 /** Longest head of a CONNECT request, in bytes. */
 const MAX_HEAD_BYTES = 8192;
+const ACCEPT_RETRY_MS = 1000;
 
 /** A proxy that answers every CONNECT with a connection to one fixed server. */
 export class Tunnel {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #server: { readonly hostname: string; readonly port: number };
+  #closed = false;
 
   constructor(hostname: string, port: number) {
     this.#server = { hostname, port };
@@ -32,18 +34,27 @@ export class Tunnel {
 
   /** Takes no connections any more; those that are open end with their requests. */
   close(): void {
+    this.#closed = true;
     this.#listener.close();
   }
 
   async #serve(): Promise<void> {
-    for await (const connection of this.#listener) {
-      this.#join(connection).catch((error) => {
-        logger.debug("tunnel to {server}: {error}", {
-          server: this.#server.hostname,
-          error: messageOf(error),
-        });
-      });
+    while (!this.#closed) {
+      try {
+        const connection = await this.#listener.accept();
+        this.#join(connection).catch((error) => this.#report(error));
+      } catch (error) {
+        if (this.#closed) return;
+        // Out of file descriptors, say: that passes.
+        this.#report(error);
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
+      }
     }
+  }
+
+  #report(error: unknown): void {
+    const { hostname } = this.#server;
+    logger.debug("tunnel to {hostname}: {error}", { hostname, error: messageOf(error) });
   }
 
   async #join(near: Deno.Conn): Promise<void> {

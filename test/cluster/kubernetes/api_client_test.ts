@@ -87,10 +87,11 @@ Deno.test("A rotated token is read again when the old one is refused, and nobody
 Deno.test("A plugin that takes its time holds up neither a request's end nor the source's", async () => {
   await using pki = await Pki.create();
   await using api = new ApiDouble();
-  const script = '#!/bin/sh\n[ -e slow ] && sleep 3\necho \'{"status":{"token":"one"}}\'\n';
-  await Deno.writeTextFile(pki.path("plugin"), script.replace("slow", pki.path("slow")), {
-    mode: 0o700,
-  });
+  const script = `#!/bin/sh
+while [ -e ${pki.path("slow")} ]; do sleep 0.1; done
+echo '{"status":{"token":"one"}}'
+`;
+  await Deno.writeTextFile(pki.path("plugin"), script, { mode: 0o700 });
   const options = kubeconfig(pki, { server: api.url }, { exec: { command: "./plugin" } });
   const timing = fastTiming();
   const transport = await ApiClient.open(options, timing);
@@ -102,6 +103,9 @@ Deno.test("A plugin that takes its time holds up neither a request's end nor the
   const started = performance.now();
   await running.stop();
   assert(performance.now() - started < 1000);
+  // The plugin is still at it.
+  await Deno.remove(pki.path("slow"));
+  await new Promise((resolve) => setTimeout(resolve, 500));
 });
 
 Deno.test("Credentials that stay refused are a problem, and asked for again", async () => {
