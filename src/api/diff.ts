@@ -53,6 +53,9 @@ const Diff = z.object({
     }),
     asked: z.int().openapi({ description: "packets" }),
     disputes: z.array(Dispute).readonly(),
+    known: z.int().openapi({
+      description: "packets about which they disagree as is known of the mode: no disputes",
+    }),
     next: z.string().nullable().openapi({
       description: "cursor to go on with; null: that was all",
     }),

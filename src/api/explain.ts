@@ -84,6 +84,9 @@ export const DisagreementView = z.object({
   field: z.enum(["verdict", "service", "backends", "probability", "masquerade"]),
   engine: z.string(),
   rules: z.string().openapi({ description: "what the rules say, or the plan without rules" }),
+  known: z.string().nullable().openapi({
+    description: "why it has to be so in this mode; null: something is wrong",
+  }),
 }).openapi("Disagreement");
 
 const Explanation = z.object({

@@ -73,7 +73,7 @@ Deno.test("a rule that someone deleted is a dispute, with the packet and what ea
         "ClusterIP",
       ]);
       assert.deepEqual(disagreements, [
-        { field: "verdict", engine: "FORWARD", rules: "PASS" },
+        { field: "verdict", engine: "FORWARD", rules: "PASS", known: null },
       ]);
     }
     const synced = (await ask(`${VERIFY}&rules=synced`)).json.verification;

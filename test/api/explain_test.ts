@@ -96,6 +96,7 @@ Deno.test("explain says where the engine is behind the plan", async () => {
       field: "backends",
       engine: ENDS.join(", "),
       rules: "10.180.0.1:8080, 10.180.0.4:8080",
+      known: null,
     }]);
   });
 });
@@ -139,9 +140,16 @@ Deno.test("rules=node asks what the node really has", async () => {
     assert.deepEqual((await ask(query(packet))).json.disagreements, []);
     edit = (text) => text.replace(/^-A KUBE-SERVICES .*-d 10\.0\.1\.175.*$/m, "");
     assert.deepEqual((await ask(asked)).json.disagreements, [
-      { field: "verdict", engine: "FORWARD", rules: "PASS" },
+      { field: "verdict", engine: "FORWARD", rules: "PASS", known: null },
     ]);
     assert.equal((await ask("/api/v1/explain?rules=node", post(packet))).json.verdict, "PASS");
+    const jumps = Array.from({ length: 40 }, (_, i) => `-A T${i} -j T${i + 1}`);
+    const chains = jumps.map((_, i) => `:T${i} - [0:0]`).join("\n");
+    const doubling = ["-A PREROUTING -j T0", ...jumps.flatMap((jump) => [jump, jump])].join("\n");
+    edit = () => `*nat\n:PREROUTING ACCEPT [0:0]\n${chains}\n:T40 - [0:0]\n${doubling}\nCOMMIT\n`;
+    const tooMany = await ask(asked);
+    assert.equal(tooMany.status, 422);
+    assert.equal(tooMany.json.error.code, "too_many_ways");
     edit = () => "*nat\nnonsense\nCOMMIT\n";
     const unreadable = await ask(asked);
     assert.equal(unreadable.status, 503);

@@ -6,13 +6,12 @@
 
 import { type Family, familyOf } from "../../net/address.ts";
 import type { ApiState } from "../state.ts";
-import type { Disagreement } from "./compare.ts";
 import { type Question, questionsAbout } from "./questions.ts";
-import type { RulesOf, Witnesses } from "./witnesses.ts";
+import type { KnownDisagreement, RulesOf, Witnesses } from "./witnesses.ts";
 
 /** A packet about which the witnesses do not agree. */
 export interface Dispute extends Question {
-  readonly disagreements: readonly Disagreement[];
+  readonly disagreements: readonly KnownDisagreement[];
 }
 
 /** How far the verification came, and what it found. */
@@ -20,6 +19,8 @@ export interface Verification {
   /** Packets that were asked about. */
   readonly asked: number;
   readonly disputes: readonly Dispute[];
+  /** Packets about which they disagree as is known of the mode; these are no disputes. */
+  readonly known: number;
   /** The Service to go on behind; null when all were asked about. */
   readonly next: string | null;
   /** Whether the plan was the same all the while; if not, disputes may be about the change. */
@@ -53,10 +54,12 @@ export async function verify(
     .sort();
   const disputes: Dispute[] = [];
   let asked = 0;
+  let known = 0;
   let turn = performance.now();
   const done = (next: string | null): Verification => ({
     asked,
     disputes,
+    known,
     next,
     stable: state.revision() === revision,
   });
@@ -70,7 +73,11 @@ export async function verify(
       for (const [j, question] of questions.entries()) {
         const second = seconds.get(familyOf(question.packet.dest))!;
         const { disagreements } = witnesses.compare(question.packet, answers[j], second);
-        if (disagreements.length > 0) disputes.push({ ...question, disagreements });
+        if (disagreements.some((one) => one.known === null)) {
+          disputes.push({ ...question, disagreements });
+        } else if (disagreements.length > 0) {
+          known++;
+        }
         if (performance.now() - turn > TURN_MS) {
           await new Promise((resolve) => setTimeout(resolve, 0));
           turn = performance.now();

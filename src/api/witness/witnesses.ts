@@ -11,9 +11,11 @@ import type { Answer, AnswerBackend, Flow, Step } from "../../explain/answer.ts"
 import { explainer } from "../../explain/iptables/explain.ts";
 import { TooManyWays } from "../../explain/iptables/walk.ts";
 import { type Family, familyOf } from "../../net/address.ts";
+import type { FrontendMatch } from "../../plan/frontend_index.ts";
 import { ApiError } from "../errors.ts";
 import type { ApiState } from "../state.ts";
 import { compareWitnesses, type Disagreement } from "./compare.ts";
+import { knownDifference } from "./known.ts";
 import type { PlanViews } from "../plan_views.ts";
 
 /** Which rules are the second witness: those of the last sync, or what the node has this moment. */
@@ -24,7 +26,12 @@ export interface Testimony {
   readonly engine: LookupResult;
   /** The second witness: rules in iptables mode, the plan in all others. */
   readonly rules: Answer;
-  readonly disagreements: readonly Disagreement[];
+  readonly disagreements: readonly KnownDisagreement[];
+}
+
+/** A disagreement, and why it has to be: null where it should not. */
+export interface KnownDisagreement extends Disagreement {
+  readonly known: string | null;
 }
 
 /** A question to the second witness. */
@@ -77,7 +84,10 @@ export class Witnesses {
       affinity: match !== null && match.port.affinitySeconds !== null,
       masqueradesAlways: this.masqueradesAlways,
     });
-    return { rules, disagreements };
+    const known = this.second === "rules" && hasEndpoints(match) === false
+      ? knownDifference(engine, rules)
+      : null;
+    return { rules, disagreements: disagreements.map((one) => ({ ...one, known })) };
   }
 
   /**
@@ -113,6 +123,11 @@ export class Witnesses {
       throw new ApiError(503, "node_unreadable", `the node's rules cannot be read: ${why}`);
     }
   }
+}
+
+/** Whether any endpoint of the frontend's Service can be used anywhere; null without a frontend. */
+function hasEndpoints(match: FrontendMatch | null): boolean | null {
+  return match === null ? null : match.port.hasEndpoints;
 }
 
 function answer(ask: Ask, flow: Flow): Answer {

@@ -1,0 +1,59 @@
+/** Both witnesses about every scenario that the data planes are tested with. */
+
+import assert from "node:assert/strict";
+import { PlanViews } from "../../src/api/plan_views.ts";
+import type { ApiState } from "../../src/api/state.ts";
+import { verify } from "../../src/api/witness/verify.ts";
+import { Witnesses } from "../../src/api/witness/witnesses.ts";
+import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
+import { Planner } from "../../src/plan/planner.ts";
+import { nodeChange, plannerConfig, type Scenario, ScenarioCluster } from "../scenarios/format.ts";
+import { loadScenarios } from "../scenarios/runner.ts";
+import { RealState } from "./real_state.ts";
+
+/** Table nat comes before filter: the node port takes what the external IP's rule would refuse. */
+const DISPUTED = "an external IP takes a node port's number at the node's address";
+
+async function run(scenario: Scenario, mode: "iptables" | "userspace"): Promise<number> {
+  const { configuration, steps } = scenario;
+  const { families, nodePortAddresses } = configuration;
+  const cluster = new ScenarioCluster();
+  const scheduler = mode === "iptables" ? "random" : "rr";
+  const planner = new Planner({ ...plannerConfig(configuration), scheduler });
+  const real = new RealState(mode);
+  let revision = 0;
+  const state: ApiState = {
+    mode,
+    programming: false,
+    families,
+    ruleOptions: { ...DEFAULT_RULE_OPTIONS, nodePortAddresses },
+    node: {},
+    engine: real.engine,
+    plan: () => planner.plan,
+    revision: () => revision,
+    problems: () => [],
+    health: () => real.health(),
+    events: real.events,
+  };
+  const witnesses = new Witnesses(state, new PlanViews(state));
+  await real.engine.apply(planner.update([nodeChange(configuration)]));
+  let asked = 0;
+  for (const step of steps) {
+    await real.engine.apply(planner.update(cluster.changes(step)));
+    revision++;
+    const found = await verify(state, witnesses, "synced", null);
+    asked += found.asked;
+    if (mode === "iptables" && step.name === DISPUTED) assert.ok(found.disputes.length > 0);
+    else assert.deepEqual(found.disputes, [], step.name);
+    if (mode === "userspace") assert.equal(found.known, 0);
+  }
+  return asked;
+}
+
+for (const mode of ["iptables", "userspace"] as const) {
+  Deno.test(`engine and ${mode === "iptables" ? "rules" : "plan"} agree about every scenario`, async () => {
+    let asked = 0;
+    for (const scenario of loadScenarios()) asked += await run(scenario, mode);
+    assert.ok(asked > 500, String(asked));
+  });
+}
