@@ -37,6 +37,9 @@ export class RestoreError extends Error {
 /** Seconds to wait for the lock of legacy iptables, as kube-proxy does. */
 const LOCK_WAIT = "5";
 
+/** Exit status; others are for bad arguments, missing tables, the lock or a signal. */
+const NO_SUCH_CHAIN = 1;
+
 /** Works on the rules of a node by its programs. */
 export class NodeRulesAccess implements RulesAccess {
   readonly #runner: ProgramRunner;
@@ -66,11 +69,10 @@ export class NodeRulesAccess implements RulesAccess {
   async listChain(family: Family, table: string, chain: string): Promise<string | null> {
     const program = programName(this.#programs, family, "");
     const result = await this.#runner.run(program, ["-w", LOCK_WAIT, "-t", table, "-S", chain]);
-    // 4 is a problem of resources, such as the lock.
-    if (result.code === 4 || result.signal !== null) {
-      throw new Error(`${program} ${endOf(result)}`);
-    }
-    return result.code === 0 ? result.stdout : null;
+    if (result.code === 0) return result.stdout;
+    // What it says differs between versions.
+    if (result.code === NO_SUCH_CHAIN) return null;
+    throw new Error(`${program} ${endOf(result)}`);
   }
 }
 

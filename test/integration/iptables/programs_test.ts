@@ -194,6 +194,27 @@ Deno.test({
   },
 });
 
+for (
+  const { fault, message } of [
+    { fault: { kind: "killed", signal: "KILL" }, message: /iptables-\w+ was killed by SIGKILL$/ },
+    {
+      fault: { kind: "fail", status: 4, stderr: "Another app is currently holding the lock." },
+      message: /iptables-\w+ failed: Another app .* \(exit status 4\)$/,
+    },
+  ] as const
+) {
+  faultTest(`iptables that is ${fault.kind} when it looks: no false alarm`, async (bed) => {
+    const agent = await bed.agentWith(BEFORE, { canaryPeriodMs: 100 });
+    bed.programs.set("iptables", fault);
+    assert.match(await agent.logged(/^cannot look after the rules/), message);
+    bed.programs.set("iptables", null);
+    await agent.apply(...AFTER);
+    assert.equal(await agent.synced(), true);
+    assert.deepEqual(agent.log.filter((line) => /flushed/.test(line)), []);
+    assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, AFTER));
+  });
+}
+
 faultTest("without iptables, it does not start, and says so", async (bed) => {
   for (const tool of ["iptables", "iptables-save", "iptables-restore"] as const) {
     bed.programs.uninstall(tool);
