@@ -5,7 +5,7 @@
  */
 
 import { EngineFlag, PoolChange, PoolKind } from "./abi";
-import { layoutArena } from "./arena";
+import { layoutArenas } from "./arena";
 import { setNow } from "./clock";
 import { counters, drops, layoutCounters } from "./counters";
 import { layoutForward, processBatch, setFlags } from "./forward";
@@ -98,9 +98,9 @@ export function layout(
   layoutBackends(backends);
   layoutPools(backends);
   layoutDestinations();
-  // Two pools of 24-byte members, rounded up to powers of two, each once more while it is replaced;
-  // their tournaments; tables of sh and mh, the latter for half of the Service ports; source ranges.
-  layoutArena(backends * 256 + servicePorts * 4096);
+  // Two pools of 24-byte members, rounded up to powers of two, each once more while it is replaced,
+  // and source ranges; tournaments, and mh's tables of 8 KiB for half of the Service ports.
+  layoutArenas(backends * 128 + servicePorts * 384, backends * 128 + servicePorts * 4096);
   layoutAffinity(affinities);
   layoutKeptSyns(keptSyns);
   layoutConntrack(connections);

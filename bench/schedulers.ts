@@ -95,7 +95,7 @@ function time(turn: (count: number) => void, seconds: number): number {
 
 function pickRows(module: WebAssembly.Module, { rounds, seconds }: BenchOptions): Row[] {
   const rows: Row[] = [];
-  const part = seconds / 30;
+  const part = seconds / 60;
   for (const scheduler of NAMES) {
     for (const backends of SIZES) {
       const exports = instantiate(module, backends, scheduler, HEAVIEST);

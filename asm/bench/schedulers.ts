@@ -4,7 +4,7 @@
  */
 
 import { PoolKind, PoolRecord } from "../abi";
-import { layoutArena } from "../arena";
+import { layoutArenas } from "../arena";
 import { beginLayout, pagesLaidOut, region } from "../memory";
 import { random, randomBelow, seedRandom } from "../random";
 import { scan } from "../schedulers/cost";
@@ -42,7 +42,7 @@ export function layout(backends: u32): u32 {
   layoutBackends(backends * 2);
   layoutPools(backends * 2);
   layoutDestinations();
-  layoutArena(backends * 512 + 65536);
+  layoutArenas(backends * 128 + 65536, backends * 256 + 65536);
   records = region(<usize>backends * PoolRecord.Size);
   tuple = region(TUPLE_SIZE);
   address = region(16);

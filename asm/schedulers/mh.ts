@@ -5,7 +5,7 @@
  */
 
 import { SchedulerFlag } from "../abi";
-import { allocate, release } from "../arena";
+import { allocateTable, releaseTable } from "../arena";
 import { backendAt } from "../tables/backends";
 import { memberAt, NONE, Pool, renewIndex } from "../tables/pools";
 import { sourcePort, Tuple } from "../tuple";
@@ -49,7 +49,7 @@ export function buildMh(pool: Pool): bool {
   }
   const table = renewIndex(pool, BUCKETS * 2);
   const walksBytes = (pool.count - first) * WALK_SIZE;
-  const walks: usize = table == 0 ? 0 : allocate(walksBytes);
+  const walks: usize = table == 0 ? 0 : allocateTable(walksBytes);
   if (walks == 0) {
     renewIndex(pool, 0);
     return false;
@@ -66,7 +66,7 @@ export function buildMh(pool: Pool): bool {
     walk.turns = weight == 0 ? 0 : max<u32>((weight / divisor) >> shift, 1);
   }
   deal(pool, table, walks, first);
-  release(walks, walksBytes);
+  releaseTable(walks, walksBytes);
   return true;
 }
 

@@ -52,22 +52,24 @@ export function buildTournament(scheduler: u32, pool: Pool): void {
     leaf.winner = i;
   }
   for (let node = leaves - 1; node > 0; node--) play(pool, node);
+  pool.leaves = leaves;
 }
 
 /** Tells the tree a member's cost. */
 export function updateTournament(pool: Pool, index: u32, cost: u64): void {
-  let node = powerOfTwo(pool.count) + index;
+  let node = pool.leaves + index;
   const leaf = nodeAt(pool, node);
   if (leaf.cost == cost) return;
   leaf.cost = cost;
   let winner = index;
   while (node > 1) {
     const other = nodeAt(pool, node ^ 1);
-    const loses = (node & 1) == 0 ? isLess(other.cost, cost) : !isLess(cost, other.cost);
-    if (loses) {
-      cost = other.cost;
-      winner = other.winner;
-    }
+    // Without branches, which would be chance to the processor: a right one also loses when equal.
+    const own = (cost >> 32) * <u64><u32>other.cost + (node & 1);
+    const loses = own > (other.cost >> 32) * <u64><u32>cost;
+    const mask = -(<u64>loses);
+    cost ^= (cost ^ other.cost) & mask;
+    winner ^= (winner ^ other.winner) & <u32>mask;
     node >>= 1;
     const above = nodeAt(pool, node);
     // Somebody else had won here and has won again: nothing changes further up.

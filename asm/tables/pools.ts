@@ -8,7 +8,7 @@
  */
 
 import { PoolKind, PoolRecord } from "../abi";
-import { allocate, release } from "../arena";
+import { allocate, allocateTable, release, releaseTable } from "../arena";
 import { region } from "../memory";
 import { Backend, backendAt, poolIndex, setPoolIndex } from "./backends";
 
@@ -29,6 +29,8 @@ export class Pool {
   /** What the scheduler has built over the list, if anything, and its length in bytes. */
   index: usize;
   indexBytes: u32;
+  /** Leaves of the tournament in the index, 0 when it is none. */
+  leaves: u32;
   /** lblc, lblcr: destinations that it remembers. */
   destinations: u32;
   /** There was no room for a table that the scheduler needs: rr takes its place. */
@@ -234,8 +236,9 @@ export function nextUsable(pool: Pool, index: u32): u32 {
 
 /** A block for the scheduler's index of at least `bytes`, in place of the former; 0 for no room. */
 export function renewIndex(pool: Pool, bytes: u32): usize {
-  release(pool.index, pool.indexBytes);
-  pool.index = bytes > 0 ? allocate(bytes) : 0;
+  releaseTable(pool.index, pool.indexBytes);
+  pool.index = bytes > 0 ? allocateTable(bytes) : 0;
   pool.indexBytes = bytes;
+  pool.leaves = 0;
   return pool.index;
 }

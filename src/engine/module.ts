@@ -104,7 +104,7 @@ export function instantiate(capacity: Capacity): Instance {
 /** Upper bound of the bytes that a capacity needs: the engine itself counts in 32 bits. */
 function estimate(capacity: Capacity): number {
   return capacity.slots * (capacity.slotSize + 256) + capacity.connections * 256 +
-    capacity.servicePorts * 4608 + capacity.frontends * 128 + capacity.backends * 448 +
+    capacity.servicePorts * 5120 + capacity.frontends * 128 + capacity.backends * 448 +
     capacity.affinities * 64 + capacity.keptSyns * 192 + 2 ** 23;
 }
 
