@@ -74,6 +74,7 @@ const route = createRoute({
     200: { description: "the differences", content: { "application/json": { schema: Diff } } },
     400: errorResponse("the request is of another shape"),
     409: errorResponse("rules=node, and this node is not programmed"),
+    429: errorResponse("another verification is under way"),
     422: errorResponse("the rules let a packet go too many ways"),
     503: errorResponse("the node cannot be read"),
   },
@@ -86,17 +87,37 @@ export function addDiff(
   witnesses: Witnesses,
   drift: DriftWatch,
 ): void {
+  const read = shared(() => readDifferences(state));
+  let verifying = false;
   app.openapi(route, async (context) => {
     const { verify: wanted, rules, cursor = null } = context.req.valid("query");
-    const differences = await readDifferences(state);
-    if (differences !== null) drift.found(differences);
-    const rulesOf = rules ?? (state.node.iptables === undefined ? "synced" : "node");
-    const verification = wanted === "false" ? null : {
-      rules: witnesses.second === "plan" ? "plan" as const : rulesOf,
-      ...await verify(state, witnesses, rulesOf, cursor),
-    };
-    return context.json({ mode: state.mode, differences, verification }, 200);
+    if (wanted === "true" && verifying) {
+      context.header("Retry-After", "5");
+      throw new ApiError(429, "busy", "another verification is under way; try again after it");
+    }
+    verifying ||= wanted === "true";
+    try {
+      const differences = await read();
+      if (differences !== null) drift.found(differences);
+      if (wanted === "false") {
+        return context.json({ mode: state.mode, differences, verification: null }, 200);
+      }
+      const rulesOf = rules ?? (state.node.iptables === undefined ? "synced" : "node");
+      const verification = {
+        rules: witnesses.second === "plan" ? "plan" as const : rulesOf,
+        ...await verify(state, witnesses, rulesOf, cursor),
+      };
+      return context.json({ mode: state.mode, differences, verification }, 200);
+    } finally {
+      if (wanted === "true") verifying = false;
+    }
   });
+}
+
+/** Whoever asks while an answer is under way gets that one. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | null = null;
+  return () => underWay ??= ask().finally(() => underWay = null);
 }
 
 async function readDifferences({ node }: ApiState): Promise<readonly Difference[] | null> {

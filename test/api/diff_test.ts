@@ -139,3 +139,29 @@ Deno.test("a node that cannot be read is 503, one that is not programmed a confl
     }
   });
 });
+
+Deno.test("one verification at a time, and one reading of the node for all who ask", async () => {
+  const state = await proxy("iptables", true);
+  const gate = Promise.withResolvers<void>();
+  let reads = 0;
+  state.node = {
+    async differences() {
+      reads++;
+      await gate.promise;
+      return [];
+    },
+  };
+  await withQueryApi(state, async (ask) => {
+    const first = ask(VERIFY);
+    while (reads === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const second = await ask(VERIFY);
+    assert.equal(second.status, 429);
+    assert.ok(second.headers.get("retry-after"));
+    const others = [ask("/api/v1/diff"), ask("/api/v1/diff")];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    gate.resolve();
+    for (const answer of [first, ...others]) assert.equal((await answer).status, 200);
+    assert.equal(reads, 1);
+    assert.equal((await ask(VERIFY)).status, 200);
+  });
+});
