@@ -25,7 +25,8 @@ export async function run(args: readonly string[]): Promise<number> {
     return await cleanupNode();
   }
   // Without a source of its own the agent runs in the lab.
-  if (line.config.manifests === null) {
+  const { namesSource } = await import("./source.ts");
+  if (!namesSource(line.config)) {
     const { runLab } = await import("./run_lab.ts");
     return await runLab(line);
   }

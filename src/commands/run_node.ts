@@ -10,18 +10,18 @@ import { startAgent } from "../agent/assemble.ts";
 import { type OpenDataPlane, openDataPlane } from "../agent/data_plane.ts";
 import { checkMode } from "../agent/mode.ts";
 import { QueryOnlyDataPlane } from "../agent/query_only.ts";
-import { ManifestSource } from "../cluster/manifests/source.ts";
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { announce, tellIgnoredFlags } from "./announce.ts";
 import { serveUntil } from "./serve.ts";
 import { endRequested } from "./signals.ts";
+import { openSource } from "./source.ts";
 
 const logger = getLogger(["switchyard", "run"]);
 
 /**
- * Serves the manifests on this node until a signal comes; resolves with the exit status.
+ * Serves what manifests or the cluster's API say on this node until a signal comes; resolves with the exit status.
  *
  * @param options.queryOnly answers queries and leaves the node alone, whatever could be done.
  */
@@ -30,18 +30,12 @@ export async function runNode(
   options: { readonly queryOnly: boolean } = { queryOnly: false },
 ): Promise<number> {
   if (config.proxyMode !== null) checkMode(config, config.proxyMode);
+  const { source, close } = await openSource(config);
   const end = endRequested();
   tellIgnoredFlags(config);
   const node = options.queryOnly ? null : await openNode(config);
   if (node?.note) logger.info("{note}", { note: node.note });
   const programming = node !== null;
-  const source = new ManifestSource({
-    path: config.manifests!,
-    watch: true,
-    serviceClusterIPRanges: config.serviceClusterIPRanges,
-    podNetworks: config.clusterCIDRs,
-    nodeName: config.nodeName,
-  });
   const localAddresses = interfaceAddresses();
   const running = await startAgent(config, {
     source,
@@ -50,7 +44,11 @@ export async function runNode(
     programming,
     localAddresses,
   });
-  await serveUntil(end, running, () => announce(config, running, programming));
+  try {
+    await serveUntil(end, running, () => announce(config, running, programming));
+  } finally {
+    close();
+  }
   return 0;
 }
 

@@ -26,6 +26,9 @@ export interface Config {
   readonly proxyMode: ProxyMode | null;
   /** A file, a folder, or "-" for standard input; null: no manifests were named. */
   readonly manifests: string | null;
+  /** Files and addresses as kube-proxy takes them; "": not given. */
+  readonly kubeconfig: string;
+  readonly master: string;
   readonly nodeName: string;
   /** Canonical, the primary one of each family first; empty: to be found. */
   readonly nodeIPs: readonly string[];
@@ -115,6 +118,8 @@ function configOf(parsed: ParsedArguments, hostname: () => string): Config {
   const config: Config = {
     proxyMode: values["proxy-mode"] ?? null,
     manifests: values.manifests ?? null,
+    kubeconfig: values.kubeconfig ?? "",
+    master: values.master ?? "",
     nodeName: nodeName(values["hostname-override"]!, hostname),
     nodeIPs: nodeIPs(values["node-ip"]!, values["bind-address"]),
     clusterCIDRs: values["cluster-cidr"]!,

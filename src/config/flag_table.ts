@@ -90,7 +90,6 @@ const every = { commands: EVERY } as const;
 const explaining = { commands: ["explain"] } as const;
 const notYet = { support: "not-yet" } as const;
 const deprecated = { support: "deprecated" } as const;
-const NO_API_SOURCE = "the Kubernetes API source is not there yet; use --manifests";
 
 /** What `--proxy-mode` may be. */
 export const PROXY_MODES = ["iptables", "ipvs", "nftables", "userspace"] as const;
@@ -312,14 +311,20 @@ export const FLAGS = {
     support: "refused",
     refusal: "configuration files are not there yet; give their fields as flags",
   }),
-  "kubeconfig": flag(value.text, "FILE", null, "how to reach the API server", {
-    support: "refused",
-    refusal: NO_API_SOURCE,
-  }),
-  "master": flag(value.text, "URL", null, "address of the API server", {
-    support: "refused",
-    refusal: NO_API_SOURCE,
-  }),
+  "kubeconfig": flag(
+    value.text,
+    "FILE",
+    "",
+    "follow the cluster of this kubeconfig; unset in a pod: by the pod's service account",
+    { commands: ["run"] },
+  ),
+  "master": flag(
+    value.text,
+    "URL",
+    "",
+    "address of the API server, instead of the kubeconfig's",
+    { commands: ["run"] },
+  ),
   "init-only": booleanFlag(false, "set up what needs privileges, and exit", {
     support: "refused",
     refusal: "it is not there yet",

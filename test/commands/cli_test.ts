@@ -37,7 +37,11 @@ const BAD: [args: string[], message: string | RegExp][] = [
   [["run", "--", "extra"], 'switchyard: unexpected argument "extra": expected only flags'],
   [["--proxy-mode=x"], /^switchyard: --proxy-mode "x": expected one of iptables, /],
   [["run", "--manifest=x"], "switchyard: unknown flag --manifest: did you mean --manifests?"],
-  [["run", "--kubeconfig=x"], /the Kubernetes API source is not there yet; use --manifests$/],
+  [["run", "--kubeconfig=x"], "switchyard: --kubeconfig x: there is no such file"],
+  [
+    ["run", "--kubeconfig=x", "--manifests=y"],
+    "switchyard: --manifests and --kubeconfig: expected one source of cluster state",
+  ],
   [
     ["run", "--manifests=x", "--proxy-mode=ipvs"],
     /"ipvs": it is not there yet; expected iptables, userspace$/,

@@ -153,8 +153,6 @@ const BAD: [args: string[], message: string | RegExp][] = [
   [["--pod-bridge-interface=a b"], /expected an interface name of at most 15 characters$/],
   [["--iptables-masquerade-bit=32"], /expected a whole number from 0 to 31$/],
   [["--hostname-override= "], '--hostname-override " ": expected the name of a node'],
-  [["--kubeconfig=/x"], /the Kubernetes API source is not there yet; use --manifests$/],
-  [["--master=https://x"], /the Kubernetes API source is not there yet; use --manifests$/],
   [
     ["--config=/x"],
     '--config "/x": configuration files are not there yet; give their fields as flags',

@@ -51,6 +51,20 @@ export async function findAccess(options: AccessOptions): Promise<Access> {
   return { ...access, server: serverUrl(server, where, access) };
 }
 
+/** Whether this process seems to be in a pod that may ask its cluster's API server. */
+export function isInPod(
+  options: Pick<AccessOptions, "serviceAccountFolder" | "env"> = {},
+): boolean {
+  const { env = (name) => Deno.env.get(name), serviceAccountFolder = SERVICE_ACCOUNT_FOLDER } =
+    options;
+  if (!env("KUBERNETES_SERVICE_HOST")) return false;
+  try {
+    return Deno.statSync(join(serviceAccountFolder, "token")).isFile;
+  } catch {
+    return false;
+  }
+}
+
 async function readKubeconfig(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
