@@ -38,7 +38,7 @@ async function main(args: string[]): Promise<number> {
       output: { type: "string", default: "text" },
       rounds: { type: "string", default: "5" },
       seconds: { type: "string", default: "3" },
-      services: { type: "string", default: "1000,5000" },
+      services: { type: "string", default: "1000,5000,10000" },
       backend: { type: "string" },
     },
   });

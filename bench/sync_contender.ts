@@ -12,7 +12,7 @@ import { linesOf } from "./sync_lines.ts";
 /**
  * What a contender may be asked for: `sync` makes the objects sent since the last one true on the
  * node. Only ours knows the others: `render` makes the restore text of everything, `rewrite` gives
- * that text to iptables-restore, `least` makes a chain and removes it again in one transaction.
+ * that text to iptables-restore, `least` adds a chain with one rule, which go again unmeasured.
  */
 export type Request = "sync" | "render" | "rewrite" | "least";
 

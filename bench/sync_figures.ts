@@ -19,8 +19,8 @@ const STEPS: readonly SyncStep[] = [
   "Service deleted",
 ];
 /**
- * What only one does: making the text of all rules, giving it to iptables-restore, and a transaction
- * of two lines, which costs what any change costs at least.
+ * What only one does: making the text of all rules, giving it to iptables-restore, and adding one
+ * rule in a chain of its own, which is what any change with a new rule costs at least.
  */
 export type AloneStep = "render" | "rewrite" | "least";
 
