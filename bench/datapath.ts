@@ -17,7 +17,7 @@ import type { NetworkNamespace } from "../src/linux/namespace.ts";
 import { writeSysctl } from "../src/linux/sysctl.ts";
 import type { Plan, PlanChange, Route, ServicePlan } from "../src/plan/plan.ts";
 import { connectWorker, type Remote } from "../src/rpc/worker_rpc.ts";
-import type { BenchOptions } from "./main.ts";
+import type { BenchOptions } from "./options.ts";
 import { comparedRow, plainRow, type Row } from "./report.ts";
 import type { TcpMethods } from "./tcp_worker.ts";
 

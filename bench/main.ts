@@ -7,19 +7,8 @@
 
 import { parseArgs } from "node:util";
 import type { Backend } from "../src/dataplane/iptables/programs.ts";
+import type { BenchOptions } from "./options.ts";
 import { formatRows, type Row } from "./report.ts";
-
-/** What a benchmark may be told. */
-export interface BenchOptions {
-  /** Interleaved rounds; the figures are medians over them. */
-  readonly rounds: number;
-  /** Length of one timed part. */
-  readonly seconds: number;
-  /** Sizes of clusters, where they matter. */
-  readonly services: readonly number[];
-  /** Implementation of iptables; absent: what this node uses. */
-  readonly backend?: Backend;
-}
 
 /** Benchmarks by name, loaded when asked for. */
 const BENCHMARKS: Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>> = {

@@ -11,7 +11,7 @@
 
 import { SCHEDULERS } from "../src/engine/abi.ts";
 import type { SchedulerName } from "../src/plan/plan.ts";
-import type { BenchOptions } from "./main.ts";
+import type { BenchOptions } from "./options.ts";
 import { comparedRow, plainRow, type Row } from "./report.ts";
 
 /** What asm/bench/schedulers.ts exports. */

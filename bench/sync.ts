@@ -15,7 +15,7 @@ import {
   type Programs,
 } from "../src/dataplane/iptables/programs.ts";
 import { buildKubeProxy, KUBERNETES_VERSION, Unavailable } from "./kube_proxy/build.ts";
-import type { BenchOptions } from "./main.ts";
+import type { BenchOptions } from "./options.ts";
 import type { Row } from "./report.ts";
 import { Bed, Field } from "./sync_bed.ts";
 import { cluster, endpointChange, extraService, type ObjectChange } from "./sync_cluster.ts";

@@ -144,8 +144,13 @@ export function formatNetwork(network: Network): string {
 
 /** Whether the network contains the address; addresses of the other family are outside. */
 export function networkContains(network: Network, address: string): boolean {
-  if (familyOf(address) !== network.family) return false;
-  const bytes = addressBytes(address);
+  return familyOf(address) === network.family &&
+    networkContainsBytes(network, addressBytes(address));
+}
+
+/** {@link networkContains} for an address in bytes, 4 or 16 in network order. */
+export function networkContainsBytes(network: Network, bytes: Uint8Array): boolean {
+  if (bytes.length !== network.bytes.length) return false;
   const whole = network.prefix >> 3;
   for (let i = 0; i < whole; i++) if (bytes[i] !== network.bytes[i]) return false;
   const rest = network.prefix & 7;

@@ -5,8 +5,14 @@
  */
 
 import type { Protocol } from "../../cluster/objects.ts";
-import { addressBytes, type Network, parseAddress, parseNetwork } from "../../net/address.ts";
-import { type Packet, withinPrefix } from "./packet.ts";
+import {
+  addressBytes,
+  type Network,
+  networkContainsBytes,
+  parseAddress,
+  parseNetwork,
+} from "../../net/address.ts";
+import type { Packet } from "./packet.ts";
 
 /** One set. */
 export interface IpSet {
@@ -161,7 +167,7 @@ function partHolds(part: Part, side: "src" | "dst", packet: Packet): boolean | n
   const { bytes } = side === "src" ? packet.source : packet.dest;
   switch (part.kind) {
     case "network":
-      return withinPrefix(bytes, part.network);
+      return networkContainsBytes(part.network, bytes);
     case "range":
       return bytes.length === part.first.length && !less(bytes, part.first) &&
         !less(part.last, bytes);

@@ -5,7 +5,13 @@
  */
 
 import type { Protocol } from "../../cluster/objects.ts";
-import { addressBytes, type Family, familyOf, type Network } from "../../net/address.ts";
+import {
+  addressBytes,
+  type Family,
+  familyOf,
+  type Network,
+  networkContainsBytes,
+} from "../../net/address.ts";
 import type { ConnectionState } from "../answer.ts";
 import type { IpSet } from "./ipset.ts";
 
@@ -116,18 +122,8 @@ export function linkTo(address: Ip, world: World): Link {
   if (isLocal(address, world)) return LOOPBACK;
   let best: InterfaceRoute | null = null;
   for (const route of world.routes) {
-    if (!withinPrefix(address.bytes, route.network)) continue;
+    if (!networkContainsBytes(route.network, address.bytes)) continue;
     if (best === null || route.network.prefix > best.network.prefix) best = route;
   }
   return best === null ? "unknown" : { name: best.interface };
-}
-
-/** Whether a network holds an address. */
-export function withinPrefix(bytes: Uint8Array, network: Network): boolean {
-  if (bytes.length !== network.bytes.length) return false;
-  const whole = network.prefix >> 3;
-  for (let i = 0; i < whole; i++) if (bytes[i] !== network.bytes[i]) return false;
-  const rest = network.prefix & 7;
-  if (rest === 0) return true;
-  return ((bytes[whole] ^ network.bytes[whole]) & (0xff << (8 - rest))) === 0;
 }

@@ -1,0 +1,19 @@
+/**
+ * What benchmarks are told by the command line.
+ *
+ * @module
+ */
+
+import type { Backend } from "../src/dataplane/iptables/programs.ts";
+
+/** What a benchmark may be told. */
+export interface BenchOptions {
+  /** Interleaved rounds; the figures are medians over them. */
+  readonly rounds: number;
+  /** Length of one timed part. */
+  readonly seconds: number;
+  /** Sizes of clusters, where they matter. */
+  readonly services: readonly number[];
+  /** Implementation of iptables; absent: what this node uses. */
+  readonly backend?: Backend;
+}
