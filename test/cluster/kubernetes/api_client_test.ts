@@ -272,10 +272,14 @@ Deno.test({
       ...{ args, cwd: pki.folder, signal: ending.signal },
       ...{ stdin: "null", stdout: "piped", stderr: "null" },
     }).spawn();
-    const output = server.stdout.getReader();
+    const output = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
     try {
-      // It says ACCEPT when it listens.
-      await output.read();
+      // It says ACCEPT when it listens, and may say other things before.
+      for (let said = ""; !said.includes("ACCEPT");) {
+        const { value, done } = await output.read();
+        assert.ok(!done, `openssl ended: ${said}`);
+        said += value;
+      }
       const cluster = { server: `https://127.0.0.1:${port}`, "certificate-authority": "ca.crt" };
       const user = { "client-certificate": "me.crt", "client-key": "me.key" };
       assert.match(await ask(kubeconfig(pki, cluster, user), "/"), /CN ?= ?me\b/);
