@@ -46,7 +46,10 @@ Deno.test({
       assert.match(await list.line(), /^node /);
       assert.equal((await list.end()).code, 0);
 
+      // As Ctrl-C does through deno task, which passes on what the terminal has sent to both.
       program.signal("SIGINT");
+      program.signal("SIGINT");
+      program.signal("SIGHUP");
       const { code, stderr } = await program.end();
       assert.equal(code, 0, stderr);
       await assert.rejects(Deno.stat(state.SWITCHYARD_LAB_STATE), Deno.errors.NotFound);
