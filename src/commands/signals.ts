@@ -4,8 +4,10 @@
  * @module
  */
 
+import { ignoresHangup } from "../lab/process.ts";
+
 /** Signals that ask a process to end. */
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /**
  * Signals so soon after the first are still the same request: Ctrl-C in a terminal reaches the
@@ -23,6 +25,8 @@ export function endRequested(): Promise<void> {
     asked ??= performance.now();
     resolve();
   };
-  for (const signal of SIGNALS) Deno.addSignalListener(signal, handle);
+  // Listening would undo nohup's wish.
+  const hangup = ignoresHangup() ? [] : ["SIGHUP" as const];
+  for (const signal of [...SIGNALS, ...hangup]) Deno.addSignalListener(signal, handle);
   return promise;
 }

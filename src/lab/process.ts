@@ -45,7 +45,18 @@ export function ownArguments(): string[] {
 
 /** The effective capabilities of this process, a bit each: proc_pid_status(5), CapEff. */
 export function ownCapabilities(): bigint {
-  const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readWhole("/proc/self/status") ?? "");
+  return ownMask("CapEff");
+}
+
+/** Whether this process was started to ignore hang-ups, as nohup(1) does: SigIgn, signal 1. */
+export function ignoresHangup(): boolean {
+  return (ownMask("SigIgn") & 1n) === 1n;
+}
+
+/** A mask in proc_pid_status(5). */
+function ownMask(field: string): bigint {
+  const status = readWhole("/proc/self/status") ?? "";
+  const mask = new RegExp(`^${field}:\\s*([0-9a-f]+)$`, "m").exec(status);
   if (mask === null) throw new Error("/proc does not show this process");
   return BigInt(`0x${mask[1]}`);
 }
