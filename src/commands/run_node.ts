@@ -21,7 +21,8 @@ import { openSource } from "./source.ts";
 const logger = getLogger(["switchyard", "run"]);
 
 /**
- * Serves what manifests or the cluster's API say on this node until a signal comes; resolves with the exit status.
+ * Serves what manifests or the cluster's API say on this node until a signal comes; resolves with
+ * the exit status.
  *
  * @param options.queryOnly answers queries and leaves the node alone, whatever could be done.
  */

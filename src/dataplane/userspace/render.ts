@@ -4,6 +4,7 @@
  * @module
  */
 
+import { NODE_PORT_RANGE } from "../../cluster/control/node_ports.ts";
 import type { Protocol } from "../../cluster/objects.ts";
 import { familyOf } from "../../net/address.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -39,9 +40,6 @@ export interface PortRange {
  * no policy rule can name it (net/core/fib_rules.c).
  */
 export const MASQUERADE_PORTS: PortRange = { first: 61000, last: 65534 };
-
-/** Node ports that Kubernetes hands out by default (`--service-node-port-range`). */
-const NODE_PORTS: PortRange = { first: 30000, last: 32767 };
 
 /** Identity of a capture, also its description in messages. */
 export function captureKey(capture: Capture): string {
@@ -79,9 +77,10 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
     for (const port of service.ports) {
       for (const frontend of port.frontends) {
         if (frontend.address === null) {
-          const inRange = frontend.port >= NODE_PORTS.first && frontend.port <= NODE_PORTS.last;
+          const inRange = frontend.port >= NODE_PORT_RANGE.first &&
+            frontend.port <= NODE_PORT_RANGE.last;
           const { first, last } = inRange
-            ? NODE_PORTS
+            ? NODE_PORT_RANGE
             : { first: frontend.port, last: frontend.port };
           for (const address of nodePortAddresses) {
             if (familyOf(address) === port.family) capture(address, port.protocol, first, last);
