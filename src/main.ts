@@ -7,6 +7,7 @@
 import { complainLines, printLines } from "./commands/io.ts";
 import { nearestName, UsageError } from "./config/usage.ts";
 import { VERSION } from "./config/version.ts";
+import { messageOf } from "./errors.ts";
 
 /** Takes the arguments after its name; resolves with the exit status. */
 type Command = (args: readonly string[]) => Promise<number>;
@@ -62,7 +63,7 @@ async function main(args: readonly string[]): Promise<number> {
     const [command, rest] = resolve(args);
     return await command(rest);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     complainLines(`switchyard: ${message.replaceAll("\n", "; ")}`);
     return error instanceof UsageError ? 2 : 1;
   }

@@ -19,6 +19,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { ProxyHealth } from "./health.ts";
 import { isNoChange, mergeChanges, NO_CHANGE } from "./plan_change.ts";
 import { BoundedFrequencyRunner } from "./runner.ts";
+import { messageOf } from "../errors.ts";
 
 const logger = getLogger(["switchyard", "agent"]);
 
@@ -247,8 +248,4 @@ export class Agent {
 function countChanges(changes: readonly ClusterChange[]): ChangeCounts {
   const count = (kind: string) => changes.filter((change) => change.object.kind === kind).length;
   return { services: count("Service"), endpoints: count("EndpointSlice") };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

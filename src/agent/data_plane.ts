@@ -18,6 +18,7 @@ import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Family } from "../net/address.ts";
 import { checkMode } from "./mode.ts";
 import { ruleOptions } from "./options.ts";
+import { messageOf } from "../errors.ts";
 
 const logger = getLogger(["switchyard", "run"]);
 
@@ -73,7 +74,7 @@ async function iptablesFamilies(
     const { usable, problems } = await tryIptables(runnerFor(node), config.families);
     return { families: usable, reason: problems.length === 0 ? null : problems.join("; ") };
   } catch (error) {
-    return { families: [], reason: error instanceof Error ? error.message : String(error) };
+    return { families: [], reason: messageOf(error) };
   }
 }
 

@@ -12,6 +12,7 @@ import type { ProxyMode } from "../dataplane/dataplane.ts";
 import type { Plan } from "../plan/plan.ts";
 import { Planner } from "../plan/planner.ts";
 import { plannerConfig } from "./options.ts";
+import { messageOf } from "../errors.ts";
 
 /** A plan, and what of the manifests is not in it. */
 export interface ManifestPlan {
@@ -30,7 +31,7 @@ export async function planFromManifests(config: Config, mode: ProxyMode): Promis
     podNetworks: config.clusterCIDRs,
     nodeName: config.nodeName,
   }).catch((error) => {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new UsageError(`--manifests: ${message}`);
   });
   const planner = new Planner(plannerConfig(config, mode, []));

@@ -19,6 +19,7 @@ import { ApiError, errorResponse } from "./errors.ts";
 import { address, frontendKind, limitOf, protocol } from "./schemas.ts";
 import type { ApiState } from "./state.ts";
 import type { PlanViews } from "./plan_views.ts";
+import { messageOf } from "../errors.ts";
 
 const ConntrackQuery = z.strictObject({
   service: z.string().max(400).optional().openapi({
@@ -126,7 +127,7 @@ async function kernelPageOf(
   try {
     connections = await node.connections!(kernelFilter(wish));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new ApiError(503, "node_unreadable", `the kernel's connections cannot be read: ${why}`);
   }
   return kernelPage(connections, cursor, limit, choose);

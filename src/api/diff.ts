@@ -13,6 +13,7 @@ import { frontendKind, protocol } from "./schemas.ts";
 import type { ApiState } from "./state.ts";
 import { verify } from "./witness/verify.ts";
 import type { Witnesses } from "./witness/witnesses.ts";
+import { messageOf } from "../errors.ts";
 
 const DiffQuery = z.strictObject({
   verify: z.enum(["true", "false"], { error: "expected true or false" }).default("false").openapi({
@@ -125,7 +126,7 @@ async function readDifferences({ node }: ApiState): Promise<readonly Difference[
   try {
     return await node.differences();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new ApiError(503, "node_unreadable", `the node cannot be read: ${why}`);
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { UsageError } from "../config/usage.ts";
+import { messageOf } from "../errors.ts";
 
 /**
  * Refuses standard input for several flags at once.
@@ -40,5 +41,5 @@ export function inputName(path: string): string {
 function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.IsADirectory) return "is a folder, expected a file";
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

@@ -17,6 +17,7 @@ import { announce, tellIgnoredFlags } from "./announce.ts";
 import { serveUntil } from "./serve.ts";
 import { endRequested } from "./signals.ts";
 import { openSource } from "./source.ts";
+import { messageOf } from "../errors.ts";
 
 const logger = getLogger(["switchyard", "run"]);
 
@@ -59,7 +60,7 @@ async function openNode(config: Config): Promise<OpenDataPlane | null> {
     return await openDataPlane(config, { noIptables: null });
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     if (config.proxyMode !== null) {
       throw new Error(
         `this node cannot be programmed: ${reason}; run as root, or without --proxy-mode ` +

@@ -6,6 +6,7 @@
 
 import type { RunningAgent } from "../agent/assemble.ts";
 import { UsageError } from "../config/usage.ts";
+import { messageOf } from "../errors.ts";
 
 function broken({ agent: { dataPlane } }: RunningAgent): Promise<never>[] {
   return dataPlane.broken === undefined ? [] : [dataPlane.broken];
@@ -23,7 +24,7 @@ export async function serveUntil(
   onReady: () => void | Promise<void>,
 ): Promise<void> {
   const source = running.done.catch((error) => {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new UsageError(`--manifests: ${message}`);
   });
   // When this never comes to pass, the source's own failure says why.

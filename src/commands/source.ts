@@ -12,6 +12,7 @@ import type { ClusterSource } from "../cluster/source.ts";
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import { VERSION } from "../config/version.ts";
+import { messageOf } from "../errors.ts";
 
 /** A source, and how to let go of what it holds. */
 export interface OpenSource {
@@ -35,7 +36,7 @@ export async function openSource(config: Config): Promise<OpenSource> {
   if (manifests === null) {
     const client = await ApiClient.open({ kubeconfig, master, userAgent: `switchyard/${VERSION}` })
       .catch((error) => {
-        throw new UsageError(error instanceof Error ? error.message : String(error));
+        throw new UsageError(messageOf(error));
       });
     const source = new KubernetesSource({ transport: client, nodeName });
     return { source, close: () => client.close() };

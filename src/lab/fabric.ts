@@ -16,6 +16,7 @@ import { connectToNode, type Link } from "./link.ts";
 import { createNamespace, forwardPackets, hasIPv6, moveToNewNamespace } from "./machine.ts";
 import { PodServer } from "./pod_server.ts";
 import { type Client, diffServers, type LabNode, NODE, type Server } from "./topology.ts";
+import { messageOf } from "../errors.ts";
 
 /** A namespace of the lab. */
 export interface LabNamespace {
@@ -117,7 +118,7 @@ export class Fabric {
         this.#addServer(server);
         return [];
       } catch (error) {
-        return [`${server.name}: ${error instanceof Error ? error.message : String(error)}`];
+        return [`${server.name}: ${messageOf(error)}`];
       }
     });
     const unserved = [...this.#servers.values()].flatMap(({ process }) => process.problems);

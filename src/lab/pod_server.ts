@@ -15,6 +15,7 @@
 import { formatSocketAddress, parseAddress } from "../net/address.ts";
 import { digest, payloadStream } from "./payload.ts";
 import type { Server, ServerPort } from "./topology.ts";
+import { messageOf } from "../errors.ts";
 
 /** The most that `/bytes` gives in one answer: 16 GiB. */
 export const MAX_BYTES = 2 ** 34;
@@ -40,7 +41,7 @@ export class PodServer {
         try {
           started.#listen(address, port);
         } catch (error) {
-          const reason = error instanceof Error ? error.message : String(error);
+          const reason = messageOf(error);
           const where = `${port.protocol} ${formatSocketAddress(address, port.port)}`;
           started.#problems.push(`${server.name}: cannot serve ${where}: ${reason}`);
         }

@@ -9,6 +9,7 @@
 import { close, cString, describeErrno, lastErrno, O_RDWR, open } from "../linux/libc.ts";
 import { ownArguments, ownCapabilities } from "./process.ts";
 import { STATE_VARIABLE, statePath } from "./state.ts";
+import { messageOf } from "../errors.ts";
 
 /** Environment variable that marks the program as started again. */
 const AGAIN_VARIABLE = "SWITCHYARD_LAB_USER_NAMESPACE";
@@ -53,7 +54,7 @@ function attempt(fn: () => void): string | null {
     fn();
     return null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

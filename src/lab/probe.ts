@@ -7,6 +7,7 @@
 import { formatSocketAddress } from "../net/address.ts";
 import type { Protocol } from "../cluster/objects.ts";
 import { exchangeDatagram } from "./datagram.ts";
+import { messageOf } from "../errors.ts";
 
 /** What is dialled. */
 export interface Target {
@@ -71,7 +72,7 @@ async function ask(target: Target, timeoutMs: number, path: string): Promise<Out
     ) {
       return { kind: "timeout", ms };
     }
-    return { kind: "failed", message: error instanceof Error ? error.message : String(error), ms };
+    return { kind: "failed", message: messageOf(error), ms };
   }
 }
 

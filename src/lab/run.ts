@@ -22,6 +22,7 @@ import { Lab } from "./lab.ts";
 import { type Report, report } from "./report.ts";
 import { readState, removeState, STATE_VARIABLE, writeState } from "./state.ts";
 import type { LabNode } from "./topology.ts";
+import { messageOf } from "../errors.ts";
 
 /** How to run the lab. */
 export interface RunLabOptions {
@@ -69,7 +70,7 @@ export async function startLab(options: RunLabOptions): Promise<LabRun> {
       } catch (error) {
         // The lab works without, so this is told and does not end it.
         if (unwritten !== null) return;
-        unwritten = error instanceof Error ? error.message : String(error);
+        unwritten = messageOf(error);
         options.problems([`lab exec will not find this lab: ${unwritten}`]);
       }
     },

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { messageOf } from "../errors.ts";
+
 /** What a worker offers: functions by name, synchronous or not, over structured-cloneable values. */
 // deno-lint-ignore no-explicit-any -- argument lists differ by method; callers get them from the type
 export type Methods = Record<string, (...args: any[]) => unknown>;
@@ -40,7 +42,7 @@ export function serveCalls(port: Port, methods: Methods): void {
       }
       port.postMessage({ id, value: await methods[method](...args) } satisfies Answer);
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = messageOf(error);
       port.postMessage({ id, error: text } satisfies Answer);
     }
   });

@@ -7,6 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Difference } from "../../dataplane/dataplane.ts";
 import { type EventHub, MOST_LISTED } from "./hub.ts";
+import { messageOf } from "../../errors.ts";
 
 const logger = getLogger(["switchyard", "api"]);
 
@@ -50,7 +51,7 @@ export class DriftWatch {
     try {
       this.found(await this.read!());
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       logger.warn("cannot look for drift: {why}", { why });
     }
     if (this.#watching) this.watch(true);

@@ -17,6 +17,7 @@ import type { ApiState } from "../state.ts";
 import { compareWitnesses, type Disagreement } from "./compare.ts";
 import { knownDifference } from "./known.ts";
 import type { PlanViews } from "../plan_views.ts";
+import { messageOf } from "../../errors.ts";
 
 /** Which rules are the second witness: those of the last sync, or what the node has this moment. */
 export type RulesOf = "synced" | "node";
@@ -119,7 +120,7 @@ export class Witnesses {
       const tables = { [family]: parseSave(await iptables.saved(family)) };
       return explainer({ tables, nodeAddresses: this.#state.plan().node.addresses });
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       throw new ApiError(503, "node_unreadable", `the node's rules cannot be read: ${why}`);
     }
   }

@@ -5,6 +5,7 @@
  */
 
 import { z } from "zod";
+import { messageOf as wholeMessageOf } from "../../errors.ts";
 
 /** meta/v1 Status, as far as it is read. */
 const statusSchema = z.object({
@@ -79,5 +80,5 @@ export function oneLine(text: string): string {
 
 /** The message of anything that was thrown, in one line. */
 export function messageOf(error: unknown): string {
-  return oneLine(error instanceof Error ? error.message : String(error));
+  return oneLine(wholeMessageOf(error));
 }

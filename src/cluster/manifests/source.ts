@@ -14,6 +14,7 @@ import { byIdentity, changesBetween, equal, type ObjectMap } from "./diff.ts";
 import { type ManifestFile, readManifestFiles } from "./files.ts";
 import { controlPlaneOptions, type ManifestOptions } from "./options.ts";
 import { PathWatcher } from "./watch.ts";
+import { messageOf } from "../../errors.ts";
 
 const logger = getLogger(["switchyard", "manifests"]);
 
@@ -72,7 +73,7 @@ export class ManifestSource implements ClusterSource {
       decoded = await this.#read();
     } catch (cause) {
       const { path } = this.#options;
-      const message = (cause instanceof Error ? cause.message : String(cause))
+      const message = messageOf(cause)
         .replace(`${path}: `, "");
       this.#reportProblems(listener, [{ where: path, message }]);
       return;

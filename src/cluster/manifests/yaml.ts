@@ -12,6 +12,7 @@
 import { Composer, type CST, type Document, isAlias, isMap, isScalar, isSeq } from "yaml";
 import { Lexer, LineCounter, Parser } from "yaml";
 import { Breath } from "./breath.ts";
+import { messageOf } from "../../errors.ts";
 
 /** Deepest nesting of collections; Kubernetes objects need about a quarter of it. */
 export const MAX_DEPTH = 100;
@@ -115,7 +116,7 @@ function finish(
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (cause) {
     const line = lineAt(document.contents.range[0]);
-    throw new YamlError(cause instanceof Error ? cause.message : String(cause), line);
+    throw new YamlError(messageOf(cause), line);
   }
   return value === null || value === undefined ? [] : [{
     value,

@@ -15,6 +15,7 @@ import { NODE_TABLES, type NodeRules, type OtherRule, readRules, targetsOfOthers
 import { ruleLine } from "./text.ts";
 import { keyOf } from "./transaction.ts";
 import { transactionText } from "./transaction_text.ts";
+import { messageOf } from "../../errors.ts";
 
 /** The changes that take everything of ours off a node with these rules. */
 export function diffCleanup(node: NodeRules, family: Family): TableDiff[] {
@@ -59,7 +60,7 @@ export async function cleanupIptables(runner: ProgramRunner): Promise<string[]> 
       try {
         await cleanupFamily(access, family);
       } catch (error) {
-        failures.push(error instanceof Error ? error.message : String(error));
+        failures.push(messageOf(error));
       }
     }
   }

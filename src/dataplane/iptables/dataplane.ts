@@ -28,6 +28,7 @@ import {
   type Programs,
 } from "./programs.ts";
 import type { RuleSet } from "./rules.ts";
+import { messageOf } from "../../errors.ts";
 
 const logger = getLogger(["switchyard", "iptables"]);
 
@@ -330,8 +331,4 @@ function report(syncs: readonly FamilySync[]): void {
       logger.warn("someone changed our rules: {drift}", { drift: formatDrift(item) });
     }
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

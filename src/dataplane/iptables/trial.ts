@@ -10,6 +10,7 @@ import { NodeRulesAccess, type RulesAccess } from "./apply.ts";
 import { detectPrograms, type ProgramRunner } from "./programs.ts";
 import { TABLES } from "./rules.ts";
 import { chainLine, ruleLine } from "./text.ts";
+import { messageOf } from "../../errors.ts";
 
 const CHAIN = "SWITCHYARD-TRIAL";
 
@@ -36,7 +37,7 @@ export async function tryIptables(
       await tryFamily(access, family);
       usable.push(family);
     } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error));
+      problems.push(messageOf(error));
     }
   }
   return { usable, problems };

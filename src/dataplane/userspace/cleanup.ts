@@ -5,6 +5,7 @@
  * @module
  */
 
+import { messageOf } from "../../errors.ts";
 import { readSysctl } from "../../linux/sysctl.ts";
 import { FAMILIES } from "../../net/address.ts";
 import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
@@ -23,7 +24,7 @@ export function cleanupUserspace(): string[] {
     try {
       removeRules(net, family);
     } catch (error) {
-      failures.push(`${family} policy rules: ${error instanceof Error ? error.message : error}`);
+      failures.push(`${family} policy rules: ${messageOf(error)}`);
     }
   }
   return failures;
