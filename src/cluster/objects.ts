@@ -124,6 +124,16 @@ export interface Node {
   };
 }
 
+/** networking.k8s.io/v1 ServiceCIDR: networks that cluster IPs are taken from. */
+export interface ServiceCIDR {
+  readonly kind: "ServiceCIDR";
+  readonly metadata: Metadata;
+  readonly spec: {
+    /** Canonical, at most one a family. */
+    readonly cidrs: readonly string[];
+  };
+}
+
 /** networking.k8s.io/v1 Ingress, kept for the ingress controller to come. */
 export interface Ingress {
   readonly kind: "Ingress";
@@ -159,7 +169,7 @@ export interface Pod {
 }
 
 /** Everything a source may report. */
-export type ClusterObject = Service | EndpointSlice | Node | Ingress;
+export type ClusterObject = Service | EndpointSlice | Node | ServiceCIDR | Ingress;
 
 /** Label on an EndpointSlice that names its Service. */
 export const SERVICE_NAME_LABEL = "kubernetes.io/service-name";

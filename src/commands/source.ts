@@ -38,7 +38,7 @@ export async function openSource(config: Config): Promise<OpenSource> {
       .catch((error) => {
         throw new UsageError(messageOf(error));
       });
-    const source = new KubernetesSource({ transport: client, nodeName });
+    const source = new KubernetesSource({ transport: client, nodeName, serviceCIDRs: true });
     return { source, close: () => client.close() };
   }
   if (namesCluster(config)) {

@@ -81,7 +81,9 @@ export function decide(
   const nothing = { backends: [], masquerade: false, sourceClass };
   const match = index.find(dest, query.port, query.protocol);
   if (match === null) {
-    const reason = `no Service has a frontend at ${dialled}`;
+    const network = plan.serviceNetworks?.find((one) => networkContains(parseNetwork(one)!, dest));
+    const where = network === undefined ? "" : `, in the Service network ${network}`;
+    const reason = `no Service has a frontend at ${dialled}${where}`;
     return { ...nothing, verdict: "PASS", service: null, frontend: null, reason };
   }
   const { port, frontend } = match;

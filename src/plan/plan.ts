@@ -151,6 +151,8 @@ export interface Plan {
   readonly node: NodeInfo;
   /** By "namespace/name". */
   readonly services: ReadonlyMap<string, ServicePlan>;
+  /** Networks that cluster IPs are taken from, sorted, as far as the cluster tells. */
+  readonly serviceNetworks?: readonly string[];
 }
 
 /** What one step changed in a plan. */

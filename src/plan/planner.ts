@@ -58,6 +58,9 @@ export class Planner {
   readonly #tracker: ServiceTracker;
   readonly #claims = new FrontendClaims();
   readonly #services = new Map<string, ServicePlan>();
+  /** Of each ServiceCIDR, by name. */
+  readonly #serviceCIDRs = new Map<string, readonly string[]>();
+  #serviceNetworks: readonly string[] = [];
   #node: NodeContext;
   #started = false;
 
@@ -70,7 +73,11 @@ export class Planner {
 
   /** The plan as it is now; its map of Services follows every update. */
   get plan(): Plan {
-    return { node: this.#node.info, services: this.#services };
+    return {
+      node: this.#node.info,
+      services: this.#services,
+      serviceNetworks: this.#serviceNetworks,
+    };
   }
 
   /** Frontends that Services ask for and do not get, because another one already has them. */
@@ -88,6 +95,11 @@ export class Planner {
     for (const { action, object } of changes) {
       if (object.kind === "Node" && object.metadata.name === this.#config.nodeName) {
         this.#node = this.#nodeContext(action === "delete" ? null : object);
+      } else if (object.kind === "ServiceCIDR") {
+        const { metadata: { name }, spec: { cidrs } } = object;
+        if (action === "delete") this.#serviceCIDRs.delete(name);
+        else this.#serviceCIDRs.set(name, cidrs);
+        this.#serviceNetworks = [...new Set([...this.#serviceCIDRs.values()].flat())].sort();
       }
     }
     this.#tracker.apply(changes);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Service } from "../../src/cluster/objects.ts";
+import { decide } from "../../src/plan/decide.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { apply, endpoint, ingress, node, remove, service, slice } from "../services/objects.ts";
 import { config } from "./config.ts";
@@ -148,6 +149,26 @@ Deno.test("the count of local ready endpoints", () => {
   };
   assert.equal(count(endpoint("10.0.0.1", "ready", local), endpoint("10.0.0.2")), 1);
   assert.equal(count(endpoint("10.0.0.1", "draining", local)), 0);
+});
+
+Deno.test("ServiceCIDRs are known as Service networks", () => {
+  const planner = new Planner(config());
+  const cidr = (name: string, ...cidrs: readonly string[]) => ({
+    kind: "ServiceCIDR" as const,
+    metadata: { name },
+    spec: { cidrs },
+  });
+  planner.update(
+    apply(cidr("kubernetes", "10.96.0.0/16", "fd00::/112"), cidr("more", "10.97.0.0/16")),
+  );
+  assert.deepEqual(planner.plan.serviceNetworks, ["10.96.0.0/16", "10.97.0.0/16", "fd00::/112"]);
+  const query = { source: "192.0.2.1", dest: "10.97.0.1", port: 80, protocol: "TCP" as const };
+  assert.equal(
+    decide(planner.plan, query).reason,
+    "no Service has a frontend at 10.97.0.1:80/TCP, in the Service network 10.97.0.0/16",
+  );
+  planner.update(remove(cidr("more")));
+  assert.deepEqual(planner.plan.serviceNetworks, ["10.96.0.0/16", "fd00::/112"]);
 });
 
 Deno.test("the plan is plain data", () => {

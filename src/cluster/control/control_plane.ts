@@ -103,7 +103,10 @@ export function computeState(
     ofKind<Endpoints>(unique, "Endpoints").map(({ object }) => object),
     slices,
   );
-  const ingresses = unique.flatMap(({ object }) => object.kind === "Ingress" ? [object] : []);
+  // Nothing is computed from these; they are passed on.
+  const others = unique.flatMap(({ object }) =>
+    object.kind === "Ingress" || object.kind === "ServiceCIDR" ? [object] : []
+  );
   const used = new Set(services.map(identityOfObject));
   return {
     objects: [
@@ -111,7 +114,7 @@ export function computeState(
       ...services,
       ...slices,
       ...computed,
-      ...ingresses,
+      ...others,
     ],
     pods: placed.pods,
     problems: [

@@ -54,6 +54,8 @@ export interface ReflectorListener {
 
 /** A watch that was answered and lived this long, or brought anything, was no failure. */
 const PROGRESS_MS = 5_000;
+/** How often an optional collection is asked for again that the server refused. */
+const REFUSED_MS = 300_000;
 /** Spreads the nodes of a cluster when one connection of all breaks at once. */
 const RECONNECT_JITTER_MS = 250;
 /** A watch that fails less often in a row is nothing that anyone must know. */
@@ -254,6 +256,7 @@ export class Reflector {
 
   /** What to do after a list that failed, and how long to wait before. */
   #listFailed(failure: ApiFailure): number {
+    if (this.#resource.optional === true && isRefusal(failure)) return this.#doWithout(failure);
     this.#report("list", failure);
     const wait = this.#backoff.next(failure.details.retryAfterMs);
     if (!failure.expired && failure.details.versionTooLarge !== true) return wait;
@@ -264,8 +267,27 @@ export class Reflector {
     return fresh || failure.details.versionTooLarge === true ? wait : 0;
   }
 
+  /** An empty list takes the place of the one that cannot be had. */
+  #doWithout(failure: ApiFailure): number {
+    logger.debug("without {path}: {error}", {
+      path: this.#resource.path,
+      error: failure.message,
+    });
+    const first = !this.#listed;
+    this.#listed = true;
+    this.#version = "0";
+    this.#backoff.reset();
+    const changes = this.store.replace(new Map());
+    if (first || changes.length > 0) this.#listener.changed(changes);
+    return REFUSED_MS;
+  }
+
   /** What to do after a watch that failed, and how long to wait before. */
   #watchFailed(failure: ApiFailure): number {
+    if (this.#resource.optional === true && isRefusal(failure)) {
+      this.#mustList = true;
+      return this.#doWithout(failure);
+    }
     this.#watchFailures++;
     const { status, retryAfterMs, versionTooLarge } = failure.details;
     if (failure.expired) {
@@ -303,4 +325,9 @@ export class Reflector {
     this.#trouble = null;
     this.#listener.problemsChanged();
   }
+}
+
+/** Whether the server does not have what was asked for, or does not show it to us. */
+function isRefusal({ details: { status } }: ApiFailure): boolean {
+  return status === 403 || status === 404;
 }

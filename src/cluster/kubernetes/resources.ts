@@ -14,6 +14,8 @@ export interface Resource {
   readonly path: string;
   /** labelSelector or fieldSelector, if only some objects are wanted. */
   readonly selector: Readonly<Record<string, string>>;
+  /** An API server that does not have it, or does not let us see it, is as good as one without any. */
+  readonly optional?: boolean;
 }
 
 /** The objects that this proxy is not told to leave alone: both labels must be absent. */
@@ -31,6 +33,15 @@ export const ENDPOINT_SLICES: Resource = {
   apiVersion: "discovery.k8s.io/v1",
   path: "/apis/discovery.k8s.io/v1/endpointslices",
   selector: PROXIED,
+};
+
+/** Known to API servers since 1.31; forwarding does not depend on them. */
+export const SERVICE_CIDRS: Resource = {
+  kind: "ServiceCIDR",
+  apiVersion: "networking.k8s.io/v1",
+  path: "/apis/networking.k8s.io/v1/servicecidrs",
+  selector: {},
+  optional: true,
 };
 
 /** One Node, as a collection of at most one: so it can be watched before it exists. */

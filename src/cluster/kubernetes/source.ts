@@ -5,7 +5,13 @@ import type { ClusterChange, ClusterListener, ClusterProblem, ClusterSource } fr
 import { formatProblem } from "../source.ts";
 import type { ApiTransport } from "./api_client.ts";
 import { DEFAULT_LIMITS, Reflector, type ReflectorLimits } from "./reflector.ts";
-import { ENDPOINT_SLICES, nodeResource, type Resource, SERVICES } from "./resources.ts";
+import {
+  ENDPOINT_SLICES,
+  nodeResource,
+  type Resource,
+  SERVICE_CIDRS,
+  SERVICES,
+} from "./resources.ts";
 import { sleep, systemTiming, type Timing } from "./timing.ts";
 
 const logger = getLogger(["switchyard", "kubernetes"]);
@@ -15,16 +21,21 @@ export interface KubernetesSourceOptions {
   readonly transport: ApiTransport;
   /** This node; absent: no Node is followed. */
   readonly nodeName?: string;
+  /** Follow ServiceCIDRs too, where the server has them. */
+  readonly serviceCIDRs?: boolean;
   readonly timing?: Timing;
   readonly limits?: ReflectorLimits;
-  /** The initial state waits this long for the Node when everything else is in, milliseconds. */
+  /**
+   * The initial state waits this long for the Node and ServiceCIDRs when everything else is in,
+   * milliseconds.
+   */
   readonly nodeGraceMs?: number;
 }
 
 const NODE_GRACE_MS = 5_000;
 
 /**
- * Services, EndpointSlices and this node, as an API server tells them. The initial state comes when
+ * Services, EndpointSlices, ServiceCIDRs and this node, as an API server tells them. The initial state comes when
  * the first lists of Services and of EndpointSlices are both complete; from then on, each change.
  *
  * It never gives up: while the API is away, what was told before still stands, and a problem says
@@ -62,10 +73,12 @@ class Run {
     this.#listener = listener;
     this.#timing = options.timing ?? systemTiming;
     this.#required = [this.#reflector(SERVICES), this.#reflector(ENDPOINT_SLICES)];
-    const { nodeName } = options;
-    this.#all = nodeName === undefined
-      ? this.#required
-      : [this.#reflector(nodeResource(nodeName)), ...this.#required];
+    const { nodeName, serviceCIDRs = false } = options;
+    this.#all = [
+      ...(nodeName === undefined ? [] : [this.#reflector(nodeResource(nodeName))]),
+      ...(serviceCIDRs ? [this.#reflector(SERVICE_CIDRS)] : []),
+      ...this.#required,
+    ];
   }
 
   async until(signal: AbortSignal): Promise<void> {
@@ -74,7 +87,7 @@ class Run {
     signal.addEventListener("abort", stop, { once: true });
     this.#abort.signal.addEventListener("abort", () => this.#requiredIn.resolve());
     const running = this.#all.map((reflector) => reflector.run(this.#abort.signal));
-    running.push(this.#waitForNode());
+    running.push(this.#waitForOptional());
     try {
       await Promise.all(running);
     } finally {
@@ -104,8 +117,8 @@ class Run {
     }
   }
 
-  /** The node's labels and networks are better known from the start, but nothing depends on them. */
-  async #waitForNode(): Promise<void> {
+  /** What is better known from the start, but nothing depends on. */
+  async #waitForOptional(): Promise<void> {
     const { nodeGraceMs = NODE_GRACE_MS } = this.#options;
     await this.#requiredIn.promise;
     await sleep(this.#timing, nodeGraceMs, this.#abort.signal);

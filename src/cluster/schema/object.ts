@@ -13,6 +13,7 @@ import { type FieldIssue, fieldIssues, quote } from "./issues.ts";
 import { nodeSchema } from "./node.ts";
 import { podSchema } from "./pod.ts";
 import { serviceSchema } from "./service.ts";
+import { serviceCIDRSchema } from "./service_cidr.ts";
 import { type Workload, workloadSchema } from "./workload.ts";
 
 /** Everything that manifests may hold and that matters here. */
@@ -37,12 +38,15 @@ const KINDS: ReadonlyMap<string, { apiVersion: string; schema: z.ZodType<Manifes
     ["Pod", { apiVersion: "v1", schema: podSchema }],
     ["Node", { apiVersion: "v1", schema: nodeSchema }],
     ["EndpointSlice", { apiVersion: "discovery.k8s.io/v1", schema: endpointSliceSchema }],
+    ["ServiceCIDR", { apiVersion: "networking.k8s.io/v1", schema: serviceCIDRSchema }],
     ["Ingress", { apiVersion: "networking.k8s.io/v1", schema: ingressSchema }],
     ["Deployment", { apiVersion: "apps/v1", schema: workloadSchema }],
     ["ReplicaSet", { apiVersion: "apps/v1", schema: workloadSchema }],
     ["StatefulSet", { apiVersion: "apps/v1", schema: workloadSchema }],
     ["DaemonSet", { apiVersion: "apps/v1", schema: workloadSchema }],
   ]);
+
+const CLUSTER_SCOPED: ReadonlySet<string> = new Set(["Node", "ServiceCIDR"]);
 
 /** API groups in which the kinds above once lived: an object of these is meant, but too old. */
 const FORMER_GROUPS = ["", "apps", "discovery.k8s.io", "networking.k8s.io", "extensions"];
@@ -84,7 +88,7 @@ export function identityOf(input: unknown): string | undefined {
   const shown = /^[A-Za-z]{1,63}$/.test(kind) ? kind : quote(kind);
   const name = metadata?.name;
   if (typeof name !== "string") return shown;
-  if (kind === "Node") return `${shown} ${plain(name)}`;
+  if (CLUSTER_SCOPED.has(kind)) return `${shown} ${plain(name)}`;
   const namespace = metadata?.namespace ?? "default";
   return `${shown} ${typeof namespace === "string" ? plain(namespace) : "?"}/${plain(name)}`;
 }

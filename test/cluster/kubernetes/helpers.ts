@@ -54,6 +54,7 @@ export function rawNode(name: string, labels: Record<string, string> = {}): RawO
 
 export interface RunningOptions {
   readonly nodeName?: string;
+  readonly serviceCIDRs?: boolean;
   readonly timing?: Timing;
   readonly limits?: ReflectorLimits;
   readonly transport?: ApiTransport;
@@ -73,8 +74,16 @@ export class RunningSource implements AsyncDisposable {
   private constructor(api: ApiDouble, transport: ApiTransport, options: RunningOptions) {
     this.#api = api;
     this.#transport = transport;
-    const { timing = fastTiming(), limits = FAST_LIMITS, nodeName, nodeGraceMs } = options;
-    const source = new KubernetesSource({ transport, nodeName, timing, limits, nodeGraceMs });
+    const { timing = fastTiming(), limits = FAST_LIMITS, nodeName, nodeGraceMs, serviceCIDRs } =
+      options;
+    const source = new KubernetesSource({
+      transport,
+      nodeName,
+      serviceCIDRs,
+      timing,
+      limits,
+      nodeGraceMs,
+    });
     this.done = source.run({
       changed: (changes) => {
         this.batches.push(

@@ -167,3 +167,43 @@ Deno.test("10,000 objects are told in one batch, and once", async () => {
   assert.equal(running.batches.length, 1);
   assert.equal(running.objects.size, 10_000);
 });
+
+const serviceCIDR = (name: string, ...cidrs: readonly string[]) => ({
+  apiVersion: "networking.k8s.io/v1",
+  kind: "ServiceCIDR",
+  metadata: { name },
+  spec: { cidrs },
+});
+
+Deno.test("ServiceCIDRs are followed", async () => {
+  await using api = new ApiDouble();
+  api.put(rawService("web"), serviceCIDR("kubernetes", "10.96.0.0/16", "fd00:10:96::/112"));
+  await using running = await RunningSource.on(api, { serviceCIDRs: true });
+  await running.until(() => running.batches.length > 0);
+  assert.deepEqual([...running.objects.keys()].sort(), [
+    "Service default/web",
+    "ServiceCIDR kubernetes",
+  ]);
+  api.put(serviceCIDR("more", "10.97.0.0/16"));
+  api.remove("ServiceCIDR", "kubernetes");
+  await running.until(() => running.objects.has("ServiceCIDR more"));
+  await running.until(() => !running.objects.has("ServiceCIDR kubernetes"));
+});
+
+Deno.test("A server without ServiceCIDRs, or one that hides them, is as good as any", async () => {
+  for (const status of [403, 404]) {
+    await using api = new ApiDouble();
+    api.put(rawService("web"));
+    api.faults.push({ on: "list", of: "ServiceCIDR", fault: { kind: "status", status } });
+    await using running = await RunningSource.on(api, {
+      serviceCIDRs: true,
+      nodeGraceMs: 3_600_000,
+    });
+    await running.converged(api);
+    assert.deepEqual(running.batches.map((batch) => batch.length), [1]);
+    assert.deepEqual(running.problems, []);
+    // It is upgraded.
+    api.put(serviceCIDR("kubernetes", "10.96.0.0/16"));
+    await running.until(() => running.objects.has("ServiceCIDR kubernetes"));
+  }
+});
