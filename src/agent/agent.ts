@@ -58,11 +58,30 @@ export interface AgentObserver {
   problems?(problems: readonly ClusterProblem[]): void;
 }
 
+/** What is kept in step with the plan beside the data plane. */
+export interface Companion {
+  /** Called when the node has the plan. Never rejects. */
+  sync(plan: Plan, change: PlanChange): Promise<void>;
+  /** What of it cannot be had now. */
+  readonly problems: readonly ClusterProblem[];
+  stop(): Promise<void>;
+}
+
+/** What a companion is told. */
+export interface CompanionContext {
+  /** Whether changes reach the node in time. */
+  proxyHealthy(): boolean;
+  /** To be called when the companion's problems are others than before. */
+  problemsChanged(): void;
+}
+
 /** What the agent works with. */
 export interface AgentOptions {
   readonly source: ClusterSource;
   readonly planner: PlanMaker;
   readonly dataPlane: DataPlane;
+  /** The servers of health check node ports. */
+  readonly healthChecks?: (context: CompanionContext) => Companion;
   readonly nodeName: string;
   readonly families: readonly Family[];
   /** Least time from the end of a sync to the next, milliseconds. */
@@ -85,6 +104,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #clock: Clock;
   readonly #runner: BoundedFrequencyRunner;
+  readonly #healthChecks: Companion | null;
   readonly #abort = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
   #revision = 0;
@@ -110,6 +130,10 @@ export class Agent {
       clock: this.#clock,
       onError: (error) => logger.error("sync failed: {error}", { error: messageOf(error) }),
     });
+    this.#healthChecks = options.healthChecks?.({
+      proxyHealthy: () => this.health.report().healthy,
+      problemsChanged: () => this.#report(),
+    }) ?? null;
     this.#ready.promise.catch(() => {});
   }
 
@@ -123,9 +147,13 @@ export class Agent {
     return this.#revision;
   }
 
-  /** The problems that the input has now. */
+  /** The problems that the input has now, on this node or anywhere. */
   get problems(): readonly ClusterProblem[] {
-    return [...this.#sourceProblems, ...this.#planProblems];
+    return [
+      ...this.#sourceProblems,
+      ...this.#planProblems,
+      ...this.#healthChecks?.problems ?? [],
+    ];
   }
 
   /** Resolves when the initial state is on the node; rejects when it never will be. */
@@ -151,6 +179,7 @@ export class Agent {
     this.#ready.reject(new Error("the agent was stopped"));
     await this.#runner.stop();
     await this.#done?.catch(() => {});
+    await this.#healthChecks?.stop();
     await this.dataPlane.stop();
   }
 
@@ -227,6 +256,7 @@ export class Agent {
     }
     this.#unsynced = NO_CHANGE;
     this.health.updated(this.#waitingSince);
+    await this.#healthChecks?.sync(planner.plan, change);
     this.#ready.resolve();
     logger.debug("synced {updated} updated and {removed} removed Services", {
       updated: change.updated.length,

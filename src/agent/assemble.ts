@@ -10,8 +10,11 @@ import type { ClusterSource } from "../cluster/source.ts";
 import type { Config, SyncPeriods } from "../config/config.ts";
 import { VERSION } from "../config/version.ts";
 import type { DataPlane, ProxyMode } from "../dataplane/dataplane.ts";
+import { HttpListeners } from "../health_check/listeners.ts";
+import { NamespaceListeners } from "../health_check/namespace_listeners.ts";
+import { HealthCheckServers } from "../health_check/servers.ts";
 import { Planner } from "../plan/planner.ts";
-import { Agent } from "./agent.ts";
+import { Agent, type CompanionContext } from "./agent.ts";
 import { eventsTo, observers } from "./events.ts";
 import { plannerConfig } from "./options.ts";
 import { type RunningServers, startServers } from "./servers.ts";
@@ -25,6 +28,8 @@ export interface AgentParts {
   readonly onSyncNeeded?: (request: () => void) => void;
   /** Whether the data plane forwards, or there is only an engine that answers. */
   readonly programming: boolean;
+  /** Descriptor of the node's network namespace; absent: this process's own. */
+  readonly namespaceFd?: number;
   /** Addresses of the node's interfaces, for when none are configured. */
   readonly localAddresses: readonly string[];
 }
@@ -65,6 +70,8 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
       source,
       planner: new Planner(plannerConfig(config, mode, localAddresses)),
       dataPlane,
+      // Who asks a node that is not programmed must not be sent there.
+      healthChecks: programming ? (context) => healthChecks(config, parts, context) : undefined,
       nodeName: config.nodeName,
       families: config.families,
       minSyncMs: periods.minMs,
@@ -89,4 +96,20 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
       await agent.stop();
     },
   };
+}
+
+function healthChecks(
+  { nodePortAddresses, families }: Config,
+  { namespaceFd }: AgentParts,
+  context: CompanionContext,
+): HealthCheckServers {
+  return new HealthCheckServers({
+    ...context,
+    nodePortAddresses,
+    families,
+    listeners: (answer) =>
+      namespaceFd === undefined
+        ? new HttpListeners(answer)
+        : new NamespaceListeners(namespaceFd, answer),
+  });
 }

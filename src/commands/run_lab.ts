@@ -104,6 +104,7 @@ async function serve(
     dataPlane,
     onSyncNeeded,
     programming: true,
+    namespaceFd,
     localAddresses: [],
   });
   await serveUntil(end, running, () => show(config, lab, running));

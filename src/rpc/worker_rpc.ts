@@ -35,6 +35,8 @@ interface Port {
 /** Answers calls that arrive at the port, in the order of arrival, with these methods. */
 export function serveCalls(port: Port, methods: Methods): void {
   port.addEventListener("message", async (event) => {
+    // Answers to calls in the other direction come by the same port.
+    if (!("method" in event.data)) return;
     const { id, method, args } = event.data as Call;
     try {
       if (!Object.hasOwn(methods, method)) {
@@ -57,8 +59,9 @@ export interface ConnectOptions {
 }
 
 /**
- * The caller's side of {@link serveCalls}. When the worker fails outside a call (it could not load, an
- * uncaught error), every open call and every later one rejects with that error.
+ * The caller's side of {@link serveCalls}; each of the two threads may both call and serve. When the
+ * worker fails outside a call (it could not load, an uncaught error), every open call and every
+ * later one rejects with that error.
  */
 export function connectWorker<M extends Methods>(
   worker: Worker,
@@ -68,6 +71,7 @@ export function connectWorker<M extends Methods>(
   let next = 1;
   let failure: Error | null = null;
   worker.addEventListener("message", (event: MessageEvent) => {
+    if ("method" in event.data) return;
     const answer = event.data as Answer;
     const call = open.get(answer.id);
     open.delete(answer.id);
