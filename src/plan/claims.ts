@@ -14,6 +14,15 @@ export class FrontendClaims {
   readonly #claims = new Map<string, ReadonlySet<string>>();
   readonly #contested = new Set<string>();
 
+  /** The same claims, to go their own way. */
+  fork(): FrontendClaims {
+    const fork = new FrontendClaims();
+    for (const [frontend, claimants] of this.#claimants) fork.#claimants.set(frontend, claimants);
+    for (const [service, frontends] of this.#claims) fork.#claims.set(service, frontends);
+    for (const frontend of this.#contested) fork.#contested.add(frontend);
+    return fork;
+  }
+
   /** Frontends with more than one claimant. */
   get contested(): ReadonlySet<string> {
     return this.#contested;

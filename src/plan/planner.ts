@@ -55,9 +55,9 @@ const FIELDS: Readonly<Record<FrontendKind, string>> = {
  */
 export class Planner {
   readonly #config: PlannerConfig;
-  readonly #tracker: ServiceTracker;
-  readonly #claims = new FrontendClaims();
-  readonly #services = new Map<string, ServicePlan>();
+  #tracker: ServiceTracker;
+  #claims = new FrontendClaims();
+  #services = new Map<string, ServicePlan>();
   /** Of each ServiceCIDR, by name. */
   readonly #serviceCIDRs = new Map<string, readonly string[]>();
   #serviceNetworks: readonly string[] = [];
@@ -69,6 +69,25 @@ export class Planner {
     this.#config = config;
     this.#tracker = new ServiceTracker(config.families);
     this.#node = describeNode(config, null);
+  }
+
+  /**
+   * A planner with the same state that goes its own way: what would become of a change can be tried
+   * on it. It costs copies of maps; the plans of Services are shared.
+   */
+  fork(): Planner {
+    const fork = new Planner(this.#config);
+    fork.#tracker = this.#tracker.fork();
+    fork.#claims = this.#claims.fork();
+    fork.#services = new Map(this.#services);
+    fork.#node = this.#node;
+    fork.#started = this.#started;
+    return fork;
+  }
+
+  /** Whether an EndpointSlice, by "namespace/name", is known. */
+  hasSlice(key: string): boolean {
+    return this.#tracker.hasSlice(key);
   }
 
   /** The plan as it is now; its map of Services follows every update. */

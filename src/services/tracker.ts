@@ -72,6 +72,28 @@ export class ServiceTracker {
     this.#families = families;
   }
 
+  /**
+   * A tracker with the same state that goes its own way. Infos are shared, so that it costs a copy
+   * of the maps. What changed since the last drain is not pending in it.
+   */
+  fork(): ServiceTracker {
+    const fork = new ServiceTracker(this.#families);
+    for (const [key, { info, slices }] of this.#entries) {
+      // An entry is copied before its first change behind a drain; one that was changed since is not.
+      fork.#entries.set(
+        key,
+        this.#pending.has(key) ? { info, slices: new Map(slices) } : { info, slices },
+      );
+    }
+    for (const [slice, owner] of this.#sliceOwners) fork.#sliceOwners.set(slice, owner);
+    return fork;
+  }
+
+  /** Whether an EndpointSlice, by "namespace/name", is tracked. */
+  hasSlice(key: string): boolean {
+    return this.#sliceOwners.has(key);
+  }
+
   /** Takes over a batch of changes; objects of other kinds are ignored. */
   apply(changes: readonly ClusterChange[]): void {
     for (const { action, object } of changes) {

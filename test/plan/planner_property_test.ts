@@ -88,6 +88,39 @@ Deno.test("changes applied to the former plan give the new one, and name only wh
   );
 });
 
+Deno.test("a fork goes its own way, and so does what it was made from", () => {
+  const steps = fc.array(fc.array(clusterChange, { maxLength: 10 }), { maxLength: 3 });
+  fc.assert(
+    fc.property(plannerConfig, steps, steps, steps, (config, common, own, others) => {
+      const planner = new Planner(config);
+      const state = new Map<string, ClusterObject>();
+      const take = (
+        one: Planner,
+        objects: Map<string, ClusterObject>,
+        changes: ClusterChange[],
+      ) => {
+        one.update(changes);
+        applyTo(objects, changes);
+      };
+      for (const changes of common) take(planner, state, changes);
+      const fork = planner.fork();
+      const forked = new Map(state);
+      // In turns, so that what the one did wrong would be seen in the other.
+      for (let i = 0; i < Math.max(own.length, others.length); i++) {
+        take(planner, state, own[i] ?? []);
+        take(fork, forked, others[i] ?? []);
+        for (const [one, objects] of [[planner, state], [fork, forked]] as const) {
+          const model = modelPlan(config, [...objects.values()]);
+          assert.deepEqual(one.plan.node, model.node);
+          assert.deepEqual(sortedServices(one.plan), model.services);
+        }
+      }
+      assert.deepEqual(fork.fork().problems, fork.problems);
+    }),
+    { numRuns: 300 },
+  );
+});
+
 Deno.test("the order and the batches in which objects arrive do not matter", () => {
   const objects = fc.uniqueArray(clusterObject, { maxLength: 16, selector: idOf });
   fc.assert(
