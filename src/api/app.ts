@@ -19,6 +19,7 @@ import { addExplain } from "./explain.ts";
 import { addHealth } from "./health.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
+import { addNode } from "./node.ts";
 import { addProxyMode } from "./proxy_mode.ts";
 import { addRules } from "./rules.ts";
 import { addServices } from "./services.ts";
@@ -84,6 +85,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   addHealth(app, state, metrics);
   addProxyMode(app, state);
   addMetrics(app, state, metrics);
+  addNode(app, state, options.version);
   addServices(app, state);
   const bodyTimeoutMs = options.bodyTimeoutMs ?? 10_000;
   const views = new PlanViews(state);

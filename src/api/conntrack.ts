@@ -76,6 +76,9 @@ const ConnectionList = z.object({
   }),
 }).openapi("ConnectionList");
 
+/** A page of tracked connections. */
+export type ConnectionListView = z.infer<typeof ConnectionList>;
+
 const route = createRoute({
   method: "get",
   path: "/api/v1/conntrack",

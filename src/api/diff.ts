@@ -66,6 +66,9 @@ const Diff = z.object({
   }).nullable(),
 }).openapi("Diff");
 
+/** What the node has otherwise than it should. */
+export type DiffView = z.infer<typeof Diff>;
+
 const route = createRoute({
   method: "get",
   path: "/api/v1/diff",

@@ -73,8 +73,8 @@ const Outcome = z.object({
 const UnknownRule = z.object({
   table: z.string(),
   chain: z.string(),
-  rule: z.int(),
-  line: z.int(),
+  rule: z.int().nullable(),
+  line: z.int().nullable(),
   text: z.string(),
   reason: z.string(),
 }).openapi("UnknownRule");
@@ -115,6 +115,9 @@ const Explanation = z.object({
     description: "about a new connection; empty when both witnesses say the same",
   }),
 }).openapi("Explanation");
+
+/** The answer about one packet. */
+export type ExplanationView = z.infer<typeof Explanation>;
 
 const responses = {
   200: {

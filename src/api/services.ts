@@ -145,6 +145,10 @@ const listRoute = createRoute({
   request: {
     query: z.strictObject({
       namespace: z.string().max(200).optional().openapi({ example: "default" }),
+      search: z.string().max(200).optional().openapi({
+        description: "a part of namespace/name, in any case",
+        example: "host",
+      }),
       limit: limitOf(10_000).openapi({ description: "Services of a page" }),
       cursor: z.string().max(400).optional().openapi({ description: "next of the page before" }),
     }),
@@ -171,11 +175,13 @@ const oneRoute = createRoute({
 /** Adds both routes. */
 export function addServices(app: OpenAPIHono, state: ApiState): void {
   app.openapi(listRoute, async (context) => {
-    const { namespace, limit = Infinity, cursor } = context.req.valid("query");
+    const { namespace, limit = Infinity, cursor, ...rest } = context.req.valid("query");
+    const search = rest.search?.toLowerCase() ?? "";
     const counters = indexCounters(await state.engine.counters());
     const plan = state.plan();
     const wanted = sortedKeys(plan).filter((key) =>
       (namespace === undefined || key.startsWith(`${namespace}/`)) &&
+      (search === "" || key.toLowerCase().includes(search)) &&
       (cursor === undefined || key > cursor)
     );
     const items = wanted.slice(0, limit).map((key) =>

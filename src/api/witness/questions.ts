@@ -15,6 +15,7 @@ import {
   type ServicePlan,
   servicePortName,
   type ServicePortPlan,
+  type SourceClass,
 } from "../../plan/plan.ts";
 
 /**
@@ -45,6 +46,18 @@ export function questionsAbout({ ports }: ServicePlan, node: NodeInfo): Question
       )
     )
   );
+}
+
+/** An address of each class of source in one family, as far as the node's information tells. */
+export function sampleSources(
+  node: NodeInfo,
+  family: Family,
+): Partial<Record<SourceClass, string>> {
+  return {
+    pod: podAddress(node, family),
+    node: node.addresses.find((address) => familyOf(address) === family),
+    outside: outsideAddress(node, family),
+  };
 }
 
 function addressesOf(port: ServicePortPlan, frontend: Frontend, node: NodeInfo): readonly string[] {
