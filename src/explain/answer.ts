@@ -42,6 +42,7 @@ export interface AnswerBackend {
 export interface Step {
   /** netfilter's hook, PREROUTING for example; null for what happens outside of hooks. */
   readonly hook: string | null;
+  /** "ipvs" where a virtual server acts; chain is then its name, and rule the real server's place. */
   readonly table: string | null;
   readonly chain: string | null;
   /** 1-based number of the rule in its chain, as `iptables -L --line-numbers` counts; null: no rule. */
@@ -65,12 +66,15 @@ export interface Outcome {
   readonly steps: readonly number[];
 }
 
-/** A rule that mattered and could not be decided. */
+/**
+ * A rule that mattered and could not be decided, or a virtual server about which something is not
+ * known: table is then "ipvs", and chain what the virtual server is called.
+ */
 export interface UnknownRule {
   readonly table: string;
   readonly chain: string;
-  readonly rule: number;
-  readonly line: number;
+  readonly rule: number | null;
+  readonly line: number | null;
   readonly text: string;
   readonly reason: string;
 }

@@ -33,7 +33,8 @@ function formatAnswer(flow: Flow, answer: Answer): string {
   }
   if (answer.unknown.length > 0) lines.push("  not known:");
   for (const { table, chain, rule, line, text, reason } of answer.unknown) {
-    lines.push(`    ${table} ${chain} rule ${rule} (line ${line}): ${reason}`, `      ${text}`);
+    const place = `${table} ${chain}${rule === null ? "" : ` rule ${rule}`}`;
+    lines.push(`    ${place}${line === null ? "" : ` (line ${line})`}: ${reason}`, `      ${text}`);
   }
   return lines.map((line) => `${line}\n`).join("");
 }

@@ -6,9 +6,19 @@
  */
 
 import type { Flow, UnknownRule } from "../answer.ts";
-import { ONE } from "../fraction.ts";
+import { multiply, ONE } from "../fraction.ts";
 import { familyOf } from "../../net/address.ts";
-import { type Hook, ip, isLocal, linkTo, LOOPBACK, type Packet, type World } from "./packet.ts";
+import type { BalancedWay, Balancer, BalancerStep } from "./balancer.ts";
+import {
+  type Hook,
+  ip,
+  isLocal,
+  isLoopback,
+  linkTo,
+  LOOPBACK,
+  type Packet,
+  type World,
+} from "./packet.ts";
 import type { RuleSet } from "./ruleset.ts";
 import { Budget, type End, type Path, TableWalk } from "./walk.ts";
 
@@ -19,17 +29,25 @@ export interface Evaluation {
   readonly unknown: readonly UnknownRule[];
 }
 
-/** Walks one flow through the rules of its family. Throws TooManyWays. */
-export function evaluate(flow: Flow, rules: RuleSet, world: World): Evaluation {
-  return new Journey(rules, world, flow.state ?? "NEW").run(flow);
+/** Walks one flow through the rules of its family, and the balancer. Throws TooManyWays. */
+export function evaluate(
+  flow: Flow,
+  rules: RuleSet,
+  world: World,
+  balancer: Balancer | null = null,
+): Evaluation {
+  return new Journey(rules, world, balancer, flow.state ?? "NEW").run(flow);
 }
 
-/** The tables that a hook asks, in order. */
+/** Stands for the balancer among the tables: priorities 98, 99 and −99, −98 of IPVS. */
+const BALANCER = "ipvs";
+
+/** What a hook asks, in order. */
 const TABLES: Readonly<Record<Hook, readonly string[]>> = {
   PREROUTING: ["raw", "mangle", "nat"],
-  INPUT: ["mangle", "filter", "security", "nat"],
+  INPUT: ["mangle", "filter", "security", BALANCER, "nat"],
   FORWARD: ["mangle", "filter", "security"],
-  OUTPUT: ["raw", "mangle", "nat", "filter", "security"],
+  OUTPUT: ["raw", "mangle", "nat", BALANCER, "filter", "security"],
   POSTROUTING: ["mangle", "nat"],
 };
 
@@ -37,10 +55,13 @@ class Journey {
   readonly #ended: End[] = [];
   readonly #budget = new Budget();
   readonly #unknown = new Map<string, UnknownRule>();
+  /** Those that the balancer took out of the hook that is being asked, to send them on. */
+  #dispatched: Path[] = [];
 
   constructor(
     private readonly rules: RuleSet,
     private readonly world: World,
+    private readonly balancer: Balancer | null,
     private readonly state: NonNullable<Flow["state"]>,
   ) {}
 
@@ -73,6 +94,7 @@ class Journey {
       redirected: false,
       masqueraded: false,
       intercepted: false,
+      virtual: null,
       remembered: [],
     };
   }
@@ -85,6 +107,7 @@ class Journey {
       const { packet } = path;
       if (packet.intercepted || isLocal(packet.dest, this.world)) {
         done.push(...this.#hook([routeTo(path, "INPUT", "to the node itself")]));
+        done.push(...this.#dispatch());
         continue;
       }
       const out = linkTo(packet.dest, this.world);
@@ -111,13 +134,49 @@ class Journey {
       const arrived = this.#hook(back);
       done.push(...this.#hook(arrived.map((path) => move(path, { hook: "INPUT" }))));
     }
-    return done;
+    return [...done, ...this.#dispatch()];
+  }
+
+  /** What the balancer sends on begins anew in OUTPUT, wherever it came from (ip_vs_xmit.c). */
+  #dispatch(): readonly Path[] {
+    const leaving = this.#dispatched.map((path) => {
+      const out = linkTo(path.packet.dest, this.world);
+      return routeTo(path, "OUTPUT", "sent on by IPVS", { in: "none", out });
+    });
+    this.#dispatched = [];
+    const left = this.#hook(leaving);
+    return this.#hook(left.map((path) => move(path, { hook: "POSTROUTING" })));
+  }
+
+  /** The balancer's turn: those that stay in the hook, as it sends them nowhere or to this node. */
+  #balance(path: Path): readonly Path[] {
+    const { packet } = path;
+    if (this.balancer === null || packet.virtual !== null) return [path];
+    const { ways, refused, unknown } = this.balancer.schedule(packet);
+    for (const one of unknown) this.#report(one);
+    if (refused !== null) {
+      this.#ended.push({ path: trace(path, refused), verdict: "REJECT" });
+      return [];
+    }
+    if (ways.length === 0) return [path];
+    const staying: Path[] = [];
+    for (const way of ways) {
+      const sent = send(path, way);
+      if (isLocal(sent.packet.dest, this.world)) staying.push(sent);
+      else if (isLoopback(packet.source)) this.#ended.push(withheld(sent));
+      else this.#dispatched.push(sent);
+    }
+    return staying;
   }
 
   /** The tables of the hook that the paths are at. All are at the same. */
   #hook(paths: readonly Path[]): readonly Path[] {
     let here = paths;
     for (const name of here.length === 0 ? [] : TABLES[here[0].packet.hook]) {
+      if (name === BALANCER) {
+        here = here.flatMap((path) => this.#balance(path));
+        continue;
+      }
       const table = this.rules.table(name);
       const asked = here.filter(({ packet }) => name !== "nat" || this.#translates(packet));
       const others = here.filter(({ packet }) => name === "nat" && !this.#translates(packet));
@@ -134,7 +193,8 @@ class Journey {
   }
 
   /** NAT is for the first packet of a connection, once for each side. */
-  #translates({ state, fromNode, hook }: Packet): boolean {
+  #translates({ state, fromNode, hook, virtual }: Packet): boolean {
+    if (virtual !== null && hook === "OUTPUT") return false;
     return state === "NEW" && !(fromNode && (hook === "PREROUTING" || hook === "INPUT"));
   }
 
@@ -151,6 +211,30 @@ class Journey {
 
 function move(path: Path, change: Partial<Packet>): Path {
   return { ...path, packet: { ...path.packet, ...change } };
+}
+
+/** Notes what the balancer did. */
+function trace(path: Path, step: BalancerStep): Path {
+  const { hook } = path.packet;
+  return { ...path, trail: { step: { hook, ...step }, comment: null, before: path.trail } };
+}
+
+/** The packet on its way to a server. */
+function send(path: Path, { address, port, method, share, step }: BalancedWay): Path {
+  const { packet, probability } = path;
+  const virtual = { address: packet.dest, port: packet.destPort, method };
+  const change = { dest: ip(address), destPort: port, redirected: true, virtual };
+  return trace(
+    { ...move(path, change), probability: multiply(probability, share) },
+    step,
+  );
+}
+
+/** The kernel lets nothing with a loopback address out of the node. */
+function withheld(path: Path): End {
+  const { packet: { source }, trail } = path;
+  const step = { ...trail!.step, action: `dropped: ${source.text} may not leave the node` };
+  return { path: { ...path, trail: { step, comment: null, before: trail } }, verdict: "DROP" };
 }
 
 /** Moves to a hook and notes the routing decision as a step. */

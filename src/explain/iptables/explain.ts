@@ -49,6 +49,7 @@ export function explainer(node: NodeState): (flow: Flow) => Answer {
   };
   const world: World = {
     nodeAddresses: node.nodeAddresses,
+    virtualAddresses: new Set(),
     routes: node.routes ?? [],
     sets: node.ipsets ?? new Map(),
     recent: node.recent ?? new Map(),

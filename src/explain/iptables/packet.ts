@@ -69,8 +69,18 @@ export interface Packet {
   readonly masqueraded: boolean;
   /** Whether TPROXY handed it to a socket of this node. */
   readonly intercepted: boolean;
+  /** The virtual server that IPVS took it for; null: none, or not yet. */
+  readonly virtual: VirtualEnd | null;
   /** What the packet itself was entered in, lists of the match recent: "LIST ADDRESS". */
   readonly remembered: readonly string[];
+}
+
+/** Where a packet went before IPVS sent it to a real server. */
+export interface VirtualEnd {
+  readonly address: Ip;
+  readonly port: number;
+  /** How packets get to the real server, as iptables names it. */
+  readonly method: "MASQ" | "GATE" | "IPIP";
 }
 
 /** A route, as far as it decides about interface names. */
@@ -90,6 +100,8 @@ export interface RecentEntry {
 export interface World {
   /** The node's own addresses, the primary one of each family first; loopback is added to them. */
   readonly nodeAddresses: readonly string[];
+  /** Further addresses that the node has, those of virtual servers. */
+  readonly virtualAddresses: ReadonlySet<string>;
   /** Where interface names come from; the longest network that holds an address decides. */
   readonly routes: readonly InterfaceRoute[];
   readonly sets: ReadonlyMap<string, IpSet>;
@@ -104,7 +116,8 @@ export function isLoopback(address: Ip): boolean {
 
 /** Whether the node itself has the address, as far as known. */
 export function isLocal(address: Ip, world: World): boolean {
-  return isLoopback(address) || world.nodeAddresses.includes(address.text);
+  return isLoopback(address) || world.nodeAddresses.includes(address.text) ||
+    world.virtualAddresses.has(address.text);
 }
 
 /** Whether the packet belongs to a connection; in table raw none does yet. */

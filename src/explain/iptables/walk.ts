@@ -306,10 +306,11 @@ function merge(paths: readonly Path[]): readonly Path[] {
 /** Everything that rules can change in a packet. */
 function keyOf(packet: Packet): string {
   const { source, dest, destPort, mark, connectionMark, remembered } = packet;
-  const { state, redirected, masqueraded, intercepted } = packet;
+  const { state, redirected, masqueraded, intercepted, virtual } = packet;
   return [
     [source.text, dest.text, destPort, mark, connectionMark],
     [state, redirected, masqueraded, intercepted],
+    [virtual?.address.text, virtual?.port],
     remembered,
   ].join(" ");
 }

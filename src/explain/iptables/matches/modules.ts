@@ -7,6 +7,7 @@
 import { addrtype } from "./addrtype.ts";
 import { base } from "./base.ts";
 import { conntrack, stateModule } from "./conntrack.ts";
+import { ipvs } from "./ipvs.ts";
 import { connmark, mark } from "./mark.ts";
 import {
   comment,
@@ -46,6 +47,7 @@ export const MATCH_MODULES: ReadonlyMap<string, MatchModule> = new Map(Object.en
   conntrack,
   state: stateModule,
   addrtype,
+  ipvs,
   set,
   limit,
   hashlimit,
