@@ -53,7 +53,9 @@ export function captureKey(capture: Capture): string {
  * would take the node's other traffic along: only the Service's ports are captured. Node ports in
  * the default range are captured as one range per address and protocol, so that the number of
  * policy rules, which the kernel walks one by one, does not grow with Services; a packet to a port
- * in the range that no Service has is handed back unchanged.
+ * in the range that no Service has is handed back unchanged. Health check node ports are left out
+ * of it, because the kernel recognises packets of the node's own TCP connections before it routes
+ * them, and forwards them to no device (net/ipv4/ip_forward.c).
  */
 export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
   const own = new Set(plan.node.addresses);
@@ -73,17 +75,21 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
     captures.set(captureKey(added), added);
   };
 
+  const tcpRanges = rangesWithout(NODE_PORT_RANGE, healthCheckNodePorts(plan));
   for (const service of plan.services.values()) {
     for (const port of service.ports) {
       for (const frontend of port.frontends) {
         if (frontend.address === null) {
           const inRange = frontend.port >= NODE_PORT_RANGE.first &&
             frontend.port <= NODE_PORT_RANGE.last;
-          const { first, last } = inRange
-            ? NODE_PORT_RANGE
-            : { first: frontend.port, last: frontend.port };
+          const ranges = !inRange
+            ? [{ first: frontend.port, last: frontend.port }]
+            : port.protocol === "TCP"
+            ? tcpRanges
+            : [NODE_PORT_RANGE];
           for (const address of nodePortAddresses) {
-            if (familyOf(address) === port.family) capture(address, port.protocol, first, last);
+            if (familyOf(address) !== port.family) continue;
+            for (const { first, last } of ranges) capture(address, port.protocol, first, last);
           }
         } else if (own.has(frontend.address)) {
           capture(frontend.address, port.protocol, frontend.port, frontend.port);
@@ -101,6 +107,32 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
     if (familyOf(address) === "IPv4") capture(address, "ICMP", 0, 0);
   }
   return { routes, captures };
+}
+
+/** Ports on which the node itself answers for its Services, ascending. */
+function healthCheckNodePorts({ services }: Pick<Plan, "services">): number[] {
+  const ports = new Set<number>();
+  const taken = new Set<number>();
+  for (const { healthCheckNodePort, ports: own } of services.values()) {
+    if (healthCheckNodePort !== 0) ports.add(healthCheckNodePort);
+    for (const { protocol, frontends } of own) {
+      if (protocol !== "TCP") continue;
+      for (const { address, port } of frontends) if (address === null) taken.add(port);
+    }
+  }
+  return [...ports.difference(taken)].sort((a, b) => a - b);
+}
+
+/** What is left of a range without some ports, which ascend. */
+function rangesWithout(range: PortRange, ports: readonly number[]): PortRange[] {
+  const ranges: PortRange[] = [];
+  let { first } = range;
+  for (const port of ports) {
+    if (port < first || port > range.last) continue;
+    if (port > first) ranges.push({ first, last: port - 1 });
+    first = port + 1;
+  }
+  return first > range.last ? ranges : [...ranges, { first, last: range.last }];
 }
 
 /** The node's address in each family that connections are masqueraded to: the first of the family. */

@@ -95,6 +95,29 @@ Deno.test("node ports share one capture per address in the usual range, of their
   ]);
 });
 
+Deno.test("health check node ports stay the node's own", () => {
+  const checked = (name: string, healthCheckNodePort: number, nodePort: number) => ({
+    ...service(name, [[null, nodePort]]),
+    healthCheckNodePort,
+  });
+  const captures = (...services: ServicePlan[]) =>
+    [...render(plan(...services), MASQUERADE_PORTS).captures.keys()].slice(0, -masquerade.length)
+      .map((key) => key.replace("TCP 192.168.50.10 ", ""));
+  assert.deepEqual(captures(checked("a", 31000, 30007), checked("b", 30010, 30008)), [
+    "30000-30009",
+    "30011-30999",
+    "31001-32767",
+  ]);
+  assert.deepEqual(captures(checked("a", 30000, 30007), checked("b", 32767, 30008)), [
+    "30001-32766",
+  ]);
+  assert.deepEqual(captures(checked("a", 30001, 30007), checked("b", 30002, 30001)), [
+    "30000-30001",
+    "30003-32767",
+  ]);
+  assert.deepEqual(captures(checked("a", 40000, 30007)), ["30000-32767"]);
+});
+
 Deno.test("a transaction turns any rule set into any other and adds before it removes", () => {
   const rules: fc.Arbitrary<UserspaceRules> = fc.record({
     routes: fc.array(
