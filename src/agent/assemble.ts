@@ -66,9 +66,10 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
   let agent: Agent;
   let servers: RunningServers;
   try {
+    const planner = new Planner(plannerConfig(config, mode, localAddresses));
     agent = new Agent({
       source,
-      planner: new Planner(plannerConfig(config, mode, localAddresses)),
+      planner,
       dataPlane,
       // Who asks a node that is not programmed must not be sent there.
       healthChecks: programming ? (context) => healthChecks(config, parts, context) : undefined,
@@ -79,7 +80,8 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
       retryMs: mode === "userspace" ? USERSPACE_RETRY_MS : undefined,
       observer: observers(metrics, eventsTo(events)),
     });
-    servers = await startServers(config, apiState(agent, config, programming, events), metrics);
+    const state = apiState({ agent, planner, config, programming, events });
+    servers = await startServers(config, state, metrics);
   } catch (error) {
     await dataPlane.stop();
     throw error;

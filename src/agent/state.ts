@@ -10,16 +10,23 @@ import type { Config } from "../config/config.ts";
 import type { DataPlane } from "../dataplane/dataplane.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
 import { Conntrack } from "../netlink/netfilter/conntrack.ts";
+import type { Planner } from "../plan/planner.ts";
 import type { Agent } from "./agent.ts";
 import { ruleOptions } from "./options.ts";
 
-/** @param programming whether this node's traffic is forwarded, or only queries are answered. */
-export function apiState(
-  agent: Agent,
-  config: Config,
-  programming: boolean,
-  events: EventHub,
-): ApiState {
+/** What the API shows besides the agent itself. */
+export interface StateParts {
+  readonly agent: Agent;
+  /** The agent's. */
+  readonly planner: Planner;
+  readonly config: Config;
+  /** Whether this node's traffic is forwarded, or only queries are answered. */
+  readonly programming: boolean;
+  readonly events: EventHub;
+}
+
+/** The agent's state as the API reads it. */
+export function apiState({ agent, planner, config, programming, events }: StateParts): ApiState {
   return {
     mode: agent.dataPlane.mode,
     families: config.families,
@@ -27,7 +34,9 @@ export function apiState(
     node: nodeView(agent.dataPlane),
     programming,
     engine: agent.dataPlane.engine,
+    serviceNetworks: config.serviceClusterIPRanges,
     plan: () => agent.plan,
+    fork: () => planner.fork(),
     revision: () => agent.revision,
     problems: () => agent.problems,
     health: () => agent.health.report(),

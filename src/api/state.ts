@@ -12,6 +12,7 @@ import type { EngineHandle } from "../engine/handle.ts";
 import type { Family } from "../net/address.ts";
 import type { Connection, ConnectionFilter } from "../netlink/netfilter/conntrack.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { Planner } from "../plan/planner.ts";
 import type { EventHub } from "./events/hub.ts";
 
 /** Health as the probes report it; times are milliseconds since the epoch. */
@@ -56,8 +57,12 @@ export interface ApiState {
   /** Whether this node's traffic is forwarded, or only queries are answered. */
   readonly programming: boolean;
   readonly engine: EngineHandle;
+  /** Networks that cluster IPs come from where the plan does not know them. */
+  readonly serviceNetworks: readonly string[];
   /** The plan as it is now; not to be kept. */
   plan(): Plan;
+  /** A planner that has the plan as it is now, to try changes on: it is the caller's. */
+  fork(): Planner;
   /** Another number after every change of the plan: till then, what was made from it holds. */
   revision(): number;
   /** The problems that the input has now. */

@@ -80,6 +80,8 @@ export class Planner {
     fork.#tracker = this.#tracker.fork();
     fork.#claims = this.#claims.fork();
     fork.#services = new Map(this.#services);
+    for (const [name, cidrs] of this.#serviceCIDRs) fork.#serviceCIDRs.set(name, cidrs);
+    fork.#serviceNetworks = this.#serviceNetworks;
     fork.#node = this.#node;
     fork.#started = this.#started;
     return fork;

@@ -11,6 +11,7 @@ import { EventHub } from "../../src/api/events/hub.ts";
 import type { ApiState, HealthReport } from "../../src/api/state.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { FAMILIES } from "../../src/net/address.ts";
+import { testPlanner } from "../dataplane/iptables/plans.ts";
 import type { Backend, Plan, ServicePlan, ServicePortPlan } from "../../src/plan/plan.ts";
 
 export function backend(address: string, port: number, more: Partial<Backend> = {}): Backend {
@@ -217,8 +218,12 @@ export class FixedState implements ApiState {
     lastUpdated: 2000,
     status: [{ family: "IPv4", healthy: true, lastUpdated: 2000 }],
   };
+  readonly serviceNetworks = ["10.0.0.0/16"];
   plan() {
     return plan;
+  }
+  fork() {
+    return testPlanner();
   }
   revision() {
     return 1;

@@ -15,6 +15,7 @@ export class RealState implements ApiState {
   readonly families = FAMILIES;
   readonly ruleOptions = DEFAULT_RULE_OPTIONS;
   readonly events = new EventHub();
+  readonly serviceNetworks = ["10.0.0.0/16", "fd00:10:96::/112"];
   readonly engine: LocalEngine;
   readonly planner: Planner = testPlanner();
   node: NodeView = {};
@@ -50,6 +51,9 @@ export class RealState implements ApiState {
 
   plan() {
     return this.planner.plan;
+  }
+  fork() {
+    return this.planner.fork();
   }
   revision() {
     return this.#revision;
