@@ -58,6 +58,10 @@ export class Program {
     return this.#stderr;
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   signal(signal: Deno.Signal): void {
     this.#child.kill(signal);
   }

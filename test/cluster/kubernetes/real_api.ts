@@ -5,11 +5,11 @@
 
 import { Pki } from "./pki.ts";
 
-/** Why there is no real API server here, or null when there is. */
-export function missingAssets(): string | null {
+/** Why there is no real API server here, with these programs too, or null when there is. */
+export function missingAssets(...more: readonly string[]): string | null {
   const folder = Deno.env.get("KUBEBUILDER_ASSETS") ?? "";
   if (folder === "") return "KUBEBUILDER_ASSETS is not set";
-  for (const name of ["etcd", "kube-apiserver"]) {
+  for (const name of ["etcd", "kube-apiserver", ...more]) {
     try {
       Deno.statSync(`${folder}/${name}`);
     } catch {
