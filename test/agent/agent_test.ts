@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { configureSync, resetSync } from "@logtape/logtape";
-import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
+import { Agent, type AgentOptions, type Companion } from "../../src/agent/agent.ts";
 import type { ClusterObject, EndpointSlice, Service } from "../../src/cluster/objects.ts";
 import type {
   ClusterChange,
@@ -98,7 +98,10 @@ interface Bench {
   readonly done: Promise<void>;
 }
 
-function bench(prepare: (source: MemorySource) => void = () => {}): Bench {
+function bench(
+  prepare: (source: MemorySource) => void = () => {},
+  more: Partial<AgentOptions> = {},
+): Bench {
   const source = new MemorySource();
   prepare(source);
   const dataPlane = new RecordingDataPlane();
@@ -123,6 +126,7 @@ function bench(prepare: (source: MemorySource) => void = () => {}): Bench {
     syncPeriodMs: 30_000,
     retryMs: 1000,
     clock,
+    ...more,
   };
   const agent = new Agent(options);
   return { agent, source, dataPlane, clock, done: agent.start() };
@@ -157,6 +161,49 @@ Deno.test("changes that come together reach the node together", async () => {
   await clock.advance(100);
   assert.deepEqual(dataPlane.changes[2].removed, ["default/a"]);
   await agent.stop();
+});
+
+Deno.test("health checks learn what the node has, and their problems are the agent's", async () => {
+  const seen: string[][] = [];
+  const reported: number[] = [];
+  let problems: ClusterProblem[] = [];
+  let told = () => {};
+  let healthy = () => false;
+  let stopped = false;
+  const companion: Companion = {
+    sync(_plan, { updated }) {
+      seen.push(updated.map(({ name }) => name));
+      return Promise.resolve();
+    },
+    get problems() {
+      return problems;
+    },
+    stop() {
+      stopped = true;
+      return Promise.resolve();
+    },
+  };
+  const { agent, source, dataPlane, clock } = bench(() => {}, {
+    observer: { queued() {}, synced() {}, problems: (all) => reported.push(all.length) },
+    healthChecks(context) {
+      told = context.problemsChanged;
+      healthy = context.proxyHealthy;
+      return companion;
+    },
+  });
+  await agent.ready;
+  dataPlane.failures = 1;
+  source.apply(service("a", "10.96.0.1"));
+  await clock.advance(100);
+  assert.deepEqual([dataPlane.updated, seen], [[[], ["a"]], [[]]]);
+  await clock.advance(1000);
+  assert.deepEqual(seen, [[], ["a"]]);
+  assert.equal(healthy(), true);
+  problems = [{ where: "health check node ports", message: "the port is in use" }];
+  told();
+  assert.deepEqual([agent.problems, reported], [problems, [1]]);
+  await agent.stop();
+  assert.equal(stopped, true);
 });
 
 Deno.test("what a failed sync did not bring comes with the next try, and with what is new", async () => {
