@@ -8,8 +8,9 @@ import type { EventHub } from "../api/events/hub.ts";
 import type { ApiState, NodeView } from "../api/state.ts";
 import type { Config } from "../config/config.ts";
 import type { DataPlane } from "../dataplane/dataplane.ts";
+import { ConnectionReader } from "../dataplane/conntrack/reader.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
-import { Conntrack } from "../netlink/netfilter/conntrack.ts";
+import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Planner } from "../plan/planner.ts";
 import type { Agent } from "./agent.ts";
 import { ruleOptions } from "./options.ts";
@@ -47,14 +48,10 @@ export function apiState({ agent, planner, config, programming, events }: StateP
 function nodeView(dataPlane: DataPlane): NodeView {
   const differences = dataPlane.differences?.bind(dataPlane);
   if (!(dataPlane instanceof IptablesDataPlane)) return { differences };
+  const reader = new ConnectionReader(() => dataPlane.inside(() => NetworkNamespace.current()));
   return {
     differences,
     iptables: dataPlane,
-    connections(filter) {
-      return new Promise((resolve) => {
-        using conntrack = dataPlane.inside(() => Conntrack.open());
-        resolve(conntrack.list(filter));
-      });
-    },
+    connections: (filter, after) => reader.read(filter, after),
   };
 }

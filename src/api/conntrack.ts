@@ -60,6 +60,9 @@ const ConnectionView = z.object({
   masqueraded: z.boolean(),
   assured: z.boolean(),
   expiresInSeconds: z.int().nullable(),
+  ageSeconds: z.int().nullable().openapi({
+    description: "since it began; null: not known, see unavailable",
+  }),
   counters: z.object({ original: Passed, reply: Passed }).nullable().openapi({
     description: "where they are counted: net.netfilter.nf_conntrack_acct",
   }),
@@ -71,6 +74,9 @@ const ConnectionView = z.object({
 const ConnectionList = z.object({
   trackedBy: z.enum(["engine", "kernel"]),
   items: z.array(ConnectionView).readonly(),
+  unavailable: z.array(z.object({ field: z.string(), reason: z.string() })).readonly().openapi({
+    description: "what none of these connections can say, and why",
+  }),
   next: z.string().nullable().openapi({
     description: "cursor of the next page, which may be there even if this one is short or empty",
   }),
@@ -115,8 +121,24 @@ export function addConntrack(app: OpenAPIHono, state: ApiState, views: PlanViews
     const page = trackedBy === "engine"
       ? await enginePage(engine, cursor, limit, choose)
       : await kernelPageOf(state, wish, cursor, limit, choose);
-    return context.json({ trackedBy, ...page }, 200);
+    return context.json({ trackedBy, unavailable: unavailable(trackedBy, page), ...page }, 200);
   });
+}
+
+/** Fields that are null in the whole page, for a reason that is not the connections'. */
+function unavailable(trackedBy: "engine" | "kernel", { items }: Page) {
+  const lacks = (field: "ageSeconds" | "counters") =>
+    items.length > 0 && items.every((item) => item[field] === null);
+  const reason = (sysctl: string) =>
+    trackedBy === "engine"
+      ? "the engine does not keep it of connections"
+      : `sysctl net.netfilter.${sysctl} was 0 when these connections began`;
+  return [
+    ...(lacks("ageSeconds")
+      ? [{ field: "ageSeconds", reason: reason("nf_conntrack_timestamp") }]
+      : []),
+    ...(lacks("counters") ? [{ field: "counters", reason: reason("nf_conntrack_acct") }] : []),
+  ];
 }
 
 async function kernelPageOf(
@@ -126,12 +148,11 @@ async function kernelPageOf(
   limit: number,
   choose: Choose,
 ): Promise<Page> {
-  let connections;
   try {
-    connections = await node.connections!(kernelFilter(wish));
+    const read = (after: number) => node.connections!(kernelFilter(wish), after);
+    return await kernelPage(read, cursor, limit, choose);
   } catch (error) {
     const why = messageOf(error);
     throw new ApiError(503, "node_unreadable", `the kernel's connections cannot be read: ${why}`);
   }
-  return kernelPage(connections, cursor, limit, choose);
 }

@@ -43,8 +43,11 @@ export interface NodeView {
   readonly iptables?: NodeRules;
   /** What is not as the last successful sync left it. */
   differences?(): Promise<readonly Difference[]>;
-  /** The kernel's connections that match all of a filter; absent where the engine has them. */
-  connections?(filter: ConnectionFilter): Promise<readonly Connection[]>;
+  /**
+   * The kernel's connections that match all of a filter and whose ids are above `after` (all of
+   * them by default), by id, in parts; absent where the engine has them.
+   */
+  connections?(filter: ConnectionFilter, after?: number): AsyncIterable<readonly Connection[]>;
 }
 
 /** The running proxy, read only. */

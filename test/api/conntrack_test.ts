@@ -128,6 +128,7 @@ function connection(id: number, more: Partial<Connection>): Connection {
     mark: 0,
     timeout: 60,
     tcpState: "ESTABLISHED",
+    startedAtMs: null,
     counters: null,
     ...more,
   };
@@ -136,7 +137,7 @@ function connection(id: number, more: Partial<Connection>): Connection {
 Deno.test("conntrack of the kernel, joined likewise", async () => {
   const udp = connection(3, { tcpState: null, status: 0, timeout: null });
   const table = [
-    connection(9, {}),
+    connection(9, { startedAtMs: Date.now() - 90_500 }),
     connection(2, { reply: { ...udp.reply, source: "10.180.0.77" } }),
     connection(5, {
       counters: {
@@ -157,9 +158,12 @@ Deno.test("conntrack of the kernel, joined likewise", async () => {
   await state.apply(web());
   const asked: unknown[] = [];
   state.node = {
-    connections(filter) {
+    async *connections(filter, after = -1) {
       asked.push(filter);
-      return Promise.resolve(table.filter((entry) => matches(entry, filter)));
+      await Promise.resolve();
+      for (const entry of table.toSorted((a, b) => a.id - b.id)) {
+        if (entry.id > after && matches(entry, filter)) yield [entry];
+      }
     },
   };
   await withQueryApi(state, async (ask) => {
@@ -167,6 +171,19 @@ Deno.test("conntrack of the kernel, joined likewise", async () => {
     assert.equal((await ask(PATH)).json.trackedBy, "kernel");
     assert.deepEqual(items.map(({ original }) => original.sourcePort - 40_000), [2, 3, 5, 7, 9]);
     const [gone, other, counted, early, fine] = items;
+    assert.equal(fine.ageSeconds, 90);
+    assert.equal(gone.ageSeconds, null);
+    assert.deepEqual((await ask(PATH)).json.unavailable, []);
+    assert.deepEqual((await ask(`${PATH}?limit=1`)).json.unavailable, [
+      {
+        field: "ageSeconds",
+        reason: "sysctl net.netfilter.nf_conntrack_timestamp was 0 when these connections began",
+      },
+      {
+        field: "counters",
+        reason: "sysctl net.netfilter.nf_conntrack_acct was 0 when these connections began",
+      },
+    ]);
     assert.equal(gone.stale, "10.180.0.77:8080 is no endpoint of default/web:http");
     assert.deepEqual([other.service, other.backend, other.stale, other.state], [
       null,
@@ -195,7 +212,11 @@ Deno.test("conntrack of the kernel, joined likewise", async () => {
 
 Deno.test("a kernel that refuses is 503", async () => {
   const state = new RealState("iptables", true);
-  state.node = { connections: () => Promise.reject(new Error("not permitted")) };
+  state.node = {
+    async *connections() {
+      yield await Promise.reject(new Error("not permitted"));
+    },
+  };
   await withQueryApi(state, async (ask) => {
     const { status, json } = await ask(PATH);
     assert.equal(status, 503);

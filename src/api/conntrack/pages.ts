@@ -63,22 +63,22 @@ export function kernelFilter({ protocol, client, backend }: ConnectionWish): Con
 }
 
 /** A page of the kernel's connections, in the order of their ids. */
-export function kernelPage(
-  connections: readonly Connection[],
+export async function kernelPage(
+  connections: (after: number) => AsyncIterable<readonly Connection[]>,
   cursor: string | null,
   limit: number,
   choose: Choose,
-): Page {
-  const after = cursor === null ? -1 : Number(KERNEL_CURSOR.exec(cursor)![1]);
-  const rest = connections.filter(({ id }) => id > after).sort((a, b) => a.id - b.id);
+): Promise<Page> {
+  let last = cursor === null ? -1 : Number(KERNEL_CURSOR.exec(cursor)![1]);
   const items: JoinedConnection[] = [];
-  let last = after;
-  for (const connection of rest) {
-    if (items.length === limit) return { items, next: `k${last}` };
-    last = connection.id;
-    const tracked = trackedByKernel(connection);
-    const chosen = tracked === null ? null : choose(tracked);
-    if (chosen !== null) items.push(chosen);
+  for await (const part of connections(last)) {
+    for (const connection of part) {
+      if (items.length === limit) return { items, next: `k${last}` };
+      last = connection.id;
+      const tracked = trackedByKernel(connection);
+      const chosen = tracked === null ? null : choose(tracked);
+      if (chosen !== null) items.push(chosen);
+    }
   }
   return { items, next: null };
 }

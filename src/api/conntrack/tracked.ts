@@ -32,13 +32,16 @@ export interface Tracked {
   readonly service: string | null;
   readonly assured: boolean;
   readonly expiresInSeconds: number | null;
+  /** Since it began; null where that is not known. */
+  readonly ageSeconds: number | null;
   readonly counters: { readonly original: Passed; readonly reply: Passed } | null;
 }
 
 /** Of the engine's table. */
 export function trackedByEngine(entry: ConntrackEntry): Tracked {
   const { expiresInMs, ...rest } = entry;
-  return { ...rest, expiresInSeconds: Math.ceil(expiresInMs / 1000), counters: null };
+  const expiresInSeconds = Math.ceil(expiresInMs / 1000);
+  return { ...rest, expiresInSeconds, ageSeconds: null, counters: null };
 }
 
 /** IP protocol numbers (IANA). */
@@ -48,10 +51,10 @@ const PROTOCOLS: Readonly<Record<number, Protocol>> = { 6: "TCP", 17: "UDP", 132
 export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
 
 /** Of the kernel's table; null for protocols that Services don't have. */
-export function trackedByKernel(connection: Connection): Tracked | null {
+export function trackedByKernel(connection: Connection, nowMs = Date.now()): Tracked | null {
   const protocol = PROTOCOLS[connection.original.protocol];
   if (protocol === undefined) return null;
-  const { status, tcpState, timeout, counters } = connection;
+  const { status, tcpState, timeout, counters, startedAtMs } = connection;
   const passed = ({ packets, bytes }: { packets: bigint; bytes: bigint }): Passed => ({
     packets: Number(packets),
     bytes: Number(bytes),
@@ -64,6 +67,7 @@ export function trackedByKernel(connection: Connection): Tracked | null {
     service: null,
     assured: (status & STATUS.assured) !== 0,
     expiresInSeconds: timeout,
+    ageSeconds: startedAtMs === null ? null : Math.max(0, Math.floor((nowMs - startedAtMs) / 1000)),
     counters: counters === null
       ? null
       : { original: passed(counters.original), reply: passed(counters.reply) },

@@ -96,6 +96,11 @@ export interface Connection extends ConnectionId {
   readonly timeout: number | null;
   /** TCP only. */
   readonly tcpState: TcpState | null;
+  /**
+   * When it began, milliseconds since the epoch; null unless sysctl
+   * net.netfilter.nf_conntrack_timestamp was on then.
+   */
+  readonly startedAtMs: number | null;
   /** Null unless sysctl net.netfilter.nf_conntrack_acct is on. */
   readonly counters: { readonly original: Counters; readonly reply: Counters } | null;
 }
@@ -108,6 +113,7 @@ export function readConnection(message: Message): Connection | null {
   if (family === null) return null;
   const { original, reply, originalCounters, replyCounters } = attributes;
   const tcp = attributes.protocolState?.tcp?.state;
+  const start = attributes.timestamp?.start ?? 0n;
   return {
     family,
     original: readTuple(original),
@@ -118,6 +124,7 @@ export function readConnection(message: Message): Connection | null {
     mark: attributes.mark ?? 0,
     timeout: attributes.timeout ?? null,
     tcpState: tcp === undefined ? null : TCP_STATES.name(tcp),
+    startedAtMs: start === 0n ? null : Number(start / 1_000_000n),
     counters: originalCounters === undefined && replyCounters === undefined
       ? null
       : { original: readCounters(originalCounters), reply: readCounters(replyCounters) },

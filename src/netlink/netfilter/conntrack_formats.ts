@@ -61,6 +61,9 @@ const PROTOCOL_STATE = attributes({
 /** CTA_COUNTERS_*. */
 const COUNTERS = attributes({ packets: [1, be64], bytes: [2, be64] });
 
+/** CTA_TIMESTAMP_*, nanoseconds since the epoch. */
+const TIMESTAMP = attributes({ start: [1, be64] });
+
 /** CTA_FILTER_*, in host byte order. */
 const FILTER = attributes({ original: [1, u32], reply: [2, u32] });
 
@@ -78,6 +81,7 @@ export const CONNECTION = new MessageFormat(
     replyCounters: [10, nested(COUNTERS)],
     id: [12, be32],
     zone: [18, be16],
+    timestamp: [20, nested(TIMESTAMP)],
     markMask: [21, be32],
     filter: [25, nested(FILTER)],
     statusMask: [26, be32],

@@ -61,6 +61,7 @@ function flow(dialled: string, answering: string, protocol = 17): Connection {
     mark: 0,
     timeout: 30,
     tcpState: null,
+    startedAtMs: null,
     counters: null,
   };
 }

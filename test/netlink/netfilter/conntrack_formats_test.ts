@@ -44,6 +44,7 @@ Deno.test("conntrack: recorded connections", () => {
     mark: 0,
     timeout: tcp?.timeout,
     tcpState: "ESTABLISHED",
+    startedAtMs: null,
     counters: {
       original: { packets: 3n, bytes: 170n },
       reply: { packets: 2n, bytes: 112n },
