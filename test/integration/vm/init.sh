@@ -31,6 +31,8 @@ $b mount -t tmpfs run $r/run
 $b mkdir -p $r/run/lock $r/run/netns $r/run/vm "$r/lib/modules/$version"
 $b mount --bind "/lower$modules" "$r/lib/modules/$version"
 $b mount -t hostfs -o "$out" none $r/run/vm
+# Legacy iptables calls it for the tables' modules.
+[ -x $r/usr/sbin/modprobe ] || $b cp /bin/busybox $r/usr/sbin/modprobe
 
 # A module of this kernel, which nothing loads by itself for netlink requests about IPv6.
 $b modprobe ipv6
