@@ -7,8 +7,10 @@
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import type { Family } from "../net/address.ts";
 import type { SchedulerName } from "../plan/plan.ts";
-import { type FlagCommand, type FlagName, FLAGS, type FlagSpec } from "./flag_table.ts";
+import { encodeConfiguration, type Wire } from "./file/encode.ts";
+import type { FlagCommand, FlagName, FlagValues } from "./flag_table.ts";
 import { type ParsedArguments, parseFlags } from "./flags.ts";
+import { type Settings, settle } from "./settings.ts";
 import { UsageError } from "./usage.ts";
 import { isLoopback, type SocketAddress } from "./values.ts";
 
@@ -18,6 +20,27 @@ export interface SyncPeriods {
   readonly minMs: number;
   /** A sync that failed is tried again after this time; health waits twice as long. */
   readonly periodMs: number;
+}
+
+/** What the kernel's connection tracking is to have; times in milliseconds, 0: as it is. */
+export interface ConntrackLimits {
+  /** Connections for each CPU; 0: as it is, whatever {@link min}. */
+  readonly maxPerCore: number;
+  readonly min: number;
+  readonly tcpEstablishedMs: number;
+  readonly tcpCloseWaitMs: number;
+  readonly udpMs: number;
+  readonly udpStreamMs: number;
+  readonly tcpBeLiberal: boolean;
+}
+
+/** What is logged and how. */
+export interface LoggingConfig {
+  readonly format: "text" | "json";
+  /** As `-v` of the Kubernetes components. */
+  readonly verbosity: number;
+  /** Verbosity of parts whose names match a pattern, the first that does. */
+  readonly byPart: readonly { readonly pattern: string; readonly verbosity: number }[];
 }
 
 /** Everything that the agent can be told. */
@@ -55,12 +78,30 @@ export interface Config {
   readonly bindAddressHardFail: boolean;
   readonly iptablesSync: SyncPeriods;
   readonly ipvsSync: SyncPeriods;
+  readonly conntrack: ConntrackLimits;
+  /** −1000 to 1000: proc_pid_oom_score_adj(5). */
+  readonly oomScoreAdj: number;
+  readonly profiling: boolean;
+  /** Kubernetes feature gates that were switched. */
+  readonly featureGates: ReadonlyMap<string, boolean>;
   /** Only clean up. */
   readonly cleanup: boolean;
+  /** Only set what needs full privileges. */
+  readonly initOnly: boolean;
+  /** Only write {@link configuration} to this file; null: not asked for. */
+  readonly writeConfigTo: string | null;
   readonly output: "text" | "json";
-  readonly logging: { readonly format: "text" | "json"; readonly verbosity: number };
-  /** Flags that were given and have no effect yet, as typed: "--oom-score-adj". */
+  readonly logging: LoggingConfig;
+  /** The file that the configuration came from; null: from flags alone. */
+  readonly configFile: string | null;
+  /** What was given and has no effect: "--kube-api-qps", "clientConnection.qps". */
   readonly withoutEffect: readonly string[];
+  /** Flags that were given and don't count, because there is a configuration file: "--proxy-mode". */
+  readonly ignored: readonly string[];
+  /** All flags as they were typed or are by default, by name. */
+  readonly flags: ReadonlyMap<string, string>;
+  /** KubeProxyConfiguration v1alpha1 that says the same. */
+  readonly configuration: Wire;
 }
 
 /** What `explain` is asked about, and by which rules: file names, "-" for standard input. */
@@ -68,6 +109,7 @@ export interface ExplainInput {
   readonly flows: string | null;
   readonly iptablesSave: string | null;
   readonly ipsetSave: string | null;
+  readonly ipvsadmSave: string | null;
 }
 
 /** A command's configuration and what else was on its line. */
@@ -85,36 +127,34 @@ export interface CommandLine {
  * The configuration from a command's arguments.
  *
  * @param hostname asked only when `--hostname-override` is not given.
- * @throws {UsageError} naming the flag, its value and what was expected.
+ * @param readFile the text of a configuration file.
+ * @throws {UsageError} naming the flag or the file and the field, the value and what was expected.
  */
 export function parseCommandLine(
   args: readonly string[],
   command: FlagCommand,
   hostname: () => string,
+  readFile: (path: string) => string = Deno.readTextFileSync,
 ): CommandLine {
   const parsed = parseFlags(args, command);
-  if (parsed.asked === null) refuse(parsed);
-  const { values, positionals, rest, asked, given } = parsed;
+  const { positionals, rest, asked, given } = parsed;
+  const settings = settle(parsed, readFile);
+  const { values } = settings;
   const explain = {
     flows: values.flows ?? null,
     iptablesSave: values["iptables-save"] ?? null,
     ipsetSave: values["ipset-save"] ?? null,
+    ipvsadmSave: values["ipvsadm-save"] ?? null,
   };
-  return { config: configOf(parsed, hostname), explain, positionals, rest, asked, given };
+  return { config: configOf(settings, asked, hostname), explain, positionals, rest, asked, given };
 }
 
-function refuse(parsed: ParsedArguments): void {
-  for (const name of parsed.given) {
-    const spec: FlagSpec = FLAGS[name];
-    const value = parsed.values[name];
-    if (spec.support !== "refused" || value === false || value === "") continue;
-    const shown = spec.kind === "boolean" ? "" : ` ${JSON.stringify(value)}`;
-    throw new UsageError(`--${name}${shown}: ${spec.refusal}`);
-  }
-}
-
-function configOf(parsed: ParsedArguments, hostname: () => string): Config {
-  const values = parsed.values;
+function configOf(
+  settings: Settings,
+  asked: ParsedArguments["asked"],
+  hostname: () => string,
+): Config {
+  const { values } = settings;
   const config: Config = {
     proxyMode: values["proxy-mode"] ?? null,
     manifests: values.manifests ?? null,
@@ -123,7 +163,7 @@ function configOf(parsed: ParsedArguments, hostname: () => string): Config {
     nodeName: nodeName(values["hostname-override"]!, hostname),
     nodeIPs: nodeIPs(values["node-ip"]!, values["bind-address"]),
     clusterCIDRs: values["cluster-cidr"]!,
-    detectLocalMode: detectLocalMode(parsed),
+    detectLocalMode: detectLocalMode(values, asked),
     podBridgeInterface: values["pod-bridge-interface"]!,
     podInterfaceNamePrefix: values["pod-interface-name-prefix"]!,
     families: familiesOf(values["ip-family"]!),
@@ -138,17 +178,46 @@ function configOf(parsed: ParsedArguments, hostname: () => string): Config {
     apiBindAddress: values["api-bind-address"]!,
     apiTokenFile: values["api-token-file"] ?? null,
     bindAddressHardFail: values["bind-address-hard-fail"]!,
-    iptablesSync: periods(parsed, "iptables-min-sync-period", "iptables-sync-period"),
-    ipvsSync: periods(parsed, "ipvs-min-sync-period", "ipvs-sync-period"),
+    iptablesSync: periods(values, "iptables-min-sync-period", "iptables-sync-period"),
+    ipvsSync: periods(values, "ipvs-min-sync-period", "ipvs-sync-period"),
+    conntrack: conntrackLimits(values),
+    oomScoreAdj: values["oom-score-adj"]!,
+    profiling: values.profiling!,
+    featureGates: values["feature-gates"]!,
     cleanup: values.cleanup!,
+    initOnly: values["init-only"]!,
+    writeConfigTo: values["write-config-to"] ?? null,
     output: values.output!,
-    logging: { format: values["logging-format"]!, verbosity: values.v! },
-    withoutEffect: [...parsed.given]
-      .filter((name) => ["not-yet", "deprecated"].includes(FLAGS[name].support))
-      .map((name) => `--${name}`),
+    logging: loggingConfig(values),
+    configFile: values.config ?? null,
+    withoutEffect: settings.withoutEffect,
+    ignored: settings.ignored,
+    flags: settings.flags,
+    configuration: encodeConfiguration(values, settings.idle),
   };
   checkApiToken(config);
   return config;
+}
+
+function conntrackLimits(values: FlagValues): ConntrackLimits {
+  return {
+    maxPerCore: values["conntrack-max-per-core"]!,
+    min: values["conntrack-min"]!,
+    tcpEstablishedMs: values["conntrack-tcp-timeout-established"]!,
+    tcpCloseWaitMs: values["conntrack-tcp-timeout-close-wait"]!,
+    udpMs: values["conntrack-udp-timeout"]!,
+    udpStreamMs: values["conntrack-udp-timeout-stream"]!,
+    tcpBeLiberal: values["conntrack-tcp-be-liberal"]!,
+  };
+}
+
+function loggingConfig(values: FlagValues): LoggingConfig {
+  const format = values["logging-format"]!;
+  const byPart = values.vmodule!;
+  if (format !== "text" && byPart.length > 0) {
+    throw new UsageError("--vmodule: it is only supported for the text log format");
+  }
+  return { format, verbosity: values.v!, byPart };
 }
 
 function familiesOf(value: "ipv4" | "ipv6" | "dual"): readonly Family[] {
@@ -162,7 +231,10 @@ const INTERFACE_FLAGS = {
   InterfaceNamePrefix: "pod-interface-name-prefix",
 } as const;
 
-function detectLocalMode({ asked, values }: ParsedArguments): Config["detectLocalMode"] {
+function detectLocalMode(
+  values: FlagValues,
+  asked: ParsedArguments["asked"],
+): Config["detectLocalMode"] {
   const mode = values["detect-local-mode"]!;
   if (mode === "ClusterCIDR" || mode === "NodeCIDR") return mode;
   const flag = INTERFACE_FLAGS[mode];
@@ -189,12 +261,12 @@ function nodeIPs(given: readonly string[], bindAddress: string | undefined): rea
 }
 
 function periods(
-  parsed: ParsedArguments,
+  values: FlagValues,
   minFlag: "iptables-min-sync-period" | "ipvs-min-sync-period",
   periodFlag: "iptables-sync-period" | "ipvs-sync-period",
 ): SyncPeriods {
-  const minMs = parsed.values[minFlag]!;
-  const periodMs = parsed.values[periodFlag]!;
+  const minMs = values[minFlag]!;
+  const periodMs = values[periodFlag]!;
   const shown = (name: FlagName, ms: number) => `--${name} "${ms / 1000}s"`;
   if (periodMs <= 0) {
     throw new UsageError(`${shown(periodFlag, periodMs)}: expected more than 0`);

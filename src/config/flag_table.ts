@@ -17,10 +17,8 @@ export type FlagSupport =
   | "honoured"
   /** kube-proxy has it; it is accepted, has no effect yet, and a line at the start says so. */
   | "not-yet"
-  /** It has no effect in kube-proxy on Linux either. */
-  | "deprecated"
-  /** It cannot be ignored without doing something other than asked. */
-  | "refused";
+  /** It has no effect, {@link FlagSpec.why}. */
+  | "without-effect";
 
 /** One flag. */
 export interface FlagSpec {
@@ -31,11 +29,13 @@ export interface FlagSpec {
   readonly placeholder: string;
   /** As it would be typed; null: unset. */
   readonly default: string | null;
+  /** Whether an empty value is none, as kube-proxy's flags of chosen words take it. */
+  readonly emptyIsUnset?: boolean;
   readonly help: string;
   readonly commands: readonly FlagCommand[];
   readonly support: FlagSupport;
-  /** For refused flags: why, and what to do. */
-  readonly refusal?: string;
+  /** Why a flag has no effect. */
+  readonly why?: string;
 }
 
 /** Those that serve. */
@@ -45,9 +45,10 @@ const PLANNING: readonly FlagCommand[] = [...AGENT, "render", "explain"];
 const EVERY: readonly FlagCommand[] = [...PLANNING, "cleanup"];
 
 interface Extra {
+  readonly emptyIsUnset?: boolean;
   readonly commands?: readonly FlagCommand[];
   readonly support?: FlagSupport;
-  readonly refusal?: string;
+  readonly why?: string;
 }
 
 function flag<S extends z.ZodType<unknown, string>>(
@@ -89,7 +90,10 @@ const planning = { commands: PLANNING } as const;
 const every = { commands: EVERY } as const;
 const explaining = { commands: ["explain"] } as const;
 const notYet = { support: "not-yet" } as const;
-const deprecated = { support: "deprecated" } as const;
+const run = { commands: ["run"] } as const;
+const withoutEffect = (why: string) => ({ support: "without-effect", why } as const);
+/** kube-proxy takes them, and does nothing with them either. */
+const deprecated = withoutEffect("kube-proxy does nothing with it either");
 
 /** What `--proxy-mode` may be. */
 export const PROXY_MODES = ["iptables", "ipvs", "nftables", "userspace"] as const;
@@ -136,6 +140,13 @@ export const FLAGS = {
     "the sets that those rules use: what ipset save prints",
     explaining,
   ),
+  "ipvsadm-save": flag(
+    value.input("a file, or - for standard input"),
+    "FILE",
+    null,
+    "the virtual servers beside those rules: what ipvsadm-save -n prints",
+    explaining,
+  ),
   "manifests": flag(
     value.input("a file, a folder, or - for standard input"),
     "FILE|DIR|-",
@@ -148,7 +159,7 @@ export const FLAGS = {
     "MODE",
     null,
     `how packets are forwarded: ${PROXY_MODES.join(", ")}; unset: the best that works here`,
-    planning,
+    { ...planning, emptyIsUnset: true },
   ),
   "hostname-override": flag(
     value.text,
@@ -177,7 +188,7 @@ export const FLAGS = {
     "ClusterCIDR",
     "how traffic of pods is recognised: by --cluster-cidr, or NodeCIDR: the node's podCIDRs, or, in " +
       "iptables mode, by BridgeInterface or InterfaceNamePrefix",
-    planning,
+    { ...planning, emptyIsUnset: true },
   ),
   "pod-bridge-interface": flag(
     value.interfaceName,
@@ -244,6 +255,7 @@ export const FLAGS = {
     "NAME",
     null,
     "how backends are chosen, in userspace mode too; unset: rr",
+    { emptyIsUnset: true },
   ),
   "healthz-bind-address": flag(
     value.listenAddress(10256),
@@ -300,17 +312,34 @@ export const FLAGS = {
     every,
   ),
   "v": flag(
-    value.integer(0, 10),
+    value.integer(0, 2 ** 31 - 1),
     "LEVEL",
     "0",
     "how much is logged: 4 and more for debugging",
     every,
   ),
 
-  "config": flag(value.text, "FILE", null, "KubeProxyConfiguration file", {
-    support: "refused",
-    refusal: "configuration files are not there yet; give their fields as flags",
-  }),
+  "config": flag(
+    value.nonEmpty("a file"),
+    "FILE",
+    null,
+    "KubeProxyConfiguration, apiVersion kubeproxy.config.k8s.io/v1alpha1. Flags that it has fields " +
+      "for are ignored, except --hostname-override and those of logging; when it changes, the " +
+      "process ends, to be started again",
+    run,
+  ),
+  "write-config-to": flag(
+    value.nonEmpty("a file"),
+    "FILE",
+    null,
+    "write the configuration that the flags make to this file, and exit",
+    run,
+  ),
+  "init-only": booleanFlag(
+    false,
+    "set what needs full privileges (kernel parameters), and exit; afterwards CAP_NET_ADMIN is enough",
+    run,
+  ),
   "kubeconfig": flag(
     value.text,
     "FILE",
@@ -325,26 +354,41 @@ export const FLAGS = {
     "address of the API server, instead of the kubeconfig's",
     { commands: ["run"] },
   ),
-  "init-only": booleanFlag(false, "set up what needs privileges, and exit", {
-    support: "refused",
-    refusal: "it is not there yet",
-  }),
-  "write-config-to": flag(value.text, "FILE", null, "write the default configuration, and exit", {
-    support: "refused",
-    refusal: "configuration files are not there yet",
-  }),
-
+  "feature-gates": listFlag(
+    value.switches,
+    "NAME=BOOL",
+    "",
+    "Kubernetes feature gates: ComponentStatusz and ComponentFlagz, on unless switched off; others " +
+      "have no effect",
+  ),
   "kube-api-content-type": flag(
     value.text,
     "TYPE",
     "application/vnd.kubernetes.protobuf",
     "content type of requests to the API server",
-    notYet,
+    withoutEffect("requests are in JSON"),
   ),
-  "kube-api-burst": flag(value.integer(0, 1e6), "N", "10", "burst of requests allowed", notYet),
-  "kube-api-qps": flag(value.number, "N", "5", "requests a second allowed", notYet),
-  "config-sync-period": flag(value.duration, "DURATION", "15m", "refresh of the config", notYet),
-  "feature-gates": listFlag(value.list, "NAME=BOOL", "", "Kubernetes feature gates", notYet),
+  "kube-api-burst": flag(
+    value.integer(0, 2 ** 31 - 1),
+    "N",
+    "10",
+    "burst of requests allowed",
+    withoutEffect("there are few requests: lists, watches and Events"),
+  ),
+  "kube-api-qps": flag(
+    value.number,
+    "N",
+    "5",
+    "requests a second allowed",
+    withoutEffect("there are few requests: lists, watches and Events"),
+  ),
+  "config-sync-period": flag(
+    value.duration,
+    "DURATION",
+    "15m",
+    "how often what came from the API server is gone through again",
+    withoutEffect("what is followed by watches needs no repetition"),
+  ),
   "ipvs-sync-period": flag(value.duration, "DURATION", "30s", "retry after failure", notYet),
   "ipvs-min-sync-period": flag(value.duration, "DURATION", "0s", "between syncs", notYet),
   "ipvs-exclude-cidrs": listFlag(value.networks, "NETWORK", "", "left alone by ipvs", notYet),
@@ -352,32 +396,107 @@ export const FLAGS = {
   "ipvs-tcp-timeout": flag(value.duration, "DURATION", "0s", "idle TCP connections", notYet),
   "ipvs-tcpfin-timeout": flag(value.duration, "DURATION", "0s", "after a FIN", notYet),
   "ipvs-udp-timeout": flag(value.duration, "DURATION", "0s", "idle UDP flows", notYet),
-  "conntrack-max-per-core": flag(value.integer(0, 2 ** 31), "N", "32768", "limit", notYet),
-  "conntrack-min": flag(value.integer(0, 2 ** 31), "N", "131072", "least limit", notYet),
+  "conntrack-max-per-core": flag(
+    value.integer(0, 2 ** 31 - 1),
+    "N",
+    "32768",
+    "connections that the kernel tracks for each CPU, in the kernel's modes; 0: as it is",
+  ),
+  "conntrack-min": flag(
+    value.integer(0, 2 ** 31 - 1),
+    "N",
+    "131072",
+    "connections that the kernel tracks at least, unless --conntrack-max-per-core is 0",
+  ),
   "conntrack-tcp-timeout-established": flag(
     value.duration,
     "DURATION",
     "24h",
-    "idle established TCP connections",
-    notYet,
+    "how long the kernel tracks idle TCP connections; 0: as it is",
   ),
   "conntrack-tcp-timeout-close-wait": flag(
     value.duration,
     "DURATION",
     "1h",
-    "TCP connections in CLOSE_WAIT",
-    notYet,
+    "how long the kernel tracks TCP connections in CLOSE_WAIT; 0: as it is",
   ),
-  "conntrack-tcp-be-liberal": booleanFlag(false, "accept out-of-window packets", notYet),
-  "conntrack-udp-timeout": flag(value.duration, "DURATION", "0s", "one-way UDP", notYet),
-  "conntrack-udp-timeout-stream": flag(value.duration, "DURATION", "0s", "UDP streams", notYet),
-  "oom-score-adj": flag(value.integer(-1000, 1000), "N", "-999", "of this process", notYet),
-  "profiling": booleanFlag(false, "profiles at the metrics address", notYet),
-  "show-hidden-metrics-for-version": flag(value.text, "VERSION", "", "hidden metrics", notYet),
-  "vmodule": flag(value.text, "PATTERN=N", "", "verbosity by file", notYet),
-  "log-flush-frequency": flag(value.duration, "DURATION", "5s", "log lines are not held", notYet),
-  "healthz-port": flag(value.integer(0, 65_535), "PORT", "10256", "no effect", deprecated),
-  "metrics-port": flag(value.integer(0, 65_535), "PORT", "10249", "no effect", deprecated),
+  "conntrack-tcp-be-liberal": booleanFlag(
+    false,
+    "have the kernel track TCP packets out of window too",
+  ),
+  "conntrack-udp-timeout": flag(
+    value.duration,
+    "DURATION",
+    "0s",
+    "how long the kernel tracks UDP flows without an answer; 0: as it is",
+  ),
+  "conntrack-udp-timeout-stream": flag(
+    value.duration,
+    "DURATION",
+    "0s",
+    "how long the kernel tracks UDP flows with answers; 0: as it is",
+  ),
+  "oom-score-adj": flag(
+    value.integer(-1000, 1000),
+    "N",
+    "-999",
+    "how much sooner or later than others this process is ended when memory runs out",
+  ),
+  "profiling": booleanFlag(
+    false,
+    "/debug/pprof/profile?seconds=N, a CPU profile of V8, and PUT /debug/flags/v on the metrics address",
+  ),
+  "show-hidden-metrics-for-version": flag(
+    value.text,
+    "VERSION",
+    "",
+    "show metrics that this version hid",
+    withoutEffect("no metric is hidden"),
+  ),
+  "vmodule": listFlag(
+    value.verbosityByPattern,
+    "PATTERN=N",
+    "",
+    "-v for parts of the program, as the log names them: agent=5,kubernetes=4; in text format only",
+    every,
+  ),
+  "log-flush-frequency": flag(
+    value.duration,
+    "DURATION",
+    "5s",
+    "longest time that log lines are held back",
+    withoutEffect("log lines are not held back"),
+  ),
+  "log-json-info-buffer-size": flag(value.text, "SIZE", "0", "buffer of log lines", {
+    ...withoutEffect("log lines are not held back"),
+  }),
+  "log-json-split-stream": booleanFlag(
+    false,
+    "split the log",
+    withoutEffect("the log goes to standard error"),
+  ),
+  "log-text-info-buffer-size": flag(value.text, "SIZE", "0", "buffer of log lines", {
+    ...withoutEffect("log lines are not held back"),
+  }),
+  "log-text-split-stream": booleanFlag(
+    false,
+    "split the log",
+    withoutEffect("the log goes to standard error"),
+  ),
+  "healthz-port": flag(
+    value.integer(0, 65_535),
+    "PORT",
+    "10256",
+    "0: health is not served; use --healthz-bind-address instead",
+  ),
+  "metrics-port": flag(
+    value.integer(0, 65_535),
+    "PORT",
+    "10249",
+    "0: metrics are not served; use --metrics-bind-address instead",
+  ),
+  "boot-id-file": flag(value.text, "FILE", "", "no effect", deprecated),
+  "machine-id-file": flag(value.text, "FILE", "", "no effect", deprecated),
   "proxy-port-range": flag(value.text, "RANGE", "", "no effect", deprecated),
   "cleanup-ipvs": booleanFlag(true, "no effect", deprecated),
 } satisfies Record<string, FlagSpec>;

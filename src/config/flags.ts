@@ -20,6 +20,8 @@ export interface ParsedArguments {
   readonly values: FlagValues;
   /** The flags that were typed, whatever their value. */
   readonly given: ReadonlySet<FlagName>;
+  /** What was typed after them, every occurrence. */
+  readonly typed: ReadonlyMap<FlagName, readonly string[]>;
   /** Arguments that are no flags, in order. */
   readonly positionals: readonly string[];
   /** What follows `--`; null when there was none. */
@@ -58,7 +60,7 @@ export function parseFlags(args: readonly string[], command: FlagCommand): Parse
     const value = tokenValue(token, TABLE[name]);
     typed.set(name, [...(typed.get(name) ?? []), value]);
   }
-  return { values: valuesOf(typed), given: new Set(typed.keys()), positionals, rest, asked };
+  return { values: valuesOf(typed), given: new Set(typed.keys()), typed, positionals, rest, asked };
 }
 
 type OptionToken = { name: string; rawName: string; value?: string; inlineValue?: boolean };
@@ -73,13 +75,18 @@ function tokenize(args: readonly string[]) {
     if (name.length === 1) options[name].short = name;
   }
   return parseArgs({
-    args: [...args],
+    args: args.map(withDashes),
     options,
     strict: false,
     allowPositionals: true,
     tokens: true,
   })
     .tokens;
+}
+
+/** As in the Kubernetes components, --proxy_mode is --proxy-mode. */
+function withDashes(arg: string): string {
+  return arg.replace(/^--[^=]*/, (name) => name.replaceAll("_", "-"));
 }
 
 /** The flag that was meant, if this command has it. */
@@ -105,20 +112,36 @@ function tokenValue(token: OptionToken, spec: FlagSpec): string {
   return short ? token.value!.replace(/^=/, "") : token.value!;
 }
 
+/** The values of all flags when none is typed. */
+export function defaultValues(): FlagValues {
+  return valuesOf(new Map());
+}
+
 function valuesOf(typed: ReadonlyMap<FlagName, string[]>): FlagValues {
   const values: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries(TABLE)) {
-    const texts = typed.get(name as FlagName) ?? (spec.default === null ? null : [spec.default]);
+    const given = typed.get(name as FlagName);
+    const unset = given === undefined || (spec.emptyIsUnset === true && given.at(-1) === "");
+    const texts = !unset ? given : spec.default === null ? null : [spec.default];
     if (texts !== null) values[name] = flagValue(name, spec, texts);
   }
   return values as FlagValues;
 }
 
-function flagValue(name: string, spec: FlagSpec, texts: string[]): unknown {
-  const input = spec.kind === "list" ? texts : texts.at(-1)!;
+/** The value that was typed after a flag, or what was expected instead. */
+export function readFlag(
+  spec: FlagSpec,
+  texts: readonly string[],
+): { readonly value: unknown } | { readonly expected: string } {
+  const input = spec.kind === "list" ? texts : texts.at(-1);
   const result = (spec.schema as z.ZodType).safeParse(input);
-  if (result.success) return result.data;
+  return result.success ? { value: result.data } : { expected: result.error.issues[0].message };
+}
+
+function flagValue(name: string, spec: FlagSpec, texts: string[]): unknown {
+  const read = readFlag(spec, texts);
+  if ("value" in read) return read.value;
   const shown = spec.kind === "list" ? texts.join(",") : texts.at(-1)!;
   const flag = name.length === 1 ? `-${name}` : `--${name}`;
-  throw new UsageError(`${flag} ${JSON.stringify(shown)}: ${result.error.issues[0].message}`);
+  throw new UsageError(`${flag} ${JSON.stringify(shown)}: ${read.expected}`);
 }

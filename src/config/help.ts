@@ -17,17 +17,18 @@ export function flagHelp(command: FlagCommand): string {
   return [
     ...section("Flags:", names(["honoured"])),
     ...section("Flags of kube-proxy, accepted without effect so far:", names(["not-yet"])),
-    ...section("Flags of kube-proxy that have no effect:", names(["deprecated"])),
-    ...section("Flags of kube-proxy, refused so far:", names(["refused"])),
+    ...section("Flags of kube-proxy that have no effect:", names(["without-effect"])),
   ].join("\n");
 }
 
 function flagLine(name: string, spec: FlagSpec): string {
   const dashes = name.length === 1 ? "-" : "--";
   const left = `  ${dashes}${name}${spec.placeholder === "" ? "" : ` ${spec.placeholder}`}`;
-  const shownDefault = spec.default === null || spec.default === "" || spec.support === "deprecated"
-    ? ""
-    : ` (default ${spec.default})`;
-  const right = spec.help + shownDefault;
+  const shownDefault =
+    spec.default === null || spec.default === "" || spec.support === "without-effect"
+      ? ""
+      : ` (default ${spec.default})`;
+  const why = spec.why === undefined ? "" : `: ${spec.why}`;
+  const right = spec.help + why + shownDefault;
   return left.length < 36 ? left.padEnd(36) + right : `${left}\n${" ".repeat(36)}${right}`;
 }

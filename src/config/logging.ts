@@ -5,50 +5,91 @@
  */
 
 import { configureSync, type LogRecord } from "@logtape/logtape";
+import type { LoggingConfig } from "./config.ts";
 
 /** `-v` from which debugging is shown, as the Kubernetes components use it. */
 const DEBUG_VERBOSITY = 4;
 
 /** "2026-01-31T12:00:00.000Z WARN agent: what happened"; always one line. */
 export function formatTextRecord(record: LogRecord): string {
-  const { time, level, part, message } = parts(record);
-  return `${time} ${level} ${part}: ${message.replaceAll("\n", "\\n")}\n`;
+  const time = new Date(record.timestamp).toISOString();
+  const level = record.level === "warning" ? "WARN" : record.level.toUpperCase();
+  return `${time} ${level} ${partOf(record)}: ${messageOf(record).replaceAll("\n", "\\n")}\n`;
 }
 
-/** The same as an object on one line, with the values in the message as fields of their own too. */
+/**
+ * An object on one line, with the fields of the Kubernetes components (component-base/logs/json): `ts`,
+ * milliseconds since the epoch; `logger`; `msg`; `v`, how much must be asked for to see it, on what is
+ * no error; `err`; and the values in the message, by their names.
+ */
 export function formatJsonRecord(record: LogRecord): string {
-  return JSON.stringify({ ...parts(record), properties: record.properties }) + "\n";
+  const { error, ...values } = record.properties;
+  const fields = {
+    ts: record.timestamp,
+    level: record.level,
+    logger: partOf(record),
+    msg: messageOf(record),
+    v: record.level === "debug" ? DEBUG_VERBOSITY : record.level === "info" ? 0 : undefined,
+    err: error,
+  };
+  // Their order is the first's, their values the last's.
+  return JSON.stringify({ ...fields, ...values, ...fields }) + "\n";
 }
 
-function parts(record: LogRecord) {
-  return {
-    time: new Date(record.timestamp).toISOString(),
-    level: record.level === "warning" ? "WARN" : record.level.toUpperCase(),
-    part: record.category.slice(1).join("."),
-    message: record.message.map(String).join(""),
-  };
+/** The part of the program that says it: "agent", "dataplane.iptables". */
+function partOf(record: LogRecord): string {
+  return record.category.slice(1).join(".");
 }
+
+function messageOf(record: LogRecord): string {
+  return record.message.map(String).join("");
+}
+
+/** Whether a record is to be seen: errors, warnings and information always are. */
+export function isShown(record: LogRecord, { verbosity, byPart }: LoggingConfig): boolean {
+  if (record.level !== "debug") return true;
+  const part = partOf(record);
+  const own = byPart.find(({ pattern }) => matches(pattern, part));
+  return (own?.verbosity ?? verbosity) >= DEBUG_VERBOSITY;
+}
+
+/** Whether a name matches a pattern with * for anything and ? for one character. */
+function matches(pattern: string, name: string): boolean {
+  const source = pattern.replaceAll(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*").replaceAll("?", ".");
+  return new RegExp(`^${source}$`).test(name);
+}
+
+let current: LoggingConfig | null = null;
 
 /** Sends the log of this process to standard error. */
-export function configureLogging(
-  options: { readonly format: "text" | "json"; readonly verbosity: number },
-): void {
+export function configureLogging(options: LoggingConfig): void {
+  current = options;
   const format = options.format === "json" ? formatJsonRecord : formatTextRecord;
   const encoder = new TextEncoder();
+  const debugging = [options, ...options.byPart]
+    .some(({ verbosity }) => verbosity >= DEBUG_VERBOSITY);
   configureSync({
     reset: true,
     sinks: {
-      stderr: (record) => writeAll(encoder.encode(format(record))),
+      stderr: (record) => {
+        if (isShown(record, options)) writeAll(encoder.encode(format(record)));
+      },
     },
     loggers: [
       {
         category: "switchyard",
         sinks: ["stderr"],
-        lowestLevel: options.verbosity >= DEBUG_VERBOSITY ? "debug" : "info",
+        lowestLevel: debugging ? "debug" : "info",
       },
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
     ],
   });
+}
+
+/** Logs more or less from here on. */
+export function setVerbosity(verbosity: number): void {
+  if (current !== null) configureLogging({ ...current, verbosity });
 }
 
 function writeAll(bytes: Uint8Array): void {

@@ -14,6 +14,7 @@ import {
   parseAddress,
   parseNetwork,
 } from "../net/address.ts";
+import { parseGoDuration } from "./go_duration.ts";
 
 /** A TCP address to listen on. */
 export interface SocketAddress {
@@ -86,25 +87,10 @@ export function oneOf<const T extends readonly [string, ...string[]]>(words: T) 
   return z.enum(words, expected(`one of ${words.join(", ")}`));
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  "µs": 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-};
-
 /** Milliseconds from a Go duration ("1m30s", "100ms", "0"), which may not be negative. */
 export const duration = parsed("a duration such as 30s, 1m30s or 100ms", (value) => {
-  if (value === "0") return 0;
-  if (!/^\+?(?:[0-9]+(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h))+$/.test(value)) return null;
-  let total = 0;
-  for (const [, amount, unit] of value.matchAll(/([0-9.]+)(ns|us|µs|ms|s|m|h)/g)) {
-    total += Number(amount) * UNIT_MS[unit];
-  }
-  return Number.isFinite(total) ? total : null;
+  const ms = parseGoDuration(value);
+  return ms === null || ms < 0 ? null : ms;
 });
 
 /** One address, canonical. */
@@ -186,4 +172,24 @@ export const nodePortAddresses = z.array(z.string()).transform((values, context)
   if (result.success) return result.data;
   context.addIssue({ code: "custom", message: result.error.issues[0].message });
   return z.NEVER;
+});
+
+/** Names that are switched on or off: "A=true,B=false"; a later one stands over an earlier. */
+export const switches = z.array(z.string()).transform((values, context) => {
+  const result = new Map<string, boolean>();
+  for (const item of items(values)) {
+    const [name, state, ...rest] = item.split("=").map((part) => part.trim());
+    const on = state === undefined || rest.length > 0 ? undefined : boolean.safeParse(state).data;
+    if (name === "" || on === undefined) {
+      const message = `${JSON.stringify(item)}: expected NAME=true or NAME=false`;
+      context.addIssue({ code: "custom", message });
+    } else result.set(name, on);
+  }
+  return result;
+});
+
+/** "pattern=N,…": how much the parts of the program log whose names match. */
+export const verbosityByPattern = listOf("PATTERN=N", (item) => {
+  const match = /^([^=]+)=([0-9]{1,9})$/.exec(item);
+  return match === null ? null : { pattern: match[1], verbosity: Number(match[2]) };
 });

@@ -1,0 +1,234 @@
+/**
+ * From the text of a configuration file to the values of the flags that say the same.
+ *
+ * kube-proxy decodes v1alpha1 leniently: fields that it does not know are a warning, and a mistyped
+ * one is lost. Here a field that no release of kube-proxy ever had is refused.
+ *
+ * @module
+ */
+
+import { parseAllDocuments } from "yaml";
+import { z } from "zod";
+import { type FlagName, FLAGS, type FlagValues } from "../flag_table.ts";
+import { readFlag } from "../flags.ts";
+import { parseGoDuration } from "../go_duration.ts";
+import { nearestName, UsageError } from "../usage.ts";
+import { type Field, FIELDS } from "./fields.ts";
+
+export const API_VERSION = "kubeproxy.config.k8s.io/v1alpha1";
+export const KIND = "KubeProxyConfiguration";
+
+/** What a configuration file says. */
+export interface Configuration {
+  /** By flag; those that the file leaves open are absent. */
+  readonly values: Partial<FlagValues>;
+  /** Paths of fields that are set and have no effect. */
+  readonly withoutEffect: readonly string[];
+  /** Fields without a flag, as they stand in the file, by path. */
+  readonly idle: ReadonlyMap<string, unknown>;
+}
+
+/**
+ * Reads a configuration.
+ *
+ * @param where how messages begin: "--config /etc/kube-proxy.conf".
+ * @throws {UsageError} naming every field that is wrong, in one line.
+ */
+export function decodeConfiguration(text: string, where: string): Configuration {
+  const wire = objectOf(text, where);
+  const shape = SHAPE.safeParse(wire);
+  if (!shape.success) throw refusal(where, shape.error.issues.flatMap(shapeProblems));
+  const given = new Map(
+    FIELDS.map((field) => [field.path, at(wire, field.path)] as const)
+      .filter(([, value]) => value !== null && value !== undefined),
+  );
+  const mode = String(given.get("mode") ?? "");
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  const withoutEffect: string[] = [];
+  const idle = new Map<string, unknown>();
+  for (const field of FIELDS) {
+    const value = given.get(field.path);
+    const unset = value === undefined || (field.zeroIsUnset && isZero(field, value));
+    if (unset || !isRead(field, mode)) continue;
+    if (field.flag === null) {
+      idle.set(field.path, value);
+      if (!isZero(field, value)) withoutEffect.push(field.path);
+      continue;
+    }
+    const spec = FLAGS[field.flag];
+    const read = readFlag(spec, field.kind.typed(value as never));
+    if ("value" in read) values[field.flag] = read.value;
+    else problems.push(invalid(field.path, value, field.must ?? read.expected));
+    if (spec.support === "without-effect" && !isDefault(field, value)) {
+      withoutEffect.push(field.path);
+    }
+  }
+  addDefaults(values);
+  problems.push(...problemsBetween(values, mode));
+  if (problems.length > 0) throw refusal(where, problems);
+  return { values: values as Partial<FlagValues>, withoutEffect, idle };
+}
+
+/** Whether a proxy mode reads a field; one that is not known reads all. */
+function isRead({ modes }: Field, mode: string): boolean {
+  return modes === undefined || modes.includes(mode) || !FIELD_MODES.has(mode);
+}
+
+const FIELD_MODES: ReadonlySet<string> = new Set(FIELDS.flatMap(({ modes }) => modes ?? []));
+
+/** Whether a value is what Go takes for "not given", itself and in all of its parts. */
+function isZero({ kind }: Pick<Field, "kind">, value: unknown): boolean {
+  if (typeof value === "object" && value !== null) {
+    return Object.values(value).every((part) => isZero({ kind }, part));
+  }
+  if (kind.zero === "0s" && typeof value === "string") return parseGoDuration(value) === 0;
+  return [null, kind.zero, 0, "0", "", false].includes(value as null);
+}
+
+/** Whether the file says what the flag's default says too. */
+function isDefault({ kind, flag }: Field, value: unknown): boolean {
+  const spec = FLAGS[flag!];
+  const byDefault = readFlag(spec, spec.default === null ? [] : [spec.default]);
+  if (!("value" in byDefault)) return isZero({ kind }, value);
+  const read = readFlag(spec, kind.typed(value as never));
+  return "value" in read && JSON.stringify(read.value) === JSON.stringify(byDefault.value);
+}
+
+function invalid(path: string, value: unknown, must: string): string {
+  return `${path}: Invalid value: ${JSON.stringify(value)}: ${must}`;
+}
+
+/** The addresses that depend on the family of bindAddress. */
+function addDefaults(values: Record<string, unknown>): void {
+  if (!String(values["bind-address"] ?? "").includes(":")) return;
+  values["healthz-bind-address"] ??= { host: "::", port: 10256 };
+  values["metrics-bind-address"] ??= { host: "::1", port: 10249 };
+}
+
+/** What must hold between fields. */
+function problemsBetween(values: Partial<FlagValues>, mode: string): string[] {
+  const problems: string[] = [];
+  const flags = mode === "ipvs" ? "ipvs" : "iptables";
+  const section = mode === "ipvs" || mode === "nftables" ? mode : "iptables";
+  const period = (flag: FlagName) => (values[flag] ?? readDefault(flag)) as number;
+  const syncMs = period(`${flags}-sync-period`);
+  if (values[`${flags}-sync-period`] === 0) {
+    problems.push(`${section}.syncPeriod: Invalid value: "0s": must be greater than 0`);
+  } else if (period(`${flags}-min-sync-period`) > syncMs) {
+    problems.push(
+      `${section}.syncPeriod: Invalid value: "${syncMs / 1000}s": ` +
+        `must be greater than or equal to ${section}.minSyncPeriod`,
+    );
+  }
+  if (values["config-sync-period"] === 0) {
+    problems.push('configSyncPeriod: Invalid value: "0s": must be greater than 0');
+  }
+  for (const { mode: detection, flag, path } of BY_INTERFACE) {
+    if (values["detect-local-mode"] !== detection || (values[flag] ?? "") !== "") continue;
+    problems.push(invalid(path, "", "must not be empty"));
+  }
+  return problems;
+}
+
+function readDefault(flag: FlagName): unknown {
+  const spec = FLAGS[flag];
+  const read = readFlag(spec, [spec.default ?? ""]);
+  return "value" in read ? read.value : undefined;
+}
+
+const BY_INTERFACE = [
+  {
+    mode: "BridgeInterface",
+    flag: "pod-bridge-interface",
+    path: "detectLocal.bridgeInterface",
+  },
+  {
+    mode: "InterfaceNamePrefix",
+    flag: "pod-interface-name-prefix",
+    path: "detectLocal.interfaceNamePrefix",
+  },
+] as const;
+
+/** The first document's object; kube-proxy does not read others either. */
+function objectOf(text: string, where: string): Record<string, unknown> {
+  const [document] = parseAllDocuments(text, { version: "1.1", prettyErrors: true });
+  if (document === undefined) throw new UsageError(`${where}: expected ${KIND}, found nothing`);
+  const [error] = document.errors;
+  if (error !== undefined) {
+    throw new UsageError(`${where}: ${error.message.split("\n")[0].replace(/:$/, "")}`);
+  }
+  const object = document.toJS({ maxAliasCount: 100 });
+  if (typeof object !== "object" || object === null || Array.isArray(object)) {
+    throw new UsageError(`${where}: expected ${KIND}, found no object`);
+  }
+  const { apiVersion, kind } = object;
+  if (apiVersion !== API_VERSION || kind !== KIND) {
+    const found = `${JSON.stringify(kind) ?? "none"} of ${JSON.stringify(apiVersion) ?? "none"}`;
+    throw new UsageError(
+      `${where}: expected kind ${KIND} of apiVersion ${API_VERSION}, ` +
+        `found ${found}`,
+    );
+  }
+  return object;
+}
+
+/** The value at a path; undefined where there is none. */
+function at(object: Record<string, unknown>, path: string): unknown {
+  let value: unknown = object;
+  for (const part of path.split(".")) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = (value as Record<string, unknown>)[part];
+  }
+  return value;
+}
+
+/** What may stand in a file, from the fields. */
+const SHAPE = shapeOf(
+  FIELDS.map(({ path, kind }) => ({ path: path.split("."), schema: kind.schema.nullish() })),
+  { apiVersion: z.string(), kind: z.string() },
+);
+
+function shapeOf(
+  fields: readonly { readonly path: readonly string[]; readonly schema: z.ZodType }[],
+  more: z.ZodRawShape = {},
+): z.ZodType {
+  const leaves = fields.filter(({ path }) => path.length === 1);
+  const sections = Map.groupBy(
+    fields.filter(({ path }) => path.length > 1),
+    ({ path }) => path[0],
+  );
+  return z.strictObject({
+    ...more,
+    ...Object.fromEntries(leaves.map(({ path, schema }) => [path[0], schema])),
+    ...Object.fromEntries(
+      [...sections].map(([name, inner]) => [
+        name,
+        shapeOf(inner.map(({ path, schema }) => ({ path: path.slice(1), schema }))).nullish(),
+      ]),
+    ),
+  }, {
+    error: (issue) => issue.code === "unrecognized_keys" ? undefined : "expected a map",
+  });
+}
+
+function shapeProblems(issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.map((part, i) =>
+    typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`
+  ).join("");
+  if (issue.code !== "unrecognized_keys") return [`${path}: ${issue.message}`];
+  return issue.keys.map((key) => unknownField(path === "" ? key : `${path}.${key}`));
+}
+
+/** A field that there is not, with the one that was meant. */
+function unknownField(path: string): string {
+  const paths = FIELDS.map((field) => field.path);
+  const name = path.split(".").at(-1);
+  const sameName = paths.filter((other) => other.split(".").at(-1) === name);
+  const meant = sameName.length > 0 ? sameName.join(" or ") : nearestName(path, paths);
+  return `unknown field ${path}` + (meant === null ? "" : `: did you mean ${meant}?`);
+}
+
+function refusal(where: string, problems: readonly string[]): UsageError {
+  return new UsageError(`${where}: ${problems.join("; ")}`);
+}

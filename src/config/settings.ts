@@ -1,0 +1,119 @@
+/**
+ * What flags and a configuration file say together.
+ *
+ * As in kube-proxy, a configuration file stands for all flags that it has fields for, whether the
+ * file has them or not, except `--hostname-override` and the flags of logging. `--master`,
+ * `--cleanup` and the flags that only Switchyard has count in any case.
+ *
+ * @module
+ */
+
+import { messageOf } from "../errors.ts";
+import { type Configuration, decodeConfiguration } from "./file/decode.ts";
+import { FIELDS } from "./file/fields.ts";
+import { type FlagName, FLAGS, type FlagSpec, type FlagValues } from "./flag_table.ts";
+import { defaultValues, type ParsedArguments } from "./flags.ts";
+import { UsageError } from "./usage.ts";
+
+/** The values that count, and what was given to no avail. */
+export interface Settings {
+  readonly values: FlagValues;
+  readonly ignored: readonly string[];
+  readonly withoutEffect: readonly string[];
+  /** Fields of the file without a flag, by path. */
+  readonly idle: ReadonlyMap<string, unknown>;
+  /** All flags as they were typed or are by default, by name. */
+  readonly flags: ReadonlyMap<string, string>;
+}
+
+/** The flags that a configuration file has fields for. */
+const IN_FILE: ReadonlySet<FlagName> = new Set(
+  FIELDS.map(({ flag }) => flag).filter((flag) => flag !== null),
+);
+
+/** Flags that count even so, as in kube-proxy. */
+const OVER_FILE: ReadonlySet<FlagName> = new Set(
+  [
+    "hostname-override",
+    "v",
+    "vmodule",
+    "logging-format",
+    "log-flush-frequency",
+  ] satisfies FlagName[],
+);
+
+/** @throws {UsageError} when the file cannot be read or is wrong. */
+export function settle(parsed: ParsedArguments, readFile: (path: string) => string): Settings {
+  const { given, asked, typed } = parsed;
+  const path = parsed.values.config;
+  const withoutEffect = [...given].filter((name) => FLAGS[name].support !== "honoured");
+  const flags = flagTexts(typed);
+  if (path === undefined || asked !== null) {
+    return {
+      values: withoutServers(parsed.values),
+      ignored: [],
+      withoutEffect: withoutEffect.map(dashed),
+      idle: new Map(),
+      flags,
+    };
+  }
+  const file = readConfiguration(path, readFile);
+  const ignored = [...given].filter((name) => IN_FILE.has(name) && !OVER_FILE.has(name));
+  return {
+    values: merge(parsed, file),
+    ignored: ignored.map(dashed),
+    withoutEffect: [
+      ...withoutEffect.filter((name) => !ignored.includes(name)).map(dashed),
+      ...file.withoutEffect,
+    ],
+    idle: file.idle,
+    flags,
+  };
+}
+
+function readConfiguration(path: string, readFile: (path: string) => string): Configuration {
+  const where = `--config ${path}`;
+  let text: string;
+  try {
+    text = readFile(path);
+  } catch (error) {
+    const missing = error instanceof Deno.errors.NotFound;
+    throw new UsageError(`${where}: ${missing ? "there is no such file" : messageOf(error)}`);
+  }
+  return decodeConfiguration(text, where);
+}
+
+function merge({ values, given }: ParsedArguments, file: Configuration): FlagValues {
+  const result: Record<string, unknown> = { ...values };
+  const defaults: Record<string, unknown> = { ...defaultValues() };
+  for (const name of IN_FILE) {
+    if (OVER_FILE.has(name) && given.has(name)) continue;
+    result[name] = Object.hasOwn(file.values, name) ? file.values[name] : defaults[name];
+  }
+  if (given.has("vmodule")) {
+    result.vmodule = [...values.vmodule!, ...file.values.vmodule ?? []];
+  }
+  return result as FlagValues;
+}
+
+/** kube-proxy's old way to have no server: a port of 0. */
+function withoutServers(values: FlagValues): FlagValues {
+  return {
+    ...values,
+    ...(values["healthz-port"] === 0 ? { "healthz-bind-address": null } : {}),
+    ...(values["metrics-port"] === 0 ? { "metrics-bind-address": null } : {}),
+  };
+}
+
+function flagTexts(typed: ParsedArguments["typed"]): Map<string, string> {
+  const table: [string, FlagSpec][] = Object.entries(FLAGS);
+  return new Map(
+    table.map((
+      [name, spec],
+    ) => [name, typed.get(name as FlagName)?.join(",") ?? spec.default ?? ""]),
+  );
+}
+
+function dashed(name: FlagName): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
+}
