@@ -42,17 +42,19 @@ export async function explain(args: readonly string[]): Promise<number> {
 
 function checkUsage({ config, explain, positionals, rest }: CommandLine): void {
   const { manifests, proxyMode } = config;
-  const { flows, iptablesSave, ipsetSave } = explain;
+  const { flows, iptablesSave, ipsetSave, ipvsadmSave } = explain;
   if ((manifests === null) === (iptablesSave === null)) {
     throw new UsageError("expected either --manifests or --iptables-save");
   }
-  if (iptablesSave !== null && proxyMode !== null && proxyMode !== "iptables") {
-    throw new UsageError(
-      `--proxy-mode "${proxyMode}": expected iptables, or none, with --iptables-save`,
-    );
+  const [mode, flag] = ipvsadmSave === null
+    ? ["iptables", "--iptables-save"]
+    : ["ipvs", "--ipvsadm-save"];
+  if (iptablesSave !== null && proxyMode !== null && proxyMode !== mode) {
+    throw new UsageError(`--proxy-mode "${proxyMode}": expected ${mode}, or none, with ${flag}`);
   }
-  if (ipsetSave !== null && iptablesSave === null) {
-    throw new UsageError(`--ipset-save ${JSON.stringify(ipsetSave)}: expected --iptables-save too`);
+  for (const [flag, path] of [["--ipset-save", ipsetSave], ["--ipvsadm-save", ipvsadmSave]]) {
+    if (path === null || iptablesSave !== null) continue;
+    throw new UsageError(`${flag} ${JSON.stringify(path)}: expected --iptables-save too`);
   }
   const unexpected = positionals[flows === null ? 2 : 0] ?? rest?.[0];
   if (unexpected !== undefined) {
@@ -66,6 +68,7 @@ function checkUsage({ config, explain, positionals, rest }: CommandLine): void {
     "--manifests": manifests,
     "--iptables-save": iptablesSave,
     "--ipset-save": ipsetSave,
+    "--ipvsadm-save": ipvsadmSave,
     "--flows": flows,
   });
 }

@@ -13,11 +13,14 @@ import type { Config, ExplainInput } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import { render } from "../dataplane/iptables/render.ts";
 import { SaveTextError } from "../dataplane/iptables/save_text.ts";
+import { messageOf } from "../errors.ts";
 import type { Answer, Flow } from "../explain/answer.ts";
 import { explainByPlan } from "../explain/from_plan.ts";
 import { explainFlows, parseNodeTables } from "../explain/iptables/explain.ts";
 import { IpSetError, parseIpSets } from "../explain/iptables/ipset.ts";
 import { renderedTables } from "../explain/iptables/rendered.ts";
+import { savedExplainer } from "../explain/ipvs/explain.ts";
+import { IpvsSaveError, parseIpvsSave } from "../explain/ipvs/save_text.ts";
 import { inputName, readInput } from "./input.ts";
 
 /** Answers flows, in their order. */
@@ -56,33 +59,42 @@ export async function byManifests(config: Config): Promise<Explainer> {
 }
 
 /**
- * By the rules of a node, as iptables-save printed them.
+ * By the rules of a node, as iptables-save printed them, and its virtual servers where it has some.
  *
  * @throws {UsageError} when a dump cannot be read, with its name and line.
  */
 export async function byNodeRules(
   path: string,
-  input: Pick<ExplainInput, "ipsetSave">,
+  input: Pick<ExplainInput, "ipsetSave" | "ipvsadmSave">,
   nodeAddresses: readonly string[],
 ): Promise<Explainer> {
   const text = await readInput("--iptables-save", path);
   const tables = understand("--iptables-save", path, () => parseNodeTables(text));
-  const { ipsetSave } = input;
+  const { ipsetSave, ipvsadmSave } = input;
   const sets = ipsetSave === null ? undefined : await readInput("--ipset-save", ipsetSave);
   const ipsets = sets === undefined
     ? undefined
     : understand("--ipset-save", ipsetSave!, () => parseIpSets(sets));
-  return {
-    answer: (flows) => explainFlows(flows, { tables, nodeAddresses, ipsets }),
-    problems: [],
-  };
+  if (ipvsadmSave === null) {
+    return {
+      answer: (flows) => explainFlows(flows, { tables, nodeAddresses, ipsets }),
+      problems: [],
+    };
+  }
+  const saved = await readInput("--ipvsadm-save", ipvsadmSave);
+  const servers = understand("--ipvsadm-save", ipvsadmSave, () => parseIpvsSave(saved));
+  const ask = savedExplainer({ tables, servers, ipsets: ipsets ?? new Map(), nodeAddresses });
+  return { answer: (flows) => flows.map(ask), problems: [] };
 }
+
+/** What text may fail to be. */
+const TEXT_ERRORS = [SaveTextError, IpSetError, IpvsSaveError];
 
 function understand<T>(flag: string, path: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    if (!(error instanceof SaveTextError || error instanceof IpSetError)) throw error;
-    throw new UsageError(`${flag}: ${inputName(path)}: ${error.message}`);
+    if (!TEXT_ERRORS.some((known) => error instanceof known)) throw error;
+    throw new UsageError(`${flag}: ${inputName(path)}: ${messageOf(error)}`);
   }
 }

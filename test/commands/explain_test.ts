@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { RULES, SERVERS, SETS } from "../explain/ipvs/kube_proxy_dump.ts";
 import { EXAMPLES, type Run, runProgram, taskPermissions } from "./cli.ts";
 
 /** With the task's own permissions, so that these are seen to be enough. */
@@ -111,6 +112,23 @@ Deno.test("any node's rules are asked, with its addresses and sets", async () =>
   }
 });
 
+Deno.test("a node in ipvs mode is asked by what its programs print", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const files = Object.entries({ "ipvsadm-save": SERVERS, "ipset-save": SETS });
+    for (const [name, text] of files) await Deno.writeTextFile(`${folder}/${name}`, text);
+    const { code, stdout, stderr } = await explain([
+      ...files.map(([name]) => `--${name}=${folder}/${name}`),
+      ...["--iptables-save=-", "--node-ip=192.168.50.10", CLIENT, "10.96.0.10:80/TCP"],
+    ], RULES);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, /^ {4}50% FORWARD to 10\.244\.1\.12:8080, masqueraded$/m);
+    assert.match(stdout, /^ {4}INPUT: ipvs 10\.96\.0\.10:80\/TCP rule 1: destination becomes/m);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("problems in manifests are told, and the rest is answered", async () => {
   const manifest = `
 apiVersion: v1
@@ -150,6 +168,16 @@ for (
     [["--iptables-save=-", ...ONE], /--iptables-save: standard input: line 2: /, "*nat\nx\n"],
     [["--iptables-save=x", "--proxy-mode=userspace", ...ONE], /"userspace": expected iptables/],
     [["--manifests=x", "--ipset-save=y", ...ONE], /--ipset-save "y": expected --iptables-save too/],
+    [["--manifests=x", "--ipvsadm-save=y", ...ONE], /--ipvsadm-save "y": expected --iptables-save/],
+    [
+      ["--iptables-save=x", "--ipvsadm-save=y", "--proxy-mode=iptables", ...ONE],
+      /"iptables": expected ipvs, or none, with --ipvsadm-save$/,
+    ],
+    [
+      ["--iptables-save=/dev/null", "--ipvsadm-save=-", ...ONE],
+      /--ipvsadm-save: standard input: line 1: expected -A or -a, not "x"$/,
+      "x",
+    ],
     [["--manifests=x", "--proxy-mode=ipvs", ...ONE], /"ipvs": it is not there yet/],
     [["--manifests=x", "10.0.0.1", "10.0.0.2:80"], /10\.0\.0\.2:80: expected ADDRESS:PORT\/PROT/],
     [["--manifests=x", "nobody", "10.0.0.2:80/TCP"], /nobody: expected an IP address$/],

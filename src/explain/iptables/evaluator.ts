@@ -121,7 +121,7 @@ class Journey {
   /** From the node: what it sends to itself leaves through lo and comes in again, still NEW. */
   #send(first: Path): readonly Path[] {
     const done: Path[] = [];
-    for (const path of this.#hook([routeTo(first, "OUTPUT", "from the node itself")])) {
+    for (const path of this.#hook([routeTo(first, "OUTPUT", this.#origin(first.packet))])) {
       const out = linkTo(path.packet.dest, this.world);
       const left = this.#hook([move(path, { hook: "POSTROUTING", out })]);
       if (out !== LOOPBACK) {
@@ -135,6 +135,15 @@ class Journey {
       done.push(...this.#hook(arrived.map((path) => move(path, { hook: "INPUT" }))));
     }
     return [...done, ...this.#dispatch()];
+  }
+
+  /** The kernel gives a packet to a virtual server's address that same address as its source. */
+  #origin({ source, dest }: Packet): string {
+    const chosen = source.text !== dest.text && this.world.virtualAddresses.has(dest.text);
+    const origin = "from the node itself";
+    return chosen
+      ? `${origin}; a program that binds no address would have ${dest.text} for its source`
+      : origin;
   }
 
   /** What the balancer sends on begins anew in OUTPUT, wherever it came from (ip_vs_xmit.c). */

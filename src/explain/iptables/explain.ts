@@ -14,6 +14,7 @@ import {
 import { type Family, familyOf } from "../../net/address.ts";
 import type { Answer, Flow } from "../answer.ts";
 import { answerOf } from "./answer_of.ts";
+import type { Balancer } from "./balancer.ts";
 import { evaluate } from "./evaluator.ts";
 import type { IpSet } from "./ipset.ts";
 import type { InterfaceRoute, RecentEntry, World } from "./packet.ts";
@@ -36,6 +37,10 @@ export interface NodeState {
   readonly routes?: readonly InterfaceRoute[];
   /** What the lists of the match `recent` hold, by name; absent: no client was seen before. */
   readonly recent?: ReadonlyMap<string, readonly RecentEntry[]>;
+  /** What IPVS does in each family; absent: it has no virtual servers there. */
+  readonly balancers?: Readonly<Partial<Record<Family, Balancer>>>;
+  /** Addresses that the node has besides its own, for virtual servers to be reached at. */
+  readonly virtualAddresses?: ReadonlySet<string>;
 }
 
 /**
@@ -49,12 +54,16 @@ export function explainer(node: NodeState): (flow: Flow) => Answer {
   };
   const world: World = {
     nodeAddresses: node.nodeAddresses,
-    virtualAddresses: new Set(),
+    virtualAddresses: node.virtualAddresses ?? new Set(),
     routes: node.routes ?? [],
     sets: node.ipsets ?? new Map(),
     recent: node.recent ?? new Map(),
   };
-  return (flow) => answerOf(flow.name, evaluate(flow, rules[familyOf(flow.dest)], world));
+  return (flow) => {
+    const family = familyOf(flow.dest);
+    const balancer = node.balancers?.[family] ?? null;
+    return answerOf(flow.name, evaluate(flow, rules[family], world, balancer));
+  };
 }
 
 /** The answers about flows, in their order. Throws TooManyWays. */

@@ -15,13 +15,73 @@ import {
 import type { Packet } from "./packet.ts";
 
 /** One set. */
-export interface IpSet {
-  readonly name: string;
-  /** "hash:ip,port" for example. */
-  readonly type: string;
+export class IpSet {
   /** The parts of each element, as the type names them. */
   readonly parts: readonly string[];
-  readonly entries: Entry[];
+  readonly #texts: readonly string[];
+  #entries: Entry[] | null = null;
+  #index: Index | null = null;
+
+  /**
+   * @param type "hash:ip,port" for example.
+   * @param texts elements as `ipset save` writes them, which are looked at when first asked for.
+   */
+  constructor(readonly name: string, readonly type: string, texts: readonly string[] = []) {
+    this.parts = type.slice(type.indexOf(":") + 1).split(",");
+    this.#texts = texts;
+  }
+
+  /** Throws {@link IpSetError}. */
+  get entries(): readonly Entry[] {
+    if (this.#entries === null) {
+      this.#entries = [];
+      for (const text of this.#texts) this.add(text, false);
+    }
+    return this.#entries;
+  }
+
+  /** Adds an element; `nomatch` excepts it from larger networks. Throws {@link IpSetError}. */
+  add(text: string, nomatch: boolean): void {
+    const parts = parseElement(this, text);
+    if (parts === null) throw new IpSetError(`${text} is not an element of ${this.type}`);
+    this.#entries ??= [];
+    this.#entries.push({ parts, nomatch });
+    this.#index = null;
+  }
+
+  /**
+   * What of the elements has to be compared with these sides of the packet: true when one of them is
+   * exactly that, without looking at the others of its kind.
+   */
+  candidates(sides: readonly ("src" | "dst")[], packet: Packet): readonly Entry[] | true {
+    const port = this.parts.indexOf("port");
+    if (port >= 0 && sides[port] === "src" && packet.sourcePort === null) return this.entries;
+    this.#index ??= indexOf(this.entries);
+    const key = this.parts.map((part, i) => {
+      const source = sides[i] === "src";
+      if (part !== "port") return (source ? packet.source : packet.dest).text;
+      const protocol = this.type.startsWith("bitmap:") ? "" : packet.protocol;
+      return `${protocol}:${source ? packet.sourcePort : packet.destPort}`;
+    }).join();
+    return this.#index.exact.has(key) || this.#index.others;
+  }
+}
+
+/** Elements that are one address and one port by their text, and all others. */
+interface Index {
+  readonly exact: ReadonlySet<string>;
+  readonly others: readonly Entry[];
+}
+
+function indexOf(entries: readonly Entry[]): Index {
+  const exact = new Set<string>();
+  const others: Entry[] = [];
+  for (const entry of entries) {
+    const key = exactKey(entry);
+    if (key === null) others.push(entry);
+    else exact.add(key);
+  }
+  return { exact, others };
 }
 
 interface Entry {
@@ -41,7 +101,7 @@ type Part =
   }
   | { readonly kind: "set"; readonly name: string };
 
-/** Text that ipset would not write; the message names the line. */
+/** Text that ipset would not write; of a dump, the message names the line. */
 export class IpSetError extends Error {
   override readonly name = "IpSetError";
 }
@@ -55,25 +115,33 @@ export function parseIpSets(text: string): Map<string, IpSet> {
     const where = `line ${index + 1}`;
     if (words[0] === "create" && words.length >= 3) {
       const [, name, type] = words;
-      sets.set(name, {
-        name,
-        type,
-        parts: type.slice(type.indexOf(":") + 1).split(","),
-        entries: [],
-      });
+      sets.set(name, new IpSet(name, type));
     } else if (words[0] === "add" && words.length >= 3) {
       const found = sets.get(words[1]);
       if (found === undefined) throw new IpSetError(`${where}: set ${words[1]} was not created`);
-      const parts = parseElement(found, words[2]);
-      if (parts === null) {
-        throw new IpSetError(`${where}: ${words[2]} is not an element of ${found.type}`);
+      try {
+        found.add(words[2], words.includes("nomatch"));
+      } catch (error) {
+        throw error instanceof IpSetError ? new IpSetError(`${where}: ${error.message}`) : error;
       }
-      found.entries.push({ parts, nomatch: words.includes("nomatch") });
     } else {
       throw new IpSetError(`${where}: expected create or add, not ${JSON.stringify(line)}`);
     }
   }
   return sets;
+}
+
+/** The key of an element that is one address and one port. */
+function exactKey({ parts, nomatch }: Entry): string | null {
+  const keys = parts.map((part) => {
+    if (part.kind === "network") {
+      const { address, bytes, prefix } = part.network;
+      return prefix === bytes.length * 8 ? address : null;
+    }
+    if (part.kind !== "port" || part.first !== part.last) return null;
+    return `${part.protocol ?? ""}:${part.first}`;
+  });
+  return nomatch || keys.length === 0 || keys.includes(null) ? null : keys.join();
 }
 
 /** Kinds of part that packets can be compared with. */
@@ -129,8 +197,10 @@ export function setHolds(
   if (set.parts[0] === "set") return listHolds(set, sides, packet, sets);
   // The kernel ignores sides beyond the set's parts, and a set with more parts never matches.
   if (sides.length < set.parts.length) return false;
+  const candidates = set.candidates(sides, packet);
+  if (candidates === true) return true;
   let best: { length: number; nomatch: boolean } | null = null;
-  for (const entry of set.entries) {
+  for (const entry of candidates) {
     const fits = entry.parts.map((part, i) => partHolds(part, sides[i], packet));
     if (fits.includes(false)) continue;
     if (fits.includes(null)) return { reason: "the flow's source port is not given" };

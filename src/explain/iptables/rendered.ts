@@ -4,8 +4,15 @@
  * @module
  */
 
-import { JUMPS } from "../../dataplane/iptables/jumps.ts";
-import { collectChains, fragments, type RuleSet, TABLES } from "../../dataplane/iptables/rules.ts";
+import { type Jump, JUMPS } from "../../dataplane/iptables/jumps.ts";
+import {
+  type Chains,
+  collectChains,
+  fragments,
+  type RuleSet,
+  type TableName,
+  TABLES,
+} from "../../dataplane/iptables/rules.ts";
 import { type SaveRule, type SaveTable, splitWords } from "../../dataplane/iptables/save_text.ts";
 
 /** The kernel's chains. */
@@ -14,16 +21,26 @@ const BUILT_IN = {
   nat: ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
 } as const;
 
-/**
- * The tables of a rendered rule set with the jumps to it, on a node that has no other rules. Lines
- * are those that the tables would have as text. Rules are split into words when a question first
- * gets to them, as most never do.
- */
+/** The tables of a rendered rule set on a node that has no other rules: {@link chainTables}. */
 export function renderedTables(rules: RuleSet): SaveTable[] {
+  const parts = fragments(rules);
+  const of = (table: TableName) => collectChains(parts, table);
+  return chainTables({ filter: of("filter"), nat: of("nat") }, JUMPS);
+}
+
+/**
+ * The tables of chains with those of the jumps that lead to them, each of which is put in front of
+ * its chain, and nothing else. Lines are those that the tables would have as text. Rules are split
+ * into words when a question first gets to them, as most never do.
+ */
+export function chainTables(
+  chains: Readonly<Record<TableName, Chains>>,
+  allJumps: readonly Jump[],
+): SaveTable[] {
   let line = 0;
   return TABLES.map((name): SaveTable => {
-    const own = collectChains(fragments(rules), name);
-    const jumps = JUMPS.filter(({ table, to }) => table === name && own.has(to));
+    const own = chains[name];
+    const jumps = allJumps.filter(({ table, to }) => table === name && own.has(to));
     const table: SaveTable = { name, line: ++line, chains: new Map(), rules: [] };
     const declare = (chain: string, policy: string | null) =>
       table.chains.set(chain, { policy, counters: null, line: ++line });

@@ -318,3 +318,10 @@ Deno.test("lists of recent clients: age, count, update, removal and negation", (
     assert.equal(matches(`-m recent ${words}`, {}, { recent }), expected, words);
   }
 });
+
+table("ipvs, of packets that no virtual server has taken", [
+  ["-m ipvs --ipvs", false],
+  ["-m ipvs ! --ipvs", true],
+  ["-m ipvs --vaddr 10.2.0.2/32", false],
+  ["-m ipvs ! --vaddr 10.9.0.2/32", false],
+]);
