@@ -19,6 +19,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { ProxyHealth } from "./health.ts";
 import { isNoChange, mergeChanges, NO_CHANGE } from "./plan_change.ts";
 import { BoundedFrequencyRunner } from "./runner.ts";
+import { TriggerTimes } from "./trigger_times.ts";
 import { messageOf } from "../errors.ts";
 
 const logger = getLogger(["switchyard", "agent"]);
@@ -54,6 +55,11 @@ export interface AgentObserver {
     /** Why it failed, or null. */
     readonly error: string | null;
   }): void;
+  /**
+   * A sync brought changes to the node that were made so long ago in the cluster, where the cluster
+   * says when; milliseconds.
+   */
+  programmed?(latenciesMs: readonly number[]): void;
   /** The input has other problems than before: these. */
   problems?(problems: readonly ClusterProblem[]): void;
 }
@@ -107,12 +113,15 @@ export class Agent {
   readonly #healthChecks: Companion | null;
   readonly #abort = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
+  readonly #triggers: TriggerTimes;
   #revision = 0;
   #waiting: ClusterChange[] = [];
   /** When the first of the waiting changes came. */
   #waitingSince: number | null = null;
   /** What the data plane has not taken yet, because a sync failed. */
   #unsynced: PlanChange = NO_CHANGE;
+  /** When those changes were made in the cluster. */
+  #unsyncedTriggers: readonly number[] = [];
   #sourceProblems: readonly ClusterProblem[] = [];
   #planProblems: readonly ClusterProblem[] = [];
   #logged: ReadonlySet<string> = new Set();
@@ -122,6 +131,7 @@ export class Agent {
     this.#options = options;
     this.dataPlane = options.dataPlane;
     this.#clock = options.clock ?? systemClock;
+    this.#triggers = new TriggerTimes(this.#clock.now());
     this.health = new ProxyHealth(options.families, 2 * options.syncPeriodMs, this.#clock);
     this.#runner = new BoundedFrequencyRunner(() => this.#sync(), {
       minIntervalMs: options.minSyncMs,
@@ -217,6 +227,7 @@ export class Agent {
     this.#waitingSince ??= this.#clock.now();
     for (const change of changes) {
       this.#waiting.push(change);
+      this.#triggers.note(change);
       const object = change.object;
       if (object.kind === "Node" && object.metadata.name === this.#options.nodeName) {
         this.health.nodeChanged(change.action === "apply" ? object : null);
@@ -241,6 +252,7 @@ export class Agent {
       }
       this.#waiting = [];
       this.#waitingSince = null;
+      this.#unsyncedTriggers = [...this.#unsyncedTriggers, ...this.#triggers.take()];
       await this.dataPlane.sync(planner.plan, change);
     } catch (error) {
       failure = messageOf(error);
@@ -255,6 +267,9 @@ export class Agent {
       });
     }
     this.#unsynced = NO_CHANGE;
+    const now = this.#clock.now();
+    observer?.programmed?.(this.#unsyncedTriggers.map((time) => now - time));
+    this.#unsyncedTriggers = [];
     this.health.updated(this.#waitingSince);
     await this.#healthChecks?.sync(planner.plan, change);
     this.#ready.resolve();

@@ -10,6 +10,7 @@ import type { ClusterSource } from "../cluster/source.ts";
 import type { Config, SyncPeriods } from "../config/config.ts";
 import { VERSION } from "../config/version.ts";
 import type { DataPlane, ProxyMode } from "../dataplane/dataplane.ts";
+import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
 import { HttpListeners } from "../health_check/listeners.ts";
 import { NamespaceListeners } from "../health_check/namespace_listeners.ts";
 import { HealthCheckServers } from "../health_check/servers.ts";
@@ -62,6 +63,8 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
   const mode = dataPlane.mode;
   const periods = syncPeriods(config, mode);
   const metrics = new Metrics(config.families, VERSION);
+  dataPlane.observe?.(metrics);
+  if (dataPlane instanceof IptablesDataPlane) metrics.followIptables(dataPlane);
   const events = new EventHub();
   let agent: Agent;
   let servers: RunningServers;

@@ -43,6 +43,7 @@ export function observers(...all: readonly AgentObserver[]): AgentObserver {
   return {
     queued: (changes) => all.forEach((observer) => observer.queued(changes)),
     synced: (sync) => all.forEach((observer) => observer.synced(sync)),
+    programmed: (latencies) => all.forEach((observer) => observer.programmed?.(latencies)),
     problems: (problems) => all.forEach((observer) => observer.problems?.(problems)),
   };
 }

@@ -5,6 +5,7 @@
  */
 
 import type { EngineHandle } from "../engine/handle.ts";
+import type { Family } from "../net/address.ts";
 import type { Plan, PlanChange } from "../plan/plan.ts";
 
 /** The values of `--proxy-mode`. */
@@ -22,6 +23,29 @@ export interface Difference {
   readonly expected: readonly string[];
 }
 
+/** What bringing one IP family to the plan was, or the attempt to. */
+export interface FamilyAttempt {
+  readonly family: Family;
+  /** Everything was compared; else only what had changed was looked at. */
+  readonly full: boolean;
+  readonly ok: boolean;
+  /** It failed because what was sent to the node was not taken. */
+  readonly refused: boolean;
+  readonly durationMs: number;
+}
+
+/** Is told what a data plane does, for metrics. */
+export interface DataPlaneObserver {
+  /** A sync tried to bring a family to the plan. */
+  attempted(attempt: FamilyAttempt): void;
+  /** UDP flows to endpoints that are gone were forgotten. */
+  conntrackReconciled(done: {
+    readonly family: Family;
+    readonly deleted: number;
+    readonly durationMs: number;
+  }): void;
+}
+
 /** Programs a node. */
 export interface DataPlane {
   readonly mode: ProxyMode;
@@ -34,6 +58,8 @@ export interface DataPlane {
    * nothing can be read.
    */
   differences?(): Promise<readonly Difference[]>;
+  /** Tells who is to be told from now on. Absent where there is nothing to tell. */
+  observe?(observer: DataPlaneObserver): void;
   /**
    * Rejects when the data plane breaks down outside any call, such that only a new one can help;
    * never resolves. Absent where that cannot happen.

@@ -274,7 +274,7 @@ Deno.test("a body that does not come is given up", () =>
 
 Deno.test("what is not there is 404, and other methods are 405", () =>
   withApi(async (ask) => {
-    for (const path of ["/", "/api/v1", "/api/v1/service", "/healthz/", "/api/v1/services/a/b/c"]) {
+    for (const path of ["/api/v1", "/api/v1/service", "/healthz/", "/api/v1/services/a/b/c"]) {
       const { status, json } = await ask(path);
       assert.equal(status, 404, path);
       assert.equal(json.error.code, "not_found");
@@ -392,46 +392,6 @@ Deno.test("the health and metrics applications answer their own paths only", asy
   assert.equal(await status(metricsApp, "/proxyMode"), 200);
   assert.equal(await status(metricsApp, "/healthz"), 200);
   assert.equal(await status(metricsApp, "/api/v1/services"), 404);
-});
-
-Deno.test("metrics have kube-proxy's names and the engine's counts", async () => {
-  const state = new FixedState();
-  const metrics = new Metrics(["IPv4", "IPv6"], "1.2.3");
-  metrics.queued({ services: 3, endpoints: 4 });
-  metrics.synced({ durationMs: 3, ok: true, waiting: { services: 0, endpoints: 0 } });
-  metrics.queued({ services: 1, endpoints: 0 });
-  metrics.synced({ durationMs: 3, ok: false, waiting: { services: 0, endpoints: 0 } });
-  for (const round of ["first", "second"]) {
-    const text = await metrics.render(state);
-    for (
-      const line of [
-        "kubeproxy_sync_proxy_rules_service_changes_total 4",
-        "kubeproxy_sync_proxy_rules_service_changes_pending 1",
-        "kubeproxy_sync_proxy_rules_endpoint_changes_total 4",
-        "kubeproxy_sync_proxy_rules_endpoint_changes_pending 0",
-        'kubeproxy_sync_proxy_rules_duration_seconds_bucket{le="0.002",ip_family="IPv4"} 0',
-        'kubeproxy_sync_proxy_rules_duration_seconds_bucket{le="0.004",ip_family="IPv4"} 1',
-        'kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv6",traffic_policy="internal"} 1',
-        'kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="external"} 0',
-        "switchyard_sync_failures_total 1",
-        "switchyard_services 4",
-        "switchyard_programming 1",
-        "switchyard_input_problems 1",
-        "switchyard_packets_total 10",
-        "switchyard_bytes_total 1000",
-        'switchyard_verdicts_total{verdict="FORWARD"} 6',
-        'switchyard_verdicts_total{verdict="DROP"} 2',
-        'switchyard_dropped_packets_total{reason="malformed"} 2',
-        "switchyard_connections 3",
-        "switchyard_connections_limit 100",
-        "switchyard_connections_created_total 5",
-        "switchyard_connections_retried_total 1",
-        'switchyard_build_info{version="1.2.3"} 1',
-      ]
-    ) {
-      assert.ok(text.split("\n").includes(line), `${round}: ${line}\n${text}`);
-    }
-  }
 });
 
 Deno.test("a port in use is one line", async () => {

@@ -12,13 +12,18 @@ import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import { forgetStaleUdp } from "../conntrack/cleanup.ts";
 import { touchesUdp } from "../conntrack/stale_udp.ts";
-import type { DataPlane, Difference } from "../dataplane.ts";
+import type { DataPlane, DataPlaneObserver, Difference } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
 import { FlushWatch } from "./canary.ts";
-import { ensureCounters } from "./counters.ts";
+import { ensureCounters, readCounters } from "./counters.ts";
 import { type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
-import { DEFAULT_RULE_OPTIONS, ruleContext, type RuleOptions } from "./options.ts";
+import {
+  type CounterName,
+  DEFAULT_RULE_OPTIONS,
+  ruleContext,
+  type RuleOptions,
+} from "./options.ts";
 import {
   atLeast,
   type Backend,
@@ -80,6 +85,8 @@ export class IptablesDataPlane implements DataPlane {
   readonly #watches: readonly FlushWatch[];
   readonly #options: IptablesOptions;
   #ruleOptions: RuleOptions;
+  #observer: DataPlaneObserver | null = null;
+  readonly #lastSyncs = new Map<Family, FamilySync>();
   #fullSyncDue = 0;
   #routeLocalnet = false;
   #canaryTimer: ReturnType<typeof setInterval> | undefined;
@@ -144,6 +151,20 @@ export class IptablesDataPlane implements DataPlane {
     return this.#access.read(family);
   }
 
+  /** What the last sync sent; null before the first and in families not served. */
+  lastSync(family: Family): FamilySync | null {
+    return this.#lastSyncs.get(family) ?? null;
+  }
+
+  /** Packets that the rules have counted in nfacct objects, as far as the kernel has these. */
+  countedPackets(): ReadonlyMap<CounterName, bigint> {
+    return this.#ruleOptions.counters.size === 0 ? new Map() : this.#runner.inside(readCounters);
+  }
+
+  observe(observer: DataPlaneObserver): void {
+    this.#observer = observer;
+  }
+
   /** Runs a synchronous function in the node's network namespace. */
   inside<T>(fn: () => T): T {
     return this.#runner.inside(fn);
@@ -192,6 +213,7 @@ export class IptablesDataPlane implements DataPlane {
       this.#confirmLater();
     }
     report(syncs);
+    for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
     this.#options.synced?.(syncs);
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
@@ -229,13 +251,42 @@ export class IptablesDataPlane implements DataPlane {
   ): Promise<FamilySync> {
     if (change !== null && !rules.doubtful) {
       try {
-        return await rules.syncChange(plan, change, this.#ruleOptions);
+        return await this.#attempt(
+          rules.family,
+          false,
+          () => rules.syncChange(plan, change, this.#ruleOptions),
+        );
       } catch (error) {
         if (!(error instanceof RestoreError)) throw error;
         logger.warn("all rules are compared, because: {error}", { error: error.message });
       }
     }
-    return await rules.syncAll(plan, this.#ruleOptions);
+    return await this.#attempt(
+      rules.family,
+      true,
+      () => rules.syncAll(plan, this.#ruleOptions),
+    );
+  }
+
+  /** Tells the observer how it went. */
+  async #attempt(
+    family: Family,
+    full: boolean,
+    sync: () => Promise<FamilySync>,
+  ): Promise<FamilySync> {
+    const begun = performance.now();
+    const tell = (ok: boolean, refused: boolean) => {
+      const durationMs = performance.now() - begun;
+      this.#observer?.attempted({ family, full, ok, refused, durationMs });
+    };
+    try {
+      const done = await sync();
+      tell(true, false);
+      return done;
+    } catch (error) {
+      tell(false, error instanceof RestoreError);
+      throw error;
+    }
   }
 
   #counters(): RuleOptions["counters"] {
@@ -266,11 +317,16 @@ export class IptablesDataPlane implements DataPlane {
 
   /** As in kube-proxy, what fails here is not tried again before the next change. */
   #forgetStaleUdp(plan: Plan): void {
-    try {
-      const count = this.#runner.inside(() => forgetStaleUdp(plan, this.families));
-      if (count > 0) logger.debug("{count} stale UDP flows were forgotten", { count });
-    } catch (error) {
-      logger.warn("stale UDP flows may be left: {error}", { error: messageOf(error) });
+    for (const family of this.families) {
+      const begun = performance.now();
+      try {
+        const deleted = this.#runner.inside(() => forgetStaleUdp(plan, [family]));
+        const durationMs = performance.now() - begun;
+        this.#observer?.conntrackReconciled({ family, deleted, durationMs });
+        if (deleted > 0) logger.debug("{deleted} stale UDP flows were forgotten", { deleted });
+      } catch (error) {
+        logger.warn("stale UDP flows may be left: {error}", { error: messageOf(error) });
+      }
     }
   }
 

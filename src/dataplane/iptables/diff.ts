@@ -86,6 +86,13 @@ export function countLines({ created, changed, removed, foreign }: TableDiff): n
   return written + 2 * removed.length + foreign.length;
 }
 
+/** Number of rules that are added, inserted or deleted by name in a table's own chains. */
+export function countRuleLines(diffs: readonly TableDiff[], table: string): number {
+  return diffs.filter((diff) => diff.table === table)
+    .flatMap(({ created, changed }) => [...created, ...changed])
+    .reduce((sum, { rules }) => sum + rules.length, 0);
+}
+
 /** Lines that edit a chain, none when it is right; null when writing it anew is shorter. */
 export function editChain(
   chain: string,

@@ -7,12 +7,12 @@
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { RulesAccess } from "./apply.ts";
-import { countLines, type TableDiff } from "./diff.ts";
+import { countLines, countRuleLines, type TableDiff } from "./diff.ts";
 import { type Drift, findDrift } from "./drift.ts";
 import type { RuleOptions } from "./options.ts";
 import { readRules } from "./read.ts";
 import { render, renderChange, type Rendered, type RenderProblem } from "./render.ts";
-import type { RuleSet } from "./rules.ts";
+import type { RuleSet, TableName } from "./rules.ts";
 import { diffNode, diffServices } from "./transaction.ts";
 import { transactionText } from "./transaction_text.ts";
 
@@ -23,6 +23,8 @@ export interface FamilySync {
   readonly full: boolean;
   /** Lines of rules and chains sent to iptables-restore. */
   readonly lines: number;
+  /** Rules among them, in the proxy's own chains. */
+  readonly written: Readonly<Record<TableName, number>>;
   /** Services left out of the rules, of those that were rendered. */
   readonly problems: readonly RenderProblem[];
   /** What others had changed since the last sync, now put right. */
@@ -108,6 +110,7 @@ export class FamilyRules {
     this.#rules = rules;
     this.#doubtful = this.#doubtedAgain;
     const lines = diffs.reduce((sum, diff) => sum + countLines(diff), 0);
-    return { family: this.family, lines, problems, ...about };
+    const written = { filter: countRuleLines(diffs, "filter"), nat: countRuleLines(diffs, "nat") };
+    return { family: this.family, lines, written, problems, ...about };
   }
 }
