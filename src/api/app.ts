@@ -20,6 +20,7 @@ import { addHealth } from "./health.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
 import { addNode } from "./node.ts";
+import { addPreview } from "./preview.ts";
 import { addProxyMode } from "./proxy_mode.ts";
 import { addRules } from "./rules.ts";
 import { addServices } from "./services.ts";
@@ -94,6 +95,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   addExplain(app, witnesses, bodyTimeoutMs);
   addConntrack(app, state, views);
   addRules(app, state, views);
+  addPreview(app, state, views, bodyTimeoutMs);
   const drift = new DriftWatch(
     state.events,
     state.node.differences?.bind(state.node),

@@ -48,7 +48,8 @@ const Passed = z.object({ packets: z.int(), bytes: z.int() });
 
 const End = z.object({ address: z.string(), port: z.int(), pod: z.string().nullable() });
 
-const ConnectionView = z.object({
+/** A connection joined to the plan. */
+export const joinedView = z.object({
   protocol,
   state: z.string().openapi({ description: "as conntrack calls it", example: "ESTABLISHED" }),
   original: Direction.openapi({ description: "as the client sends" }),
@@ -73,7 +74,7 @@ const ConnectionView = z.object({
 
 const ConnectionList = z.object({
   trackedBy: z.enum(["engine", "kernel"]),
-  items: z.array(ConnectionView).readonly(),
+  items: z.array(joinedView).readonly(),
   unavailable: z.array(z.object({ field: z.string(), reason: z.string() })).readonly().openapi({
     description: "what none of these connections can say, and why",
   }),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Capture, UserspaceRules } from "./render.ts";
+import { type Capture, captureKey, diff, type UserspaceRules } from "./render.ts";
 
 /** The rule set as plain data. */
 export interface RoutingStructure {
@@ -38,4 +38,25 @@ export function routeLine(address: string, source: string | null): string {
 /** The line of a capture, by its key. */
 export function captureLine(key: string): string {
   return `capture ${key}`;
+}
+
+/** The lines of routes and captures that a step from one rule set to another adds and removes. */
+export function routingChange(
+  from: UserspaceRules,
+  to: UserspaceRules,
+): { readonly added: readonly string[]; readonly removed: readonly string[] } {
+  const { addRoutes, addCaptures, removeRoutes, removeCaptures } = diff(from, to);
+  const replaced = addRoutes.map(([address]) => address).filter((one) => from.routes.has(one));
+  return {
+    added: [
+      ...addRoutes.map(([address, source]) => routeLine(address, source)),
+      ...addCaptures.map((capture) => captureLine(captureKey(capture))),
+    ],
+    removed: [
+      ...[...removeRoutes, ...replaced].map((address) =>
+        routeLine(address, from.routes.get(address)!)
+      ),
+      ...removeCaptures.map((capture) => captureLine(captureKey(capture))),
+    ],
+  };
 }

@@ -1,0 +1,307 @@
+import assert from "node:assert/strict";
+import type { ClusterObject } from "../../src/cluster/objects.ts";
+import { render } from "../../src/dataplane/iptables/render.ts";
+import { ruleStructure } from "../../src/dataplane/iptables/structure.ts";
+import type { Connection } from "../../src/netlink/netfilter/conntrack.ts";
+import { SYN } from "../engine/packets.ts";
+import { post, type Reply, withQueryApi } from "./http.ts";
+import { plain, RealState, slice, web } from "./real_state.ts";
+
+const PATH = "/api/v1/preview";
+
+/** As clients write it. */
+function json(object: ClusterObject): Record<string, unknown> {
+  const apiVersion = object.kind === "EndpointSlice" ? "discovery.k8s.io/v1" : "v1";
+  return { apiVersion, ...object };
+}
+
+type Body = { objects?: unknown[]; delete?: unknown[] };
+
+async function preview(state: RealState, body: Body, query = ""): Promise<Reply> {
+  let reply: Reply | null = null;
+  await withQueryApi(state, async (ask) => {
+    const before = JSON.stringify([...state.plan().services.values()]);
+    reply = await ask(`${PATH}${query}`, post(body));
+    assert.equal(JSON.stringify([...state.plan().services.values()]), before, "it was applied");
+  });
+  return reply!;
+}
+
+async function served(mode: "iptables" | "userspace" = "iptables"): Promise<RealState> {
+  const state = new RealState(mode);
+  await state.apply([...web(), plain("other", "10.0.1.176"), slice("other", ["10.180.0.9"])]);
+  return state;
+}
+
+Deno.test("a preview of other endpoints: backends, and the rules that come and go", async () => {
+  const state = await served();
+  const object = json(slice("web", ["10.180.0.1", "10.180.0.4"]));
+  const { status, json: answer } = await preview(state, { objects: [object] });
+  assert.equal(status, 200, JSON.stringify(answer));
+  assert.equal(answer.node, false);
+  const [{ service, change, backends, frontends }] = answer.services;
+  assert.deepEqual([answer.services.length, service, change], [1, "default/web", "changed"]);
+  const addresses = (list: { address: string }[]) => list.map(({ address }) => address);
+  // The first is another pod's now, by the name that it has in the slice.
+  assert.deepEqual(addresses(backends.added), ["10.180.0.4"]);
+  assert.deepEqual(addresses(backends.removed), ["10.180.0.2", "10.180.0.3"]);
+  assert.deepEqual(backends.changed, []);
+  assert.deepEqual(frontends.removed, []);
+  const [four, six] = answer.rules;
+  assert.deepEqual([four.mode, four.family, six.family], ["iptables", "IPv4", "IPv6"]);
+  assert.deepEqual([six.added, six.removed, six.text], [[], [], ""]);
+  assert.equal(four.added.length, four.addedTotal);
+  assert.ok(four.added.some((line: string) => /^nat -A KUBE-SEP-\w+ .*10\.180\.0\.4/.test(line)));
+  assert.ok(four.removed.some((line: string) => /^nat -A KUBE-SEP-\w+ .*10\.180\.0\.2/.test(line)));
+  assert.match(four.text, /^\*nat\n/);
+});
+
+Deno.test("what is said of rules is what really changes between the two rule sets", async () => {
+  const state = await served();
+  const objects = [slice("web", ["10.180.0.1"]), plain("third", "10.0.1.177")];
+  const { json: answer } = await preview(state, {
+    objects: objects.map(json),
+    delete: [{ kind: "Service", name: "other" }],
+  });
+  const linesOf = () =>
+    ruleStructure(render(state.plan(), "IPv4", state.ruleOptions).rules).tables.flatMap(
+      ({ name: table, chains }) =>
+        chains.flatMap(({ name, rules }) => [
+          `${table} :${name}`,
+          ...rules.map((rule) => `${table} -A ${name} ${rule}`),
+        ]),
+    ).sort();
+  const plainLine = (line: string) => line.replace(/^(\w+ :\S+) .*/, "$1");
+  const before = linesOf();
+  await state.apply(objects);
+  await state.apply([plain("other", "10.0.1.176")], { action: "delete" });
+  const { added, removed } = answer.rules[0];
+  const expected = [...before];
+  for (const line of removed.map(plainLine)) {
+    const at = expected.indexOf(line);
+    assert.ok(at >= 0, `${line} is not there`);
+    expected.splice(at, 1);
+  }
+  assert.deepEqual([...expected, ...added.map(plainLine)].sort(), linesOf());
+});
+
+Deno.test("userspace mode's routing, and any other mode's rules when asked", async () => {
+  const state = await served("userspace");
+  const body = { objects: [json(plain("third", "10.0.1.177"))] };
+  const { json: own } = await preview(state, body);
+  assert.deepEqual(
+    own.rules.map(({ mode, family, added, removed, text }: Record<string, unknown>) => [
+      mode,
+      family,
+      added,
+      removed,
+      text,
+    ]),
+    [["userspace", null, ["route 10.0.1.177 source 192.168.50.10"], [], null]],
+  );
+  const { json: other } = await preview(state, body, "?mode=iptables");
+  assert.equal(other.rules[0].mode, "iptables");
+  assert.ok(other.rules[0].addedTotal > 0);
+});
+
+Deno.test("a Service given anew keeps what clients do not write", async () => {
+  const state = await served();
+  const service = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "web" },
+    spec: {
+      type: "LoadBalancer",
+      sessionAffinity: "ClientIP",
+      externalIPs: ["198.51.100.7"],
+      loadBalancerSourceRanges: ["203.0.113.0/24"],
+      ports: [{ name: "http", port: 80 }],
+    },
+  };
+  const { json: answer } = await preview(state, { objects: [service] });
+  const [{ frontends, backends }] = answer.services;
+  assert.deepEqual([frontends.added, frontends.removed], [[], []]);
+  assert.deepEqual([backends.added, backends.removed, backends.changed], [[], [], []]);
+  assert.ok(frontends.changed.length >= 4);
+  for (const { changes } of frontends.changed) {
+    assert.deepEqual(changes, [
+      { field: "affinity", before: "None", after: "ClientIP for 10800 s" },
+    ]);
+  }
+  assert.deepEqual(answer.assumed, []);
+});
+
+Deno.test("a new Service gets addresses that no other one has, and that is said", async () => {
+  const service = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "new", namespace: "shop" },
+    spec: { type: "NodePort", ports: [{ port: 80 }] },
+  };
+  const list = {
+    apiVersion: "v1",
+    kind: "List",
+    items: [service, { apiVersion: "v1", kind: "Secret" }],
+  };
+  const { json: answer } = await preview(await served(), { objects: [list] });
+  const [{ change, frontends }] = answer.services;
+  assert.equal(change, "added");
+  const [cluster, nodePort] = frontends.added;
+  assert.deepEqual([cluster.kind, nodePort.kind, nodePort.address], [
+    "ClusterIP",
+    "NodePort",
+    null,
+  ]);
+  assert.match(cluster.address, /^10\.0\./);
+  assert.notEqual(nodePort.port, 30080);
+  assert.deepEqual(answer.assumed, [
+    `Service shop/new: spec.clusterIPs[0]: ${cluster.address}`,
+    `Service shop/new: spec.ports[0].nodePort: ${nodePort.port}`,
+  ]);
+  assert.deepEqual(answer.ignored, ["Secret"]);
+});
+
+Deno.test("what cannot be had is told, and the rest is previewed", async () => {
+  const taken = { ...json(plain("thief", "10.0.1.175")) };
+  const { status, json: answer } = await preview(await served(), {
+    objects: [taken, json(plain("third", "10.0.1.177"))],
+    delete: [{ kind: "Service", name: "none" }, { kind: "EndpointSlice", name: "other" }],
+  });
+  assert.equal(status, 200);
+  assert.deepEqual(answer.problems, [
+    "delete[0]: Service default/none: the plan has none, so nothing would change",
+    "objects[0]: Service default/thief: spec.clusterIP: 10.0.1.175 is the address of Service " +
+    "default/web",
+  ]);
+  assert.deepEqual(
+    answer.services.map(({ service, change }: Record<string, string>) => [service, change]),
+    [["default/other", "changed"], ["default/third", "added"]],
+  );
+});
+
+Deno.test("the node's own object is previewed, too", async () => {
+  const node = {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name: "node1", labels: { "topology.kubernetes.io/zone": "z" } },
+  };
+  const { json: same } = await preview(await served(), { objects: [node] });
+  assert.deepEqual([same.node, same.services], [false, []]);
+});
+
+Deno.test("the engine's connections that a change would touch", async () => {
+  const state = await served("userspace");
+  for (let i = 0; i < 6; i++) {
+    const dest = i < 3 ? "10.0.1.175" : "10.0.1.176";
+    state.send({ source: "10.180.0.77", sourcePort: 40_000 + i, dest, port: 80, flags: SYN });
+  }
+  const { json: answer } = await preview(state, {
+    objects: [json(slice("web", ["10.180.0.1"]))],
+    delete: [{ kind: "Service", namespace: "default", name: "other" }],
+  });
+  const { trackedBy, totals, looked, complete, items } = answer.connections;
+  assert.deepEqual([trackedBy, looked, complete], ["engine", 6, true]);
+  // Two of web's three go to backends that leave; other's address is led to the engine no more.
+  assert.deepEqual(totals, { moves: 0, orphaned: 2, ends: 3 });
+  const orphaned = items.filter(({ effect }: { effect: string }) => effect === "orphaned");
+  assert.match(
+    orphaned[0].reason,
+    /^10\.180\.0\.[23]:8080 would be no endpoint of default\/web:http/,
+  );
+  assert.equal(orphaned[0].connection.service, "default/web:http");
+});
+
+Deno.test("the kernel's connections: UDP moves on, TCP stays", async () => {
+  const state = await served();
+  const connection = (protocol: number, backend: string): Connection => ({
+    family: "IPv4",
+    original: {
+      source: "10.180.0.77",
+      sourcePort: 40_000,
+      destination: "10.0.1.175",
+      destinationPort: 80,
+      protocol,
+    },
+    reply: {
+      source: backend,
+      sourcePort: 8080,
+      destination: "10.180.0.77",
+      destinationPort: 40_000,
+      protocol,
+    },
+    zone: 0,
+    id: 1,
+    status: 0,
+    mark: 0,
+    timeout: 60,
+    tcpState: null,
+    startedAtMs: null,
+    counters: null,
+  });
+  state.node = {
+    async *connections() {
+      yield await Promise.resolve([
+        connection(6, "10.180.0.2"),
+        connection(6, "10.180.0.1"),
+        connection(17, "10.180.0.2"),
+      ]);
+    },
+  };
+  const { json: tcp } = await preview(state, { objects: [json(slice("web", ["10.180.0.1"]))] });
+  assert.deepEqual(tcp.connections.totals, { moves: 0, orphaned: 1, ends: 0 });
+  const udp = JSON.parse(JSON.stringify(web()).replaceAll('"TCP"', '"UDP"'));
+  await state.apply(udp);
+  const [, former] = udp;
+  const after = json({ ...former, endpoints: former.endpoints.slice(0, 1) });
+  const { json: answer } = await preview(state, { objects: [after] });
+  assert.equal(answer.connections.trackedBy, "kernel");
+  assert.deepEqual(answer.connections.totals, { moves: 1, orphaned: 0, ends: 0 });
+});
+
+Deno.test("nothing asked, nothing changes", async () => {
+  const { status, json: answer } = await preview(await served(), {});
+  assert.equal(status, 200);
+  assert.deepEqual([answer.services, answer.problems, answer.connections.looked], [[], [], 0]);
+});
+
+for (
+  const [what, body, status, field] of [
+    ["no object", { objects: [7] }, 400, "objects[0]"],
+    ["no kind", { objects: [{}] }, 400, "objects[0].kind"],
+    [
+      "a bad port",
+      {
+        objects: [{
+          apiVersion: "v1",
+          kind: "List",
+          items: [{
+            apiVersion: "v1",
+            kind: "Service",
+            metadata: { name: "x" },
+            spec: { ports: [{ port: 0 }] },
+          }],
+        }],
+      },
+      400,
+      "objects[0].items[0].spec.ports[0].port",
+    ],
+    ["an unknown field", { object: [] }, 400, "object"],
+    [
+      "an object twice",
+      {
+        objects: [json(plain("a", "10.0.0.9")), json(plain("a", "10.0.0.8"))],
+      },
+      400,
+      "objects[1]",
+    ],
+    ["a kind to delete", { delete: [{ kind: "Pod", name: "x" }] }, 400, "delete[0].kind"],
+    ["a name to delete", { delete: [{ kind: "Service" }] }, 400, "delete[0].name"],
+    ["too many", { objects: Array(1001).fill({}) }, 413, "objects"],
+  ] as [string, Body, number, string][]
+) {
+  Deno.test(`a preview is refused: ${what}`, async () => {
+    const { status: got, json: answer } = await preview(await served(), body);
+    assert.equal(got, status, JSON.stringify(answer));
+    assert.equal(answer.error.field, field);
+  });
+}
