@@ -109,7 +109,6 @@ Deno.test("a command takes its own flags only", () => {
     iptablesSave: "-",
     ipsetSave: null,
     ipvsadmSave: null,
-    ipvsadmSave: null,
   });
   assert.throws(of("render", "--flows=a"), UsageError);
   assert.throws(of("run", "--iptables-save=a"), UsageError);
