@@ -5,13 +5,14 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import type { Arrival } from "../api/access.ts";
 import { healthApp, metricsApp, queryApp } from "../api/app.ts";
 import type { Metrics } from "../api/metrics.ts";
 import { ListenError, type RunningServer, serve } from "../api/server.ts";
 import type { ApiState } from "../api/state.ts";
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
-import { formatListenAddress, type SocketAddress } from "../config/values.ts";
+import { formatListenAddress, isLoopback, type SocketAddress } from "../config/values.ts";
 import { VERSION } from "../config/version.ts";
 import { type Clock, systemClock } from "./clock.ts";
 
@@ -52,9 +53,11 @@ export async function startServers(
   clock: Clock = systemClock,
 ): Promise<RunningServers> {
   const token = config.apiTokenFile === null ? null : await readToken(config.apiTokenFile);
-  const api = config.apiBindAddress === null
-    ? null
-    : serve(config.apiBindAddress, queryApp(state, metrics, { version: VERSION, token }).fetch);
+  const app = queryApp(state, metrics, { version: VERSION, token });
+  const api = config.apiBindAddress === null ? null : serve(config.apiBindAddress, (request) => {
+    const arrival: Arrival = { loopback: isLoopback(config.apiBindAddress!.host) };
+    return app.fetch(request, arrival);
+  });
   const optional: OptionalServer[] = [];
   const stop = async () => {
     await Promise.all([api, ...optional].map((server) => server?.stop()));

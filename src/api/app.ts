@@ -8,7 +8,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { etag } from "hono/etag";
 import { requestId } from "hono/request-id";
-import { bearerToken } from "./auth.ts";
+import { type Arrival, guard } from "./access.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
 import { addConntrack } from "./conntrack.ts";
 import { addDiff } from "./diff.ts";
@@ -20,10 +20,14 @@ import { addHealth } from "./health.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
 import { addNode } from "./node.ts";
+import { ApiClient } from "./page/client.ts";
+import { addLogin } from "./page/login.tsx";
+import { addPages } from "./page/pages.tsx";
 import { addPreview } from "./preview.ts";
 import { addProxyMode } from "./proxy_mode.ts";
 import { addRules } from "./rules.ts";
 import { addServices } from "./services.ts";
+import { Sessions } from "./sessions.ts";
 import type { ApiState } from "./state.ts";
 import { PlanViews } from "./plan_views.ts";
 import { Witnesses } from "./witness/witnesses.ts";
@@ -81,7 +85,9 @@ export function metricsApp(state: ApiState, metrics: Metrics): OpenAPIHono {
 /** What answers on `--api-bind-address`: the rule-query API, and everything above. */
 export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions): OpenAPIHono {
   const app = application();
-  if (options.token !== null) app.use(bearerToken(options.token));
+  const { token } = options;
+  const sessions = token === null ? null : new Sessions(token);
+  app.use(guard(token, sessions));
   for (const path of TAGGED) app.use(path, etag());
   addHealth(app, state, metrics);
   addProxyMode(app, state);
@@ -112,5 +118,9 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
       description: "Which backend a packet goes to, and why.",
     },
   });
+  if (token !== null && sessions !== null) addLogin(app, token, sessions, bodyTimeoutMs);
+  const itself: Arrival = { trusted: true };
+  const api = new ApiClient(async (path) => await app.request(path, undefined, itself));
+  addPages(app, { api, session: sessions !== null });
   return app;
 }

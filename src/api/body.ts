@@ -19,6 +19,20 @@ export interface BodyLimits {
  * JSON text on. What is not UTF-8 or not JSON is answered here, with where it went wrong.
  */
 export function jsonBody(limits: BodyLimits): MiddlewareHandler {
+  return wholeBody(limits, (bytes, type) => {
+    if (/^application\/json\b/i.test(type)) checkJson(bytes);
+  });
+}
+
+/** The same for bodies of any type. */
+export function boundedBody(limits: BodyLimits): MiddlewareHandler {
+  return wholeBody(limits, () => {});
+}
+
+function wholeBody(
+  limits: BodyLimits,
+  check: (bytes: Uint8Array, type: string) => void,
+): MiddlewareHandler {
   return async (context, next) => {
     const request = context.req.raw;
     if (request.body === null) return next();
@@ -36,7 +50,7 @@ export function jsonBody(limits: BodyLimits): MiddlewareHandler {
       Number(request.headers.get("content-length")),
       limits,
     );
-    if (/^application\/json\b/i.test(request.headers.get("content-type") ?? "")) checkJson(bytes);
+    check(bytes, request.headers.get("content-type") ?? "");
     const { url, method, headers } = request;
     context.req.raw = new Request(url, { method, headers, body: bytes });
     await next();

@@ -1,0 +1,98 @@
+/**
+ * Who may ask: by token or session where others can reach the address, by the name that was dialled
+ * where only this machine can.
+ *
+ * @module
+ */
+
+import { timingSafeEqual } from "node:crypto";
+import type { Context, MiddlewareHandler } from "hono";
+import { getCookie } from "hono/cookie";
+import { isLoopback } from "../config/values.ts";
+import { parseAddress } from "../net/address.ts";
+import { ApiError } from "./errors.ts";
+import { isSameOrigin } from "./page/security.ts";
+import { SESSION_COOKIE, type Sessions } from "./sessions.ts";
+
+/** How a request came, as whoever listens says. */
+export interface Arrival {
+  /** By a way that has let only those through who may ask: a Unix socket, this process itself. */
+  readonly trusted?: boolean;
+  /** By an address of this machine alone: any page that a browser shows could send it there. */
+  readonly loopback?: boolean;
+}
+
+/** What anyone may see, to become someone who may see more. */
+const PUBLIC = /^\/(?:login|assets\/[^/]+)$/;
+
+/**
+ * Lets only those through who may ask.
+ *
+ * @param token bearer token (RFC 6750); null: whoever reaches the address may ask.
+ * @param sessions of browsers that have shown the token; null where there is none.
+ */
+export function guard(token: string | null, sessions: Sessions | null): MiddlewareHandler {
+  const isToken = token === null ? null : tokenCheck(token);
+  return async (context, next) => {
+    const { trusted = false, loopback = false } = (context.env ?? {}) as Arrival;
+    if (trusted) return await next();
+    if (isToken === null) {
+      if (loopback) checkHost(context.req.raw);
+      return await next();
+    }
+    if (PUBLIC.test(context.req.path)) return await next();
+    const header = context.req.header("authorization");
+    if (header !== undefined) {
+      const given = /^Bearer +(.+)$/i.exec(header)?.[1].trim() ?? "";
+      if (await isToken(given)) return await next();
+    } else if (await hasSession(context, sessions)) return await next();
+    else if (wantsPage(context)) {
+      const { pathname, search } = new URL(context.req.url);
+      return context.redirect(`/login?next=${encodeURIComponent(pathname + search)}`, 303);
+    }
+    context.header("WWW-Authenticate", "Bearer");
+    throw new ApiError(401, "unauthorized", "expected the bearer token of this API");
+  };
+}
+
+/** A session counts only for what a page of this origin asks: the cookie alone proves no wish. */
+async function hasSession(context: Context, sessions: Sessions | null): Promise<boolean> {
+  const cookie = getCookie(context, SESSION_COOKIE);
+  if (sessions === null || cookie === undefined || !await sessions.isValid(cookie)) return false;
+  return context.req.method === "GET" || isSameOrigin(context.req.raw);
+}
+
+function wantsPage(context: Context): boolean {
+  return context.req.method === "GET" && !context.req.path.startsWith("/api/") &&
+    (context.req.header("accept") ?? "").includes("text/html");
+}
+
+/** Compares texts with the token; digests have one length, so that time tells nothing of its. */
+export function tokenCheck(token: string): (given: string) => Promise<boolean> {
+  const expected = digest(token);
+  return async (given) =>
+    given !== "" &&
+    timingSafeEqual(new Uint8Array(await digest(given)), new Uint8Array(await expected));
+}
+
+function digest(text: string): Promise<ArrayBuffer> {
+  return crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+}
+
+/**
+ * Refuses names that are not this machine's: a foreign page whose name was made to resolve to a
+ * loopback address (DNS rebinding) would read the answers otherwise.
+ */
+function checkHost(request: Request): void {
+  const { hostname } = new URL(request.url);
+  const address = parseAddress(hostname.replace(/^\[(.*)\]$/, "$1"));
+  const own = address === null
+    ? hostname === "localhost" || hostname.endsWith(".localhost")
+    : isLoopback(address);
+  if (own) return;
+  throw new ApiError(
+    421,
+    "misdirected_request",
+    `Host ${hostname}: expected localhost or a loopback address`,
+  );
+}

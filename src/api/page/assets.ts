@@ -1,0 +1,33 @@
+/**
+ * The files that pages need, all from this process: styles, icon, and htmx from its package.
+ *
+ * @module
+ */
+
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { etag } from "hono/etag";
+import htmx from "htmx.org/dist/htmx.min.js" with { type: "text" };
+import sse from "htmx.org/dist/ext/hx-sse.min.js" with { type: "text" };
+import icon from "./assets/icon.svg" with { type: "text" };
+import live from "./assets/live.js" with { type: "text" };
+import style from "./assets/style.css" with { type: "text" };
+
+const SCRIPT = "text/javascript; charset=utf-8";
+
+const ASSETS: Readonly<Record<string, { readonly type: string; readonly text: string }>> = {
+  "/assets/htmx.js": { type: SCRIPT, text: htmx },
+  "/assets/sse.js": { type: SCRIPT, text: sse },
+  "/assets/live.js": { type: SCRIPT, text: live },
+  "/assets/style.css": { type: "text/css; charset=utf-8", text: style },
+  "/assets/icon.svg": { type: "image/svg+xml", text: icon },
+};
+
+/** Where assets are. */
+export const ASSET_PATHS: ReadonlySet<string> = new Set(Object.keys(ASSETS));
+
+/** Adds their routes. */
+export function addAssets(app: OpenAPIHono): void {
+  for (const [path, { type, text }] of Object.entries(ASSETS)) {
+    app.get(path, etag(), (context) => context.body(text, 200, { "Content-Type": type }));
+  }
+}
