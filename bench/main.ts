@@ -12,6 +12,7 @@ import { formatRows, type Row } from "./report.ts";
 
 /** Benchmarks by name, loaded when asked for. */
 const BENCHMARKS: Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>> = {
+  cluster: () => import("./cluster.ts"),
   datapath: () => import("./datapath.ts"),
   schedulers: () => import("./schedulers.ts"),
   sync: () => import("./sync.ts"),
