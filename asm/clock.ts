@@ -3,11 +3,13 @@
 /** Now, ms. */
 export let now: u64 = 0;
 
-/**
- * Takes over the host's time; an earlier time than before, or one that is no number, is ignored.
- */
-export function setNow(ms: f64): void {
-  if (!(ms > 0 && ms < 9e15)) return;
+/** How far ahead the host's time is; 0 for an earlier time, or for one that is no number. */
+export function aheadBy(ms: f64): u64 {
+  if (!(ms > 0 && ms < 9e15)) return 0;
   const next = <u64>ms;
-  if (next > now) now = next;
+  return next > now ? next - now : 0;
+}
+
+export function moveOn(ms: u64): void {
+  now += ms;
 }

@@ -6,13 +6,12 @@
 
 import { EngineFlag, PoolChange, PoolKind } from "./abi";
 import { layoutArenas } from "./arena";
-import { setNow } from "./clock";
 import { counters, drops, layoutCounters } from "./counters";
 import { layoutForward, processBatch, setFlags } from "./forward";
 import { layoutIcmpErrors } from "./icmp_error";
 import { answerQuery, layoutLookup, listCandidates, listConnections, nextCursor } from "./lookup";
 import { beginLayout, pagesLaidOut, region } from "./memory";
-import { setMasqueradeAddress, setMasqueradePorts } from "./nat";
+import { setMasqueradePorts } from "./nat";
 import { layoutPackets } from "./packet";
 import { layoutRateLimits } from "./rate_limit";
 import { seedRandom, splitmix } from "./random";
@@ -45,11 +44,13 @@ import {
   layoutConntrack,
   live as liveConnections,
   removeUdpOf,
+  setNow,
 } from "./tables/conntrack";
 import { expireDestinations, layoutDestinations } from "./tables/destinations";
 import { layoutFragments } from "./tables/fragments";
 import { layoutFrontends, putFrontend, removeFrontend } from "./tables/frontends";
 import { layoutKeptSyns } from "./tables/kept_syns";
+import { layoutMasquerade, setMasqueradeAddress } from "./tables/masquerade";
 import { layoutNetworks, setNetworks } from "./tables/networks";
 import { layoutPools } from "./tables/pools";
 import {
@@ -103,6 +104,7 @@ export function layout(
   layoutArenas(backends * 128 + servicePorts * 384, backends * 128 + servicePorts * 4096);
   layoutAffinity(affinities);
   layoutKeptSyns(keptSyns);
+  layoutMasquerade();
   layoutConntrack(connections);
   return pagesLaidOut();
 }
@@ -175,7 +177,7 @@ export function dropsAt(): usize {
   return drops;
 }
 export function connectionsNow(): u32 {
-  return liveConnections;
+  return liveConnections();
 }
 export function connectionLimit(): u32 {
   return connectionCapacity;
@@ -188,9 +190,12 @@ export function networksSet(list: u32, family: u32, count: u32): bool {
   return setNetworks(list, family, scratch, count);
 }
 
-/** Sets, or takes away, the masquerade address of a family; it is in the scratch area. */
-export function masqueradeSet(family: u32, present: bool): void {
-  setMasqueradeAddress(family, present, load<u64>(scratch), load<u64>(scratch, 8));
+/**
+ * Sets, or takes away, the masquerade address of a family; it is in the scratch area. False when too
+ * many former ones still have connections.
+ */
+export function masqueradeSet(family: u32, present: bool): bool {
+  return setMasqueradeAddress(family, present, load<u64>(scratch), load<u64>(scratch, 8));
 }
 
 // Service ports, frontends, backends.

@@ -1,164 +1,91 @@
 /**
- * Connections. One entry holds both tuples and is in the hash table twice, so a packet of either
- * direction needs one lookup; which of the tuples matched is the packet's direction.
+ * Connections: a table of entries (entry.ts) that both of their tuples lead to (tuple_index.ts), so a
+ * packet of either direction needs one search; which of them it found is the packet's direction.
+ *
+ * A full table makes room as Linux does: connections that are not assured go first, and above 95 %
+ * of the capacity also those that are ending. What goes is counted as early dropped.
  */
 
-import { Counter, IpProtocol, TcpState } from "../abi";
-import { now } from "../clock";
+import { Counter, TcpState } from "../abi";
+import { aheadBy, moveOn } from "../clock";
 import { count } from "../counters";
-import { powerOfTwo, region } from "../memory";
 import { loadChanged } from "../schedulers/least";
-import { equal, protocolOf, Tuple, TUPLE_SIZE } from "../tuple";
+import { familyOf, hashTuple, Tuple } from "../tuple";
 import { backendAt, freeIfIdle } from "./backends";
+import {
+  ACTIVE,
+  addressesOf,
+  ASSURED,
+  BACKEND_BITS,
+  backendOf,
+  Entry,
+  entryAt,
+  has,
+  idOf,
+  IN_USE,
+  isV6,
+  KIND_TCP,
+  KIND_UDP,
+  kindOf,
+  kindOfTuple,
+  layoutEntries,
+  leadsTo,
+  masqueradeOf,
+  ORIGINAL,
+  REPLY,
+  signatureOf,
+  stateOf,
+  timeLeft,
+  tupleOf,
+  udpOf,
+} from "./entry";
+import { masqueradeAddressAt } from "./masquerade";
+import {
+  addLink,
+  firstLink,
+  layoutTupleIndex,
+  linkIn,
+  nextLink,
+  PLACES,
+  removeLink,
+} from "./tuple_index";
 
-/** Directions. */
-export const ORIGINAL: u32 = 0;
-export const REPLY: u32 = 1;
-
-/** Bits of {@link Entry.status}. */
-export const SEEN_REPLY: u8 = 1;
-export const ASSURED: u8 = 2;
-/** The source is rewritten too. */
-export const MASQUERADED: u8 = 4;
-const IN_USE: u8 = 8;
-
-/** Begins with its two tuples, original first. */
+/** What changes with every connection; in memory, where others can see it. */
 @unmanaged
-export class Entry {
-  o0: u64;
-  o1: u64;
-  o2: u64;
-  o3: u64;
-  o4: u64;
-  r0: u64;
-  r1: u64;
-  r2: u64;
-  r3: u64;
-  r4: u64;
-  expiresAt: u64;
-  /** UDP: from when on it counts as a stream. */
-  streamAt: u64;
-  /** Next links in the two buckets, see {@link linkOf}. */
-  next0: u32;
-  next1: u32;
-  bucket0: u32;
-  bucket1: u32;
-  /** Id. */
-  backend: u32;
-  /** The backend's other entries, ids. */
-  before: u32;
-  after: u32;
-  /** TCP, per direction: behind the highest byte sent, highest acknowledgment sent. */
-  end0: u32;
-  end1: u32;
-  maxAck0: u32;
-  maxAck1: u32;
-  /** TCP: of the last segment that counted; SCTP: the verification tags in the first two. */
-  lastSeq: u32;
-  lastAck: u32;
-  lastEnd: u32;
-  lastWindow: u16;
-  /** Checksum differences of the original direction: addresses, ports. */
-  addressDelta: u16;
-  portDelta: u16;
-  /** Backends that have been tried. */
-  tries: u16;
-  state: u8;
-  status: u8;
-  lastClass: u8;
-  lastDirection: u8;
-  /** TCP flags per direction and of the last SYN. */
-  flags0: u8;
-  flags1: u8;
-  lastFlags: u8;
-  retransmissions: u8;
-  /** PoolKind that the backend was picked from. */
-  pool: u8;
-  /** TCP: the state that IPVS would have, see ipvs_state.ts. */
-  ipvsState: u8;
-  /** Whether it counts as active. */
-  active: bool;
-  /** Counts the uses of this place. */
-  generation: u32;
-  /** Kept SYN, id. */
-  kept: u32;
+class Places {
+  /** Places that were ever taken. */
+  used: u32;
+  /** First of those that were given back. */
+  free: u32;
+  /** Places that are taken. */
+  taken: u32;
+  live: u32;
+  /** Where expiry goes on. */
+  hand: u32;
 }
 
-/** A whole number of cache lines. */
-const SIZE: usize = (offsetof<Entry>() + 63) & ~63;
-
-let table: usize = 0;
-let heads: usize = 0;
-let mask: u32 = 0;
+const PLACES_AT: usize = memory.data(offsetof<Places>(), 8);
 export let capacity: u32 = 0;
-let used: u32 = 0;
-let free: u32 = 0;
-/** Entries in use. */
-export let live: u32 = 0;
-let hand: u32 = 0;
 
 /** Direction of the entry that {@link find} gave. */
 export let direction: u32 = 0;
 
+// @ts-ignore: decorator
+@inline
+function places(): Places {
+  return changetype<Places>(PLACES_AT);
+}
+
+/** Lays out for so many places: IPv4 connections take one, IPv6 connections two. */
 export function layoutConntrack(entries: u32): void {
   capacity = entries;
-  const buckets = powerOfTwo(entries * 2);
-  mask = buckets - 1;
-  heads = region(<usize>buckets << 2);
-  table = region(<usize>(entries + 1) * SIZE);
+  layoutTupleIndex(entries);
+  layoutEntries(entries);
 }
 
-// @ts-ignore: decorator
-@inline
-export function entryAt(id: u32): Entry {
-  return changetype<Entry>(table + <usize>id * SIZE);
-}
-
-// @ts-ignore: decorator
-@inline
-export function idOf(e: Entry): u32 {
-  return <u32>((changetype<usize>(e) - table) / SIZE);
-}
-
-// @ts-ignore: decorator
-@inline
-export function isNone(e: Entry): bool {
-  return changetype<usize>(e) == table;
-}
-
-// @ts-ignore: decorator
-@inline
-export function tupleOf(e: Entry, direction: u32): Tuple {
-  return changetype<Tuple>(changetype<usize>(e) + <usize>direction * TUPLE_SIZE);
-}
-
-/** The status of an entry, as a mask test. */
-// @ts-ignore: decorator
-@inline
-export function has(e: Entry, status: u8): bool {
-  return (e.status & status) != 0;
-}
-
-/** An entry's place in a chain: its id and which of its tuples; 0 ends the chain. */
-// @ts-ignore: decorator
-@inline
-function linkOf(id: u32, direction: u32): u32 {
-  return (id << 1) | direction;
-}
-
-/** Where the link behind an entry is kept. */
-// @ts-ignore: decorator
-@inline
-function nextOf(link: u32): usize {
-  return changetype<usize>(entryAt(link >> 1)) + offsetof<Entry>("next0") +
-    (<usize>(link & 1) << 2);
-}
-
-/** Address of the bucket of a hash, to be touched ahead. */
-// @ts-ignore: decorator
-@inline
-export function bucketAt(hash: u32): usize {
-  return heads + (<usize>(hash & mask) << 2);
+/** Connections there are. */
+export function live(): u32 {
+  return places().live;
 }
 
 /**
@@ -166,146 +93,188 @@ export function bucketAt(hash: u32): usize {
  * run out is deleted on the way.
  */
 export function find(t: Tuple, hash: u32): Entry {
-  let link = load<u32>(bucketAt(hash));
-  while (link != 0) {
+  const kind = kindOfTuple(t);
+  for (let link = firstLink(hash); link != 0; link = nextLink()) {
+    if (!leadsTo(link, t, kind)) continue;
     const e = entryAt(link >> 1);
-    if (equal(tupleOf(e, link & 1), t)) {
-      if (e.expiresAt <= now) {
-        remove(e);
-        break;
-      }
-      direction = link & 1;
-      return e;
+    if (timeLeft(e) == 0) {
+      remove(e);
+      break;
     }
-    link = load<u32>(nextOf(link));
+    direction = link & 1;
+    return e;
   }
   return entryAt(0);
 }
 
-function chain(e: Entry, direction: u32, hash: u32): void {
-  const bucket = hash & mask;
-  const head = heads + (<usize>bucket << 2);
-  const link = linkOf(idOf(e), direction);
-  store<u32>(nextOf(link), load<u32>(head));
-  store<u32>(head, link);
-  if (direction == ORIGINAL) e.bucket0 = bucket;
-  else e.bucket1 = bucket;
-}
-
-function unchain(e: Entry, direction: u32): void {
-  const link = linkOf(idOf(e), direction);
-  let place = heads + (<usize>(direction == ORIGINAL ? e.bucket0 : e.bucket1) << 2);
-  while (load<u32>(place) != link) place = nextOf(load<u32>(place));
-  store<u32>(place, load<u32>(nextOf(link)));
+/** The same, beginning with a link that may be the right one: see tuple_index.ts, likelyLink. */
+// @ts-ignore: decorator
+@inline
+export function findLikely(link: u32, t: Tuple, hash: u32): Entry {
+  const e = entryAt(link >> 1);
+  if (link != 0 && leadsTo(link, t, kindOfTuple(t)) && timeLeft(e) != 0) {
+    direction = link & 1;
+    return e;
+  }
+  return find(t, hash);
 }
 
 /** Gives an entry to its backend. */
 function join(e: Entry): void {
-  const b = backendAt(e.backend);
-  e.before = 0;
-  e.after = b.entries;
-  if (b.entries != 0) entryAt(b.entries).before = idOf(e);
-  b.entries = idOf(e);
+  const id = backendOf(e);
+  const b = backendAt(id);
+  if ((kindOf(e) & 3) == KIND_UDP) {
+    const u = udpOf(e);
+    u.before = 0;
+    u.after = b.entries;
+    if (b.entries != 0) udpOf(entryAt(b.entries)).before = idOf(e);
+    b.entries = idOf(e);
+  }
+  const number = masqueradeOf(e);
+  if (number != 0) masqueradeAddressAt(number).users++;
   b.total++;
-  if (e.active) b.active++;
+  if (has(e, ACTIVE)) b.active++;
   b.connections++;
   loadChanged(b);
 }
 
 function leave(e: Entry): void {
-  const b = backendAt(e.backend);
-  if (e.before != 0) entryAt(e.before).after = e.after;
-  else b.entries = e.after;
-  if (e.after != 0) entryAt(e.after).before = e.before;
+  const id = backendOf(e);
+  const b = backendAt(id);
+  if ((kindOf(e) & 3) == KIND_UDP) {
+    const u = udpOf(e);
+    if (u.before != 0) udpOf(entryAt(u.before)).after = u.after;
+    else b.entries = u.after;
+    if (u.after != 0) udpOf(entryAt(u.after)).before = u.before;
+  }
+  const number = masqueradeOf(e);
+  if (number != 0) masqueradeAddressAt(number).users--;
   b.total--;
-  if (e.active) b.active--;
+  if (has(e, ACTIVE)) b.active--;
   loadChanged(b);
-  freeIfIdle(e.backend);
+  freeIfIdle(id);
 }
 
-/** An unused entry, all zero, or none when the table is full. It is not in the table yet. */
-export function take(hash: u32): Entry {
-  if (free == 0 && used == capacity && !evict(hash)) return entryAt(0);
-  let id = free;
-  if (id != 0) free = entryAt(id).next0;
-  else id = ++used;
+/** Takes a place, all zero. */
+function takePlace(): u32 {
+  const p = places();
+  let id = p.free;
+  if (id != 0) p.free = entryAt(id).source;
+  else id = ++p.used;
+  p.taken++;
   const e = entryAt(id);
-  const generation = e.generation + 1;
-  memory.fill(changetype<usize>(e), 0, SIZE);
-  e.generation = generation;
+  const at = changetype<usize>(e);
+  v128.store(at, i64x2.splat(0));
+  v128.store(at, i64x2.splat(0), 16);
+  v128.store(at, i64x2.splat(0), 32);
+  return id;
+}
+
+function givePlace(id: u32): void {
+  const p = places();
+  const e = entryAt(id);
+  e.owner = 0;
+  e.marks = 0;
+  e.source = p.free;
+  p.free = id;
+  p.taken--;
+}
+
+/**
+ * An entry for a new connection with its original tuple and nothing else, or none when the table is
+ * full. It is not in the index yet.
+ */
+export function take(t: Tuple, hash: u32): Entry {
+  const v6 = familyOf(t) != 0;
+  const need: u32 = v6 ? 2 : 1;
+  if (places().taken + need > capacity) {
+    if (!evict(hash, need)) return entryAt(0);
+  }
+  const e = entryAt(takePlace());
+  e.owner = kindOfTuple(t) << BACKEND_BITS;
+  e.ports = t.ports;
+  if (!v6) {
+    e.source = <u32>(t.sourceLo >> 32);
+    e.dest = <u32>(t.destLo >> 32);
+    return e;
+  }
+  e.source = takePlace();
+  e.dest = hash;
+  const a = addressesOf(e);
+  a.sourceHi = t.sourceHi;
+  a.sourceLo = t.sourceLo;
+  a.destHi = t.destHi;
+  a.destLo = t.destLo;
   return e;
 }
 
 /** Gives an entry back that {@link take} gave and that was not inserted. */
 export function giveBack(e: Entry): void {
-  e.next0 = free;
-  free = idOf(e);
+  if (isV6(e)) givePlace(e.source);
+  givePlace(idOf(e));
 }
 
-/** Puts an entry whose tuples, backend and state are complete into the table. */
+/** Puts an entry that is complete into the table. */
 export function insert(e: Entry, originalHash: u32, replyHash: u32): void {
-  e.status |= IN_USE;
-  chain(e, ORIGINAL, originalHash);
-  chain(e, REPLY, replyHash);
+  const id = idOf(e);
+  e.marks |= IN_USE;
+  addLink(originalHash, id << 1);
+  addLink(replyHash, (id << 1) | REPLY);
   join(e);
-  live++;
+  places().live++;
   count(Counter.Created);
 }
 
 /** Takes an entry out while it moves to another backend: see {@link rejoin}. */
 export function detach(e: Entry): void {
-  unchain(e, REPLY);
+  removeLink(hashTuple(tupleOf(e, REPLY)), (idOf(e) << 1) | REPLY);
   leave(e);
 }
 
 /** Puts a detached entry back, with a new reply tuple and backend. */
-export function rejoin(e: Entry, replyHash: u32): void {
-  chain(e, REPLY, replyHash);
+export function rejoin(e: Entry): void {
+  addLink(hashTuple(tupleOf(e, REPLY)), (idOf(e) << 1) | REPLY);
   join(e);
 }
 
 /** Deletes an entry. */
 export function remove(e: Entry): void {
-  unchain(e, ORIGINAL);
-  unchain(e, REPLY);
+  const id = idOf(e);
+  const original = isV6(e) ? e.dest : hashTuple(tupleOf(e, ORIGINAL));
+  removeLink(original, id << 1);
+  removeLink(hashTuple(tupleOf(e, REPLY)), (id << 1) | REPLY);
   leave(e);
-  e.status = 0;
-  e.next0 = free;
-  free = idOf(e);
-  live--;
+  giveBack(e);
+  places().live--;
 }
 
 /** Deletes a backend's UDP entries; the others live on until they end or time out. */
 export function removeUdpOf(backend: u32): void {
-  let id = backendAt(backend).entries;
-  while (id != 0) {
-    const e = entryAt(id);
-    id = e.after;
-    if (protocolOf(tupleOf(e, ORIGINAL)) == IpProtocol.Udp) remove(e);
-  }
+  const b = backendAt(backend);
+  while (b.entries != 0) remove(entryAt(b.entries));
 }
 
+/** Buckets of the index in which a full table looks for room. */
 const EVICTION_BUCKETS: u32 = 8;
 
 /**
- * Makes room as Linux does: in eight buckets from the new connection's own, every entry that is not
- * assured is deleted. False when there was none: a flood cannot push out established connections.
+ * Makes room for `need` places as Linux does: bucket by bucket from the new connection's own, every
+ * entry that is not assured is deleted. False when eight buckets have too few: a flood cannot push
+ * out established connections.
  */
-function evict(hash: u32): bool {
-  const before = live;
-  for (let i: u32 = 0; i < EVICTION_BUCKETS; i++) {
-    let link = load<u32>(bucketAt(hash + i));
-    while (link != 0) {
+function evict(hash: u32, need: u32): bool {
+  for (let skip: u32 = 0; skip < EVICTION_BUCKETS; skip++) {
+    for (let place: u32 = 0; place < PLACES; place++) {
+      const link = linkIn(hash, skip, place);
+      if (link == 0) continue;
       const e = entryAt(link >> 1);
-      if (!has(e, ASSURED) || e.expiresAt <= now) {
-        remove(e);
-        count(Counter.EarlyDropped);
-        // The other tuple may have been in this chain too: begin again.
-        link = load<u32>(bucketAt(hash + i));
-      } else link = load<u32>(nextOf(link));
+      if (has(e, ASSURED) && timeLeft(e) != 0) continue;
+      remove(e);
+      count(Counter.EarlyDropped);
     }
+    if (places().taken + need <= capacity) return true;
   }
-  return live < before;
+  return false;
 }
 
 /**
@@ -314,42 +283,60 @@ function evict(hash: u32): bool {
  */
 function isDispensable(e: Entry): bool {
   if (!has(e, ASSURED)) return true;
-  const state: i32 = e.state;
-  return protocolOf(tupleOf(e, ORIGINAL)) == IpProtocol.Tcp && state >= TcpState.FinWait &&
-    state <= TcpState.Close;
+  const state = <i32>stateOf(e);
+  return (kindOf(e) & 3) == KIND_TCP && state >= TcpState.FinWait && state <= TcpState.Close;
 }
 
 /**
- * Looks at the next `budget` entries and deletes those that have run out; above 95 % of the
+ * Looks at the next `budget` places and deletes the entries that have run out; above 95 % of the
  * capacity also those that are dispensable.
  */
 export function expireEntries(budget: u32): void {
-  if (used == 0) return;
+  const p = places();
+  if (p.used == 0) return;
   const limit = <u32>(<u64>capacity * 95 / 100);
-  for (let i = min<u32>(budget, used); i > 0; i--) {
-    hand = hand % used + 1;
-    const e = entryAt(hand);
+  for (let i = min<u32>(budget, p.used); i > 0; i--) {
+    p.hand = p.hand % p.used + 1;
+    const e = entryAt(p.hand);
     if (!has(e, IN_USE)) continue;
-    if (e.expiresAt <= now) remove(e);
-    else if (live > limit && isDispensable(e)) {
+    if (timeLeft(e) == 0) remove(e);
+    else if (p.taken > limit && isDispensable(e)) {
       remove(e);
       count(Counter.EarlyDropped);
     }
   }
 }
 
+/** Entries have the low word of times only, so none may stay for long when it has run out. */
+const LEAP: u64 = 86400 * 1000;
+
+/**
+ * Takes over the host's time. When it leaps by a day, all that runs out in between is deleted;
+ * otherwise {@link expireEntries} has to come to every place once in a day.
+ */
+export function setNow(ms: f64): void {
+  const ahead = aheadBy(ms);
+  if (ahead > LEAP) {
+    for (let id: u32 = 1; id <= places().used; id++) {
+      const e = entryAt(id);
+      if (has(e, IN_USE) && timeLeft(e) <= ahead) remove(e);
+    }
+  }
+  moveOn(ahead);
+}
+
 /** The id of the first entry in use behind `id`, or 0. */
 export function nextEntry(id: u32): u32 {
-  while (id < used) {
+  while (id < places().used) {
     const e = entryAt(++id);
-    if (has(e, IN_USE) && e.expiresAt > now) return id;
+    if (has(e, IN_USE) && timeLeft(e) != 0) return id;
   }
   return 0;
 }
 
-/** Whether the place still holds the entry that it held at `generation`. */
-export function isSame(id: u32, generation: u32): bool {
-  if (id == 0 || id > used) return false;
+/** Whether the place holds an entry that translates as the one of that signature did. */
+export function isSame(id: u32, signature: u64): bool {
+  if (id == 0 || id > places().used) return false;
   const e = entryAt(id);
-  return has(e, IN_USE) && e.generation == generation && e.expiresAt > now;
+  return has(e, IN_USE) && timeLeft(e) != 0 && signatureOf(e) == signature;
 }

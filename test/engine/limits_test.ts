@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Counter, PacketVerdict } from "../../src/engine/abi.ts";
 import { Engine } from "../../src/engine/engine.ts";
-import { Bench, SMALL } from "./harness.ts";
+import { Bench, NODE, SMALL } from "./harness.ts";
 import { ACK, buildPacket, parsePacket, SYN } from "./packets.ts";
 
 const CLIENT = { source: "10.50.0.2", dest: "10.99.9.9", port: 80 };
@@ -126,4 +126,61 @@ Deno.test("the default engine takes packets of 64 KiB", () => {
   for (let slot = 0; slot < 256; slot++) {
     assert.equal((engine.slotBytes(slot).byteOffset + 12) % 4, 0);
   }
+});
+
+Deno.test("a leap of the clock ends what ran out, and nothing comes back later", () => {
+  const bench = new Bench([{ backends: ["10.60.0.2:80"] }]);
+  establish(bench, 1000);
+  bench.nowMs += 4 * 86_400_000;
+  bench.send({ ...CLIENT, sourcePort: 2000 });
+  assert.deepEqual(bench.connections().map(({ original }) => original.sourcePort), [1000, 2000]);
+  for (const days of [2, 10, 30, 46, 49.8, 1000]) {
+    bench.nowMs += days * 86_400_000;
+    assert.deepEqual(bench.engine.conntrack(0, 10, bench.nowMs).entries, []);
+    assert.equal(bench.engine.counters().connections.now, 0);
+  }
+});
+
+Deno.test("an IPv6 connection takes two places, and gives both back", () => {
+  const spec = { address: "fd00:99::9", backends: ["[fd00:244::5]:80"] };
+  const bench = new Bench([spec, { name: "v4", backends: ["10.60.0.2:80"] }], { connections: 17 });
+  const client = { source: "fd00:50::2", dest: "fd00:99::9", port: 80 };
+  for (let turn = 0; turn < 3; turn++) {
+    for (let i = 0; i < 8; i++) {
+      const { verdict } = bench.send({ ...client, sourcePort: 1000 + i, flags: ACK });
+      assert.equal(verdict, "forward: new");
+    }
+    bench.send({ ...CLIENT, sourcePort: 1 });
+    assert.equal(bench.engine.counters().connections.now, 9);
+    bench.nowMs += 300_000;
+    bench.engine.expire(bench.nowMs, 100);
+    assert.equal(bench.engine.counters().connections.now, 0);
+  }
+});
+
+Deno.test("connections stay with the address that they were masqueraded to", () => {
+  const bench = new Bench([{ backends: ["10.60.0.2:80"], masquerade: true }]);
+  const address = (last: number) => `10.60.0.${100 + last}`;
+  const move = (last: number) =>
+    bench.engine.apply({
+      node: { ...NODE, addresses: [address(last)] },
+      updated: [],
+      removed: [],
+    });
+  for (let i = 0; i < 40; i++) {
+    move(i);
+    const { route } = bench.send({ ...CLIENT, sourcePort: 1000 + i });
+    // There is room for 31 addresses that connections have.
+    const known = Math.min(i, 30);
+    assert.equal(route, `${address(known)}:${1000 + i} > 10.60.0.2:80`);
+  }
+  for (let i = 0; i < 30; i++) {
+    const answer = { source: "10.60.0.2", sourcePort: 80, dest: address(i), port: 1000 + i };
+    const { route } = bench.send({ ...answer, flags: SYN | ACK, ack: 1 });
+    assert.equal(route, `10.99.9.9:80 > 10.50.0.2:${1000 + i}`);
+  }
+  bench.nowMs += 86_400_000;
+  bench.engine.expire(bench.nowMs, 1000);
+  move(39);
+  assert.match(bench.send({ ...CLIENT, sourcePort: 9 }).route, /^10\.60\.0\.139:9 /);
 });
