@@ -1,7 +1,7 @@
 /** iptables mode on real tables, in network namespaces of its own, by both implementations. */
 
 import assert from "node:assert/strict";
-import type { ClusterObject } from "../../../src/cluster/objects.ts";
+import type { ClusterObject, Service } from "../../../src/cluster/objects.ts";
 import { NodeRulesAccess, RestoreError } from "../../../src/dataplane/iptables/apply.ts";
 import { cleanupIptables } from "../../../src/dataplane/iptables/cleanup.ts";
 import { IptablesDataPlane } from "../../../src/dataplane/iptables/dataplane.ts";
@@ -302,4 +302,45 @@ Deno.test({
     await holder;
     assert.deepEqual(await plane.drift(), []);
   },
+});
+
+backendTest("it tells how each attempt went, and what was written", async (bed) => {
+  const plane = await bed.start();
+  const told: string[] = [];
+  plane.observe({
+    attempted: ({ family, full, ok, refused }) => {
+      told.push(
+        [family, full ? "full" : "partial", ok ? "ok" : refused ? "refused" : ""].join(" "),
+      );
+    },
+    conntrackReconciled: ({ family, deleted }) => told.push(`${family} ${deleted} forgotten`),
+  });
+  assert.equal(plane.lastSync("IPv4"), null);
+  await bed.update(plane, objects.IPv4.plain);
+  assert.deepEqual(told.splice(0), [
+    "IPv4 full ok",
+    "IPv6 full ok",
+    "IPv4 0 forgotten",
+    "IPv6 0 forgotten",
+  ]);
+  await bed.iptables("-t", "nat", "-F", "KUBE-SERVICES");
+  await bed.update(plane, objects.IPv4.plain.slice(0, 1), "delete");
+  assert.deepEqual(told.slice(0, 3), ["IPv4 partial refused", "IPv4 full ok", "IPv6 partial ok"]);
+  // The one rule that every node has in the chain; the Service's chains go without their rules.
+  assert.deepEqual(plane.lastSync("IPv4")?.written, { filter: 0, nat: 1 });
+});
+
+backendTest("packets to node ports on loopback are counted", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, objects.IPv4.np);
+  const port = (objects.IPv4.np[0] as Service).spec.ports[0].nodePort;
+  assert.deepEqual([...plane.countedPackets()], [
+    ["ct_state_invalid_dropped_pkts", 0n],
+    ["localhost_nps_accepted_pkts", 0n],
+  ]);
+  await bed.runner.run("ip", ["link", "set", "lo", "up"]);
+  // The server is nowhere, so that nothing ever answers.
+  const dial = `: < /dev/tcp/127.0.0.1/${port}`;
+  await bed.runner.run("timeout", ["0.2", "bash", "-c", dial]);
+  assert.equal(plane.countedPackets().get("localhost_nps_accepted_pkts"), 1n);
 });
