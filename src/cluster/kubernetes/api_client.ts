@@ -23,6 +23,24 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
 }
 
+/** A request that makes or changes an object. */
+export interface ApiWrite {
+  readonly method: "POST" | "PATCH";
+  /** "/apis/events.k8s.io/v1/namespaces/default/events" */
+  readonly path: string;
+  /** The object, or the merge patch (RFC 7386). */
+  readonly body: unknown;
+  /** Longest wait for the answer, milliseconds. */
+  readonly answerMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Sends what an event recorder has to say; {@link ApiClient} sends it to an API server. */
+export interface ApiWriter {
+  /** @throws {ApiFailure} when there is no successful answer. */
+  send(write: ApiWrite): Promise<void>;
+}
+
 /** What a reflector asks; {@link ApiClient} answers it from an API server. */
 export interface ApiTransport {
   /** Where requests go, for messages. */
@@ -40,7 +58,7 @@ export interface ApiTransport {
 const MAX_ERROR_BYTES = 65_536;
 
 /** A client of one API server, as one user. */
-export class ApiClient implements ApiTransport {
+export class ApiClient implements ApiTransport, ApiWriter {
   readonly server: string;
   readonly #store: CredentialStore;
   readonly #timing: Timing;
@@ -88,6 +106,20 @@ export class ApiClient implements ApiTransport {
     }
   }
 
+  async send(write: ApiWrite): Promise<void> {
+    const watchdog = new Watchdog(write.signal, this.#timing);
+    try {
+      watchdog.feed(write.answerMs);
+      const response = await this.#authorized(write, watchdog.signal);
+      if (!response.ok) throw await unsuccessful(response);
+      await response.body?.cancel();
+    } catch (error) {
+      throw failureOf(error, watchdog);
+    } finally {
+      watchdog.close();
+    }
+  }
+
   /** Ends all connections. */
   close(): void {
     this.#connections?.close();
@@ -95,7 +127,7 @@ export class ApiClient implements ApiTransport {
   }
 
   /** Credentials that are refused are read again, and tried once more if they are others now. */
-  async #authorized(request: ApiRequest, signal: AbortSignal): Promise<Response> {
+  async #authorized(request: Outgoing, signal: AbortSignal): Promise<Response> {
     const credentials = await this.#credentials(signal);
     const response = await this.#fetch(request, credentials, signal);
     if (response.status !== 401) return response;
@@ -116,7 +148,8 @@ export class ApiClient implements ApiTransport {
     }
   }
 
-  #fetch(request: ApiRequest, credentials: Credentials, signal: AbortSignal): Promise<Response> {
+  #fetch(request: Outgoing, credentials: Credentials, signal: AbortSignal): Promise<Response> {
+    const { method = "GET", body } = request;
     const url = new URL(requestUrl(request, credentials));
     const headers = new Headers([
       ["accept", "application/json"],
@@ -126,8 +159,15 @@ export class ApiClient implements ApiTransport {
     if (credentials.tlsServerName !== undefined) {
       headers.set("host", new URL(credentials.server).host);
     }
-    const client = this.#clientFor(credentials);
-    return fetch(url, { headers, signal, client, redirect: "error" });
+    if (body !== undefined) headers.set("content-type", CONTENT_TYPES[method]);
+    return fetch(url, {
+      method,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      headers,
+      signal,
+      client: this.#clientFor(credentials),
+      redirect: "error",
+    });
   }
 
   /** Connections are made anew when CA or client certificate are others than before. */
@@ -141,6 +181,15 @@ export class ApiClient implements ApiTransport {
     return connections.client;
   }
 }
+
+/** What the two kinds of request have in common. */
+type Outgoing = Pick<ApiRequest, "path" | "query"> & Partial<Pick<ApiWrite, "method" | "body">>;
+
+const CONTENT_TYPES = {
+  GET: "application/json",
+  POST: "application/json",
+  PATCH: "application/merge-patch+json",
+} as const;
 
 /** A pool of connections. */
 interface Connections {
@@ -211,7 +260,7 @@ function certificatesIn(pem: string): string[] {
 }
 
 /** With a TLS server name, that is what stands in the URL, and the connection goes to the server. */
-function requestUrl({ path, query = {} }: ApiRequest, credentials: Credentials): string {
+function requestUrl({ path, query = {} }: Outgoing, credentials: Credentials): string {
   const base = new URL(credentials.server);
   if (credentials.tlsServerName !== undefined) base.hostname = credentials.tlsServerName;
   const search = new URLSearchParams(query).toString();

@@ -1,0 +1,102 @@
+/**
+ * What kube-proxy sets of the kernel when it starts, besides rules: the limits of connection tracking,
+ * and what becomes of the process when memory runs out.
+ *
+ * Source: kube-proxy's cmd/kube-proxy/app/conntrack.go and server_linux.go. Where kube-proxy gives up,
+ * as it does in a network namespace of its own, this only tells.
+ *
+ * @module
+ */
+
+import type { ConntrackLimits } from "../config/config.ts";
+import { messageOf } from "../errors.ts";
+import { check, close, O_RDONLY, O_WRONLY, open, read, write } from "../linux/libc.ts";
+import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
+
+const HASH_SIZE = "/sys/module/nf_conntrack/parameters/hashsize";
+
+/** A kernel parameter and what it is to be. */
+export interface Setting {
+  /** As for sysctl(8). */
+  readonly name: string;
+  readonly value: number;
+  /** Left as it is where it is higher. */
+  readonly onlyRaise: boolean;
+}
+
+/** The parameters that connection tracking is to have; what is 0 is left as it is. */
+export function conntrackSettings(limits: ConntrackLimits, cpus: number): Setting[] {
+  const { maxPerCore, min } = limits;
+  const max = maxPerCore === 0 ? 0 : Math.max(maxPerCore * cpus, min);
+  const seconds = (ms: number) => Math.floor(ms / 1000);
+  const of = (name: string, value: number, onlyRaise = false): Setting => ({
+    name: `net.netfilter.nf_conntrack_${name}`,
+    value,
+    onlyRaise,
+  });
+  return [
+    of("max", max, true),
+    of("tcp_timeout_established", seconds(limits.tcpEstablishedMs)),
+    of("tcp_timeout_close_wait", seconds(limits.tcpCloseWaitMs)),
+    of("tcp_be_liberal", limits.tcpBeLiberal ? 1 : 0),
+    of("udp_timeout", seconds(limits.udpMs)),
+    of("udp_timeout_stream", seconds(limits.udpStreamMs)),
+  ].filter(({ value }) => value > 0);
+}
+
+/** Sets connection tracking in this thread's network namespace; what could not be, one line each. */
+export function setConntrack(limits: ConntrackLimits, cpus = navigator.hardwareConcurrency) {
+  const failures: string[] = [];
+  for (const setting of conntrackSettings(limits, cpus)) {
+    try {
+      applySetting(setting);
+    } catch (error) {
+      failures.push(messageOf(error));
+    }
+  }
+  return failures;
+}
+
+/** A limit that is raised takes a larger table with it, which has a bucket for four connections. */
+function applySetting({ name, value, onlyRaise }: Setting): void {
+  const current = readSysctl(name);
+  if (current === String(value) || (onlyRaise && Number(current) >= value)) return;
+  writeSysctl(name, value);
+  if (!name.endsWith("_max")) return;
+  const buckets = Math.floor(value / 4);
+  if (Number(readFile(HASH_SIZE)) < buckets) writeFile(HASH_SIZE, `${buckets}`);
+}
+
+/**
+ * How much sooner or later than others this process is ended when memory runs out, −1000 (never) to
+ * 1000: proc_pid_oom_score_adj(5).
+ *
+ * @throws {SystemError} when it may not be lowered, which takes CAP_SYS_RESOURCE.
+ */
+export function setOomScore(adjustment: number): void {
+  writeFile("/proc/self/oom_score_adj", `${adjustment}\n`);
+}
+
+/** A small file. Through the C library, as {@link writeFile}. */
+function readFile(path: string): string {
+  const fd = open(path, O_RDONLY);
+  try {
+    const buffer = new Uint8Array(64);
+    return new TextDecoder().decode(
+      buffer.subarray(0, check(read(fd, buffer, 64), `read ${path}`)),
+    );
+  } finally {
+    close(fd);
+  }
+}
+
+/** Through the C library, because Deno asks for all permissions below /proc and /sys. */
+function writeFile(path: string, text: string): void {
+  const fd = open(path, O_WRONLY);
+  try {
+    const bytes = new TextEncoder().encode(text);
+    check(write(fd, bytes, bytes.length), `write ${JSON.stringify(text.trim())} to ${path}`);
+  } finally {
+    close(fd);
+  }
+}
