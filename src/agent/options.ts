@@ -37,12 +37,13 @@ export function plannerConfig(
 
 /** The options of rules in iptables mode; what only a node can answer is as on a current one. */
 export function ruleOptions(config: Config): RuleOptions {
-  const { masqueradeBit, localhostNodePorts, nodePortAddresses } = config;
+  const { masqueradeBit, localhostNodePorts, nodePortAddresses, chainNaming } = config;
   return {
     ...DEFAULT_RULE_OPTIONS,
     masqueradeBit,
     localhostNodePorts,
     nodePortAddresses,
+    chainNaming,
     localDetection: localDetection(config),
   };
 }

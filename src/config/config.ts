@@ -68,6 +68,8 @@ export interface Config {
   /** The bit of the packet mark that asks for masquerading, 0–31. */
   readonly masqueradeBit: number;
   readonly localhostNodePorts: boolean;
+  /** How chains of ports without a name are named in iptables mode. */
+  readonly chainNaming: "documented" | "current";
   /** Null: what the mode does when nothing is asked for. */
   readonly scheduler: SchedulerName | null;
   /** Null: not served. */
@@ -172,6 +174,7 @@ function configOf(
     masqueradeAll: values["masquerade-all"]!,
     masqueradeBit: values["iptables-masquerade-bit"]!,
     localhostNodePorts: values["iptables-localhost-nodeports"]!,
+    chainNaming: values["iptables-chain-naming"]!,
     scheduler: values["ipvs-scheduler"] ?? null,
     healthzBindAddress: values["healthz-bind-address"]!,
     metricsBindAddress: values["metrics-bind-address"]!,

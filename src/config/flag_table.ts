@@ -117,6 +117,9 @@ export const SCHEDULERS = [
   "random",
 ] as const;
 
+/** What `--iptables-chain-naming` may be. */
+export const CHAIN_NAMINGS = ["documented", "current"] as const;
+
 /** Every flag by name. */
 export const FLAGS = {
   "flows": flag(
@@ -236,6 +239,14 @@ export const FLAGS = {
   "iptables-localhost-nodeports": booleanFlag(
     true,
     "node ports answer on 127.0.0.1 too, in iptables mode",
+    planning,
+  ),
+  "iptables-chain-naming": flag(
+    value.oneOf(CHAIN_NAMINGS),
+    "NAMING",
+    "documented",
+    "what names the chains of ports without a name in iptables mode: documented, as Kubernetes' " +
+      "documentation shows them, or current, as kube-proxy has hashed them since; others' are the same",
     planning,
   ),
   "iptables-sync-period": flag(

@@ -57,6 +57,17 @@ Deno.test("the structure says what the text says", async () => {
   assert.deepEqual(lines.sort(), text.trimEnd().split("\n").sort());
 });
 
+Deno.test("the chains of unnamed ports can be kube-proxy's of today", async () => {
+  const chains = (text: string) => new Set(text.match(/^:KUBE-S\S+/gm));
+  const documented = chains((await render(IPTABLES)).stdout);
+  const current = chains((await render([...IPTABLES, "--iptables-chain-naming=current"])).stdout);
+  // What kube-proxy 1.33 calls default/hostnames.
+  assert.ok(current.has(":KUBE-SVC-YN5D6RYVEVZOH44Q"));
+  assert.ok(!current.has(`:${HOSTNAMES[0]}`));
+  assert.equal(current.size, documented.size);
+  assert.ok(current.intersection(documented).size > 0, "named ports have the same chains");
+});
+
 Deno.test("flags of the mode count", async () => {
   const { stdout } = await render([
     ...IPTABLES,

@@ -86,6 +86,9 @@ Deno.test("the flags of iptables mode are kube-proxy's", () => {
   const defaults = config();
   assert.equal(defaults.masqueradeBit, 14);
   assert.equal(defaults.localhostNodePorts, true);
+  assert.equal(defaults.chainNaming, "documented");
+  assert.equal(config("--iptables-chain-naming=current").chainNaming, "current");
+  assert.throws(() => config("--iptables-chain-naming=old"), /expected one of documented, current$/);
   const given = config(
     "--iptables-masquerade-bit=15",
     "--iptables-localhost-nodeports=false",
