@@ -69,10 +69,16 @@ export function testScenarios(
   }
 }
 
-async function runScenario(
+/** What {@link runScenario} needs of a test's context: to run one flow as a part of its own. */
+export interface ScenarioContext {
+  step(name: string, fn: () => Promise<void>): Promise<unknown>;
+}
+
+/** Runs one scenario, each flow as a step. */
+export async function runScenario(
   driver: ScenarioDriver,
   scenario: Scenario,
-  context: Deno.TestContext,
+  context: ScenarioContext,
 ): Promise<void> {
   const cluster = new ScenarioCluster();
   await driver.start(scenario.configuration);
