@@ -6,17 +6,10 @@
 
 import { addressBytes, type Family, familyOf, formatAddress } from "../../net/address.ts";
 import { familyName, familyNumber } from "../family.ts";
-import {
-  type Message,
-  type NetlinkError,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  NLM_F_REPLACE,
-  type Request,
-} from "../message.ts";
-import type { NetlinkSocket } from "../socket.ts";
+import type { Message, Request } from "../message.ts";
+import { Editing, type Verb } from "./editing.ts";
 import { ADDRESS, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from "./formats.ts";
-import type { LinkRef, Links } from "./links.ts";
+import type { LinkRef } from "./links.ts";
 import { type Scope, SCOPES } from "./names.ts";
 
 const IFA_F_NODAD = 2;
@@ -50,10 +43,8 @@ export interface AddressSpec {
   readonly detectDuplicates?: boolean;
 }
 
-/** The addresses of a namespace. */
-export class Addresses {
-  constructor(private readonly socket: NetlinkSocket, private readonly links: Links) {}
-
+/** The addresses of a namespace. Removing one that the link doesn't have is EADDRNOTAVAIL. */
+export class Addresses extends Editing<AddressSpec> {
   /** All, or those of a link or family. */
   list(filter: { readonly link?: LinkRef; readonly family?: Family } = {}): LinkAddress[] {
     const index = filter.link === undefined ? 0 : this.links.index(filter.link);
@@ -67,36 +58,11 @@ export class Addresses {
     ) as LinkAddress[];
   }
 
-  /** Adds an address; EEXIST when the link has it, ENODEV without the link. */
-  add(spec: AddressSpec): void {
-    this.socket.request(this.#request("add", spec, this.links.index(spec.link)));
-  }
-
-  /** Adds an address or changes the properties of the one that is there. */
-  replace(spec: AddressSpec): void {
-    this.socket.request(this.#request("replace", spec, this.links.index(spec.link)));
-  }
-
-  /** Removes an address; EADDRNOTAVAIL when the link doesn't have it. */
-  remove(spec: AddressSpec): void {
-    this.socket.request(this.#request("remove", spec, this.links.index(spec.link)));
-  }
-
-  /** Many at once; for each null or why it failed. */
-  addAll(specs: readonly AddressSpec[]): (NetlinkError | null)[] {
-    return this.#batch("add", specs);
-  }
-
-  removeAll(specs: readonly AddressSpec[]): (NetlinkError | null)[] {
-    return this.#batch("remove", specs);
-  }
-
-  #batch(verb: Verb, specs: readonly AddressSpec[]): (NetlinkError | null)[] {
-    const index = this.links.indexes();
-    return this.socket.batch(specs.map((spec) => this.#request(verb, spec, index(spec.link))));
-  }
-
-  #request(verb: Verb, spec: AddressSpec, index: number): Request {
+  protected override request(
+    verb: Verb,
+    spec: AddressSpec,
+    index: (link: LinkRef) => number,
+  ): Omit<Request, "flags"> {
     const { prefix, scope = "global", noPrefixRoute = false, detectDuplicates = false } = spec;
     const address = formatAddress(addressBytes(spec.address));
     const family = familyOf(address);
@@ -105,9 +71,13 @@ export class Addresses {
       (family === "IPv6" && !detectDuplicates ? IFA_F_NODAD : 0);
     return {
       type: verb === "remove" ? RTM_DELADDR : RTM_NEWADDR,
-      flags: VERB_FLAGS[verb],
       payload: ADDRESS.encode(
-        { family: familyNumber(family), prefix: bits, scope: SCOPES.number(scope), index },
+        {
+          family: familyNumber(family),
+          prefix: bits,
+          scope: SCOPES.number(scope),
+          index: index(spec.link),
+        },
         { address, local: address, flags: verb === "remove" ? undefined : flags },
       ),
       format: ADDRESS,
@@ -115,14 +85,6 @@ export class Addresses {
     };
   }
 }
-
-type Verb = "add" | "replace" | "remove";
-
-const VERB_FLAGS: Readonly<Record<Verb, number>> = {
-  add: NLM_F_CREATE | NLM_F_EXCL,
-  replace: NLM_F_CREATE | NLM_F_REPLACE,
-  remove: 0,
-};
 
 /** Reads RTM_NEWADDR or RTM_DELADDR; null for families other than IP. */
 export function readAddress(message: Message): LinkAddress | null {

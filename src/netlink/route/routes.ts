@@ -6,17 +6,10 @@
 
 import { type Family, familyOf, formatNetwork, type Network } from "../../net/address.ts";
 import { familyName, familyNumber } from "../family.ts";
-import {
-  type Message,
-  type NetlinkError,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  NLM_F_REPLACE,
-  type Request,
-} from "../message.ts";
-import type { NetlinkSocket } from "../socket.ts";
+import type { Message, Request } from "../message.ts";
+import { Editing, type Verb } from "./editing.ts";
 import { ROUTE, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "./formats.ts";
-import type { LinkRef, Links } from "./links.ts";
+import type { LinkRef } from "./links.ts";
 import {
   networkText,
   type Origin,
@@ -86,10 +79,11 @@ export interface RouteFilter {
   readonly origin?: Origin;
 }
 
-/** The routes of a namespace. */
-export class Routes {
-  constructor(private readonly socket: NetlinkSocket, private readonly links: Links) {}
-
+/**
+ * The routes of a namespace. One is the same as another of its destination, metric and table; the
+ * first that is as described is removed, and ESRCH says that there is none.
+ */
+export class Routes extends Editing<RouteSpec> {
   list(filter: RouteFilter = {}): Route[] {
     const { family, table, origin } = filter;
     return this.socket.dump({
@@ -103,40 +97,11 @@ export class Routes {
     ) as Route[];
   }
 
-  /** Adds a route; EEXIST when there is one of the same destination, metric and table. */
-  add(spec: RouteSpec): void {
-    this.socket.request(this.#request("add", spec, (link) => this.links.index(link)));
-  }
-
-  /** Adds a route or takes the place of the one of the same destination, metric and table. */
-  replace(spec: RouteSpec): void {
-    this.socket.request(this.#request("replace", spec, (link) => this.links.index(link)));
-  }
-
-  /** Removes the first route that is as described; ESRCH when there is none. */
-  remove(spec: RouteSpec): void {
-    this.socket.request(this.#request("remove", spec, (link) => this.links.index(link)));
-  }
-
-  /** Many at once; for each null or why it failed. */
-  addAll(specs: readonly RouteSpec[]): (NetlinkError | null)[] {
-    return this.#batch("add", specs);
-  }
-
-  replaceAll(specs: readonly RouteSpec[]): (NetlinkError | null)[] {
-    return this.#batch("replace", specs);
-  }
-
-  removeAll(specs: readonly RouteSpec[]): (NetlinkError | null)[] {
-    return this.#batch("remove", specs);
-  }
-
-  #batch(verb: Verb, specs: readonly RouteSpec[]): (NetlinkError | null)[] {
-    const index = this.links.indexes();
-    return this.socket.batch(specs.map((spec) => this.#request(verb, spec, index)));
-  }
-
-  #request(verb: Verb, spec: RouteSpec, index: (link: LinkRef) => number): Request {
+  protected override request(
+    verb: Verb,
+    spec: RouteSpec,
+    index: (link: LinkRef) => number,
+  ): Omit<Request, "flags"> {
     const network = requireNetwork(spec.destination);
     const { type = "unicast", origin = "static", gateway, preferredSource, metric, mtu } = spec;
     const table = spec.table ?? (type === "local" ? TABLE_LOCAL : TABLE_MAIN);
@@ -145,7 +110,6 @@ export class Routes {
     const scope = spec.scope ?? (removing ? "nowhere" : defaultScope(type, gateway));
     return {
       type: removing ? RTM_DELROUTE : RTM_NEWROUTE,
-      flags: VERB_FLAGS[verb],
       payload: ROUTE.encode(
         {
           family: familyNumber(network.family),
@@ -171,14 +135,6 @@ export class Routes {
     };
   }
 }
-
-type Verb = "add" | "replace" | "remove";
-
-const VERB_FLAGS: Readonly<Record<Verb, number>> = {
-  add: NLM_F_CREATE | NLM_F_EXCL,
-  replace: NLM_F_CREATE | NLM_F_REPLACE,
-  remove: 0,
-};
 
 /** The address; TypeError when it is of the other family, as the kernel would read a part of it. */
 function sameFamily(what: string, network: Network, address: string | undefined) {
