@@ -68,9 +68,9 @@ const Frame: FC<PageProps> = ({ title, section, session, live = true, children }
       <link rel="stylesheet" href="/assets/style.css" />
       {live && (
         <>
+          <script src="/assets/live.js" defer></script>
           <script src="/assets/htmx.js" defer></script>
           <script src="/assets/sse.js" defer></script>
-          <script src="/assets/live.js" defer></script>
         </>
       )}
     </head>

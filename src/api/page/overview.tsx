@@ -84,6 +84,7 @@ const Row: FC<{ service: Service }> = ({ service }) => {
             <FrontendLine frontend={frontend} />
           ))}
           {more > 0 && <li>and {more} more</li>}
+          {service.headless && <li class="quiet">the pods' own addresses</li>}
           {service.externalName !== undefined && (
             <li>
               <code>{service.externalName}</code>

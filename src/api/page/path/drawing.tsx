@@ -18,7 +18,7 @@ interface Box {
 }
 
 const CARD = 52;
-const END = 62;
+const END = 78;
 const GAP = 16;
 /** Units that a letter takes, of the two sizes of type. */
 const TITLE_LETTER = 7.6;
@@ -74,6 +74,9 @@ const EndCard: FC<{ box: Box; end: End; live: number | null }> = ({ box, end, li
         {fitted(end.detail, room - 60, DETAIL_LETTER)}
       </text>
       <text class="detail" x={box.x + box.width - 12} y={box.y + 39} text-anchor="end">{now}</text>
+      <text class="detail" x={box.x + 12} y={box.y + 56}>
+        {end.by === null ? "" : fitted(`by ${end.by}`, room, DETAIL_LETTER)}
+      </text>
       <rect class="rail" {...bar} height="4" rx="2" />
       <rect class="fill" {...bar} width={bar.width * end.probability} height="4" rx="2" />
       {live !== null && (
@@ -124,15 +127,24 @@ const Wide: FC<{ path: Path; label: string }> = ({ path, label }) => {
   const last = rules.length === 0 ? door : ruled(rules.length - 1);
   return (
     <svg class="path wide" viewBox={`0 0 1000 ${height + 2}`} role="img" aria-label={label}>
-      <path class="edge" d={`M${asked(0).x + 115} ${asked(0).y + CARD}v${GAP}`} />
+      <path
+        class="edge"
+        stroke-width="1.5"
+        d={`M${asked(0).x + 115} ${asked(0).y + CARD}v${GAP}`}
+      />
       {first !== null && (
         <path
           class="edge"
+          stroke-width="1.5"
           d={curve(door.x + door.width, centre(door), first.x, centre(first))}
         />
       )}
       {rules.slice(1).map((_, i) => (
-        <path class="edge" d={`M${middle.x + 150} ${ruled(i).y + CARD}v${GAP}`} />
+        <path
+          class="edge"
+          stroke-width="1.5"
+          d={`M${middle.x + 150} ${ruled(i).y + CARD}v${GAP}`}
+        />
       ))}
       {ends.map((end, i) => (
         <path
@@ -163,7 +175,9 @@ const Narrow: FC<{ path: Path; label: string }> = ({ path, label }) => {
   const height = top + stacked(ends.length, END) + 1;
   return (
     <svg class="path narrow" viewBox={`0 0 300 ${height}`} role="img" aria-label={label}>
-      {stops.slice(1).map((_, i) => <path class="edge" d={`M150 ${stop(i).y + CARD}v${GAP}`} />)}
+      {stops.slice(1).map((_, i) => (
+        <path class="edge" stroke-width="1.5" d={`M150 ${stop(i).y + CARD}v${GAP}`} />
+      ))}
       {ends.map((one, i) => (
         <path
           class={`edge ${one.verdict === "FORWARD" ? "flow" : "stop"}`}

@@ -57,16 +57,24 @@ export function pathOf(
   const { steps, outcomes } = explanation;
   const ways = outcomes.map((outcome) => untilChosen(outcome, steps));
   const trunk = commonStart(ways);
-  const ends = outcomes.map((outcome, i) => {
-    const own = ways[i].slice(trunk).map((index) => steps[index]);
-    return endOf(outcome, own, known);
-  });
+  const own = ways.map((way) => way.slice(trunk).map((index) => steps[index]));
+  const rules = ways[0]?.slice(0, trunk).map((index) => stopOf(steps[index])) ?? [];
   return {
     client,
     frontend,
-    rules: ways[0]?.slice(0, trunk).map((index) => stopOf(steps[index])) ?? [],
-    ends: gathered(ends),
+    rules: [...rules, ...choiceOf(own)],
+    ends: gathered(outcomes.map((outcome, i) => endOf(outcome, own[i], known))),
   };
+}
+
+/** The chain in which the ways part, if it is one. */
+function choiceOf(own: readonly (readonly Step[])[]): Stop[] {
+  const parting = own.map((steps) => steps.at(0));
+  const chain = parting.at(0)?.chain ?? null;
+  if (own.length < 2 || chain === null || parting.some((step) => step?.chain !== chain)) return [];
+  const numbers = parting.map((step) => step?.rule ?? 0);
+  const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
+  return [{ title: chain, detail: `rules ${first}–${last} choose by chance` }];
 }
 
 /** The way to a backend ends where it is chosen: what comes behind it is the same for all. */
@@ -94,7 +102,7 @@ function endOf(
   own: readonly Step[],
   known: ReadonlyMap<string, KnownBackend>,
 ): End {
-  const by = own.findLast((step) => step.chain !== null)?.chain ?? null;
+  const by = own.slice(1).findLast((step) => step.chain !== null)?.chain ?? null;
   if (backend === null) {
     const last = own.at(-1);
     return {
