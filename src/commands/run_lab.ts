@@ -107,7 +107,7 @@ async function serve(
     namespaceFd,
     localAddresses: [],
   });
-  await serveUntil(end, running, () => show(config, lab, running));
+  await serveUntil(config, end, running, () => show(config, lab, running));
   return 0;
 }
 

@@ -47,7 +47,7 @@ export async function runNode(
     localAddresses,
   });
   try {
-    await serveUntil(end, running, () => announce(config, running, programming));
+    await serveUntil(config, end, running, () => announce(config, running, programming));
   } finally {
     close();
   }

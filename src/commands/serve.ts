@@ -5,11 +5,20 @@
  */
 
 import type { RunningAgent } from "../agent/assemble.ts";
+import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import { messageOf } from "../errors.ts";
 
 function broken({ agent: { dataPlane } }: RunningAgent): Promise<never>[] {
   return dataPlane.broken === undefined ? [] : [dataPlane.broken];
+}
+
+/** Why the source failed, in the words of what names it. */
+function sourceError({ manifests }: Pick<Config, "manifests">, error: unknown): Error {
+  const message = messageOf(error);
+  return manifests === null
+    ? new Error(`the cluster's API: ${message}`)
+    : new UsageError(`--manifests: ${message}`);
 }
 
 /**
@@ -19,13 +28,13 @@ function broken({ agent: { dataPlane } }: RunningAgent): Promise<never>[] {
  * @throws {UsageError} when the manifests cannot be read at all.
  */
 export async function serveUntil(
+  config: Pick<Config, "manifests">,
   end: Promise<void>,
   running: RunningAgent,
   onReady: () => void | Promise<void>,
 ): Promise<void> {
   const source = running.done.catch((error) => {
-    const message = messageOf(error);
-    throw new UsageError(`--manifests: ${message}`);
+    throw sourceError(config, error);
   });
   // When this never comes to pass, the source's own failure says why.
   const ready = running.agent.ready.then(() => true, () => false);
