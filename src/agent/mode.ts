@@ -9,7 +9,7 @@ import { UsageError } from "../config/usage.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 
 /** The modes that are there. */
-const AVAILABLE: readonly ProxyMode[] = ["iptables", "userspace"];
+const AVAILABLE: readonly ProxyMode[] = ["iptables", "ipvs", "userspace"];
 
 /**
  * Refuses a mode that is not there, and what this one cannot do of what was asked for.
@@ -17,12 +17,17 @@ const AVAILABLE: readonly ProxyMode[] = ["iptables", "userspace"];
  * @throws {UsageError}
  */
 export function checkMode(
-  config: Pick<Config, "detectLocalMode">,
+  config: Pick<Config, "detectLocalMode" | "scheduler">,
   mode: ProxyMode,
 ): void {
   if (!AVAILABLE.includes(mode)) {
     throw new UsageError(
       `--proxy-mode "${mode}": it is not there yet; expected ${AVAILABLE.join(", ")}`,
+    );
+  }
+  if (mode === "ipvs" && config.scheduler === "random") {
+    throw new UsageError(
+      '--ipvs-scheduler "random": the kernel has none of that name; expected one of IPVS',
     );
   }
   if (mode !== "userspace") return;

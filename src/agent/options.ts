@@ -11,7 +11,9 @@ import {
   type LocalDetection,
   type RuleOptions,
 } from "../dataplane/iptables/options.ts";
+import type { IpvsOptions } from "../dataplane/ipvs/options.ts";
 import type { PlannerConfig } from "../plan/node.ts";
+import { type Choice, SCHEDULER_NAMES, usualChoice } from "../plan/scheduling.ts";
 
 /** The modes with schedulers; in the others the kernel chooses at random. */
 const SCHEDULED: readonly ProxyMode[] = ["ipvs", "userspace"];
@@ -30,10 +32,44 @@ export function plannerConfig(
     masqueradeAll: config.masqueradeAll,
     nodePortAddresses: config.nodePortAddresses,
     families: config.families,
-    scheduler: SCHEDULED.includes(mode) ? config.scheduler ?? "rr" : "random",
+    ...schedulingOptions(config, mode),
     localAddresses: config.nodeIPs.length > 0 ? [] : localAddresses,
   };
 }
+
+type SchedulingOptions = Pick<
+  PlannerConfig,
+  "scheduler" | "schedulerFlags" | "selectableSchedulers"
+>;
+
+function schedulingOptions(config: Config, mode: ProxyMode): SchedulingOptions {
+  if (!SCHEDULED.includes(mode)) return { scheduler: "random" };
+  const { scheduler, flags } = defaultChoice(config);
+  const selectableSchedulers = mode === "ipvs"
+    ? SCHEDULER_NAMES.filter((name) => name !== "random")
+    : SCHEDULER_NAMES;
+  return { scheduler, schedulerFlags: flags, selectableSchedulers };
+}
+
+/** How backends are chosen unless a Service says otherwise. */
+function defaultChoice(config: Config): Choice {
+  const usual = usualChoice(config.scheduler ?? "rr");
+  return config.schedulerFlags.length === 0 ? usual : { ...usual, flags: config.schedulerFlags };
+}
+
+/** What ipvs mode renders from; what only a node can answer is as on a current one. */
+export function ipvsOptions(config: Config): IpvsOptions {
+  const { scheduler, flags } = defaultChoice(config);
+  return {
+    rules: ruleOptions(config),
+    masqueradeAll: config.masqueradeAll,
+    scheduling: scheduler === "random" ? usualScheduling : { scheduler, flags },
+    missingSchedulers: new Set(),
+    otherAddresses: new Set(),
+  };
+}
+
+const usualScheduling = { scheduler: "rr", flags: [] } as const;
 
 /** The options of rules in iptables mode; what only a node can answer is as on a current one. */
 export function ruleOptions(config: Config): RuleOptions {

@@ -7,15 +7,19 @@
 
 import { planFromManifests } from "../agent/from_manifests.ts";
 import { checkMode } from "../agent/mode.ts";
-import { ruleOptions } from "../agent/options.ts";
+import { ipvsOptions, ruleOptions } from "../agent/options.ts";
 import { type ClusterProblem, formatProblem } from "../cluster/source.ts";
 import { type Config, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { refuseArguments } from "../config/usage.ts";
 import { VERSION } from "../config/version.ts";
-import { render as renderRules } from "../dataplane/iptables/render.ts";
+import type { ProxyMode } from "../dataplane/dataplane.ts";
+import { render as renderRules, type RenderProblem } from "../dataplane/iptables/render.ts";
 import { ruleStructure } from "../dataplane/iptables/structure.ts";
 import { restoreText } from "../dataplane/iptables/text.ts";
+import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
+import { ipvsStructure } from "../dataplane/ipvs/structure.ts";
+import { ipvsText, ipvsTexts } from "../dataplane/ipvs/text.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
 import { routingStructure, routingText } from "../dataplane/userspace/structure.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -28,6 +32,14 @@ interface Rendering {
   readonly structure: Readonly<Record<string, unknown>>;
   readonly problems: readonly ClusterProblem[];
 }
+
+const RENDERINGS: Readonly<
+  Partial<Record<ProxyMode, (plan: Plan, config: Config) => Rendering>>
+> = {
+  iptables: renderIptables,
+  ipvs: renderIpvsMode,
+  userspace: renderUserspace,
+};
 
 /** Prints the rule set; resolves with the exit status: 2 when some of the input is not in it. */
 export async function render(args: readonly string[]): Promise<number> {
@@ -42,7 +54,7 @@ export async function render(args: readonly string[]): Promise<number> {
   const mode = config.proxyMode ?? "iptables";
   checkMode(config, mode);
   const { plan, problems } = await planFromManifests(config, mode);
-  const rendering = mode === "iptables" ? renderIptables(plan, config) : renderUserspace(plan);
+  const rendering = RENDERINGS[mode]!(plan, config);
   if (config.output === "json") {
     printLines(JSON.stringify({ mode, node: plan.node.name, ...rendering.structure }, null, 2));
   } else {
@@ -56,18 +68,34 @@ export async function render(args: readonly string[]): Promise<number> {
 /** kube-proxy's restore text, a family after the other, each below a comment that names it. */
 function renderIptables(plan: Plan, config: Config): Rendering {
   const rendered = config.families.map((family) => renderRules(plan, family, ruleOptions(config)));
-  const left = new Map(
-    rendered.flatMap(({ problems }) => problems).map(({ service, message }) => [service, message]),
-  );
   return {
     text: rendered.map(({ rules }) => `# ${rules.family}\n${restoreText(rules)}`).join(""),
     structure: { families: rendered.map(({ rules }) => ruleStructure(rules)) },
-    problems: [...left].map(([service, message]) => ({
-      where: "render",
-      object: `Service ${service}`,
-      message,
-    })),
+    problems: leftOut(rendered.flatMap(({ problems }) => problems)),
   };
+}
+
+/** Addresses, sets, virtual servers and rules, each as the input of a program, family by family. */
+function renderIpvsMode(plan: Plan, config: Config): Rendering {
+  const rendered = config.families.map((family) => renderIpvs(plan, family, ipvsOptions(config)));
+  const states = rendered.map(({ state }) => state);
+  return {
+    text: ipvsText(states),
+    structure: {
+      families: states.map((state) => ({ ...ipvsStructure(state), texts: ipvsTexts(state) })),
+    },
+    problems: leftOut(rendered.flatMap(({ problems }) => problems)),
+  };
+}
+
+/** Each Service once, though it be left out in both families. */
+function leftOut(problems: readonly RenderProblem[]): ClusterProblem[] {
+  const left = new Map(problems.map(({ service, message }) => [service, message]));
+  return [...left].map(([service, message]) => ({
+    where: "render",
+    object: `Service ${service}`,
+    message,
+  }));
 }
 
 /** The host routes and captured ports that lead to the engine. */

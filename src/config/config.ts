@@ -6,7 +6,8 @@
 
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import type { Family } from "../net/address.ts";
-import type { SchedulerName } from "../plan/plan.ts";
+import type { SchedulerFlagName, SchedulerName } from "../plan/plan.ts";
+import { flagsOfScheduler } from "../plan/scheduling.ts";
 import { encodeConfiguration, type Wire } from "./file/encode.ts";
 import type { FlagCommand, FlagName, FlagValues } from "./flag_table.ts";
 import { type ParsedArguments, parseFlags } from "./flags.ts";
@@ -43,6 +44,19 @@ export interface LoggingConfig {
   readonly byPart: readonly { readonly pattern: string; readonly verbosity: number }[];
 }
 
+/** What ipvs mode alone is told. */
+export interface IpvsConfig {
+  /** Networks whose virtual servers are left alone. */
+  readonly excludeCIDRs: readonly string[];
+  readonly strictARP: boolean;
+  /** How long connections last without packets, milliseconds; 0: as the kernel has it. */
+  readonly tcpTimeoutMs: number;
+  readonly tcpFinTimeoutMs: number;
+  readonly udpTimeoutMs: number;
+  /** When connections to a removed endpoint end at the latest, milliseconds; 0: by themselves. */
+  readonly gracefulDeadlineMs: number;
+}
+
 /** Everything that the agent can be told. */
 export interface Config {
   /** Null: the best mode that works here. */
@@ -72,6 +86,11 @@ export interface Config {
   readonly chainNaming: "documented" | "current";
   /** Null: what the mode does when nothing is asked for. */
   readonly scheduler: SchedulerName | null;
+  /** What that scheduler is told. */
+  readonly schedulerFlags: readonly SchedulerFlagName[];
+  /** No other mode is taken when {@link proxyMode} does not work. */
+  readonly strictMode: boolean;
+  readonly ipvs: IpvsConfig;
   /** Null: not served. */
   readonly healthzBindAddress: SocketAddress | null;
   readonly metricsBindAddress: SocketAddress | null;
@@ -176,6 +195,16 @@ function configOf(
     localhostNodePorts: values["iptables-localhost-nodeports"]!,
     chainNaming: values["iptables-chain-naming"]!,
     scheduler: values["ipvs-scheduler"] ?? null,
+    schedulerFlags: schedulerFlags(values),
+    strictMode: values["proxy-mode-strict"]!,
+    ipvs: {
+      excludeCIDRs: values["ipvs-exclude-cidrs"]!,
+      strictARP: values["ipvs-strict-arp"]!,
+      tcpTimeoutMs: values["ipvs-tcp-timeout"]!,
+      tcpFinTimeoutMs: values["ipvs-tcpfin-timeout"]!,
+      udpTimeoutMs: values["ipvs-udp-timeout"]!,
+      gracefulDeadlineMs: values["ipvs-graceful-deadline"]!,
+    },
     healthzBindAddress: values["healthz-bind-address"]!,
     metricsBindAddress: values["metrics-bind-address"]!,
     apiBindAddress: values["api-bind-address"]!,
@@ -200,6 +229,18 @@ function configOf(
   };
   checkApiToken(config);
   return config;
+}
+
+function schedulerFlags(values: FlagValues): readonly SchedulerFlagName[] {
+  const scheduler = values["ipvs-scheduler"] ?? "rr";
+  const flags = values["ipvs-scheduler-flags"]!;
+  const known = flagsOfScheduler(scheduler);
+  const other = flags.find((flag) => !known.includes(flag));
+  if (other === undefined) return flags;
+  throw new UsageError(
+    `--ipvs-scheduler-flags "${other}": scheduler ${scheduler} takes ` +
+      (known.length === 0 ? "none" : known.join(", ")),
+  );
 }
 
 function conntrackLimits(values: FlagValues): ConntrackLimits {

@@ -6,6 +6,7 @@
  */
 
 import type { z } from "zod";
+import { SCHEDULER_NAMES } from "../plan/scheduling.ts";
 import * as value from "./values.ts";
 
 /** The commands that take flags. */
@@ -89,7 +90,6 @@ function booleanFlag(defaultValue: boolean, help: string, extra: Extra = {}) {
 const planning = { commands: PLANNING } as const;
 const every = { commands: EVERY } as const;
 const explaining = { commands: ["explain"] } as const;
-const notYet = { support: "not-yet" } as const;
 const run = { commands: ["run"] } as const;
 const withoutEffect = (why: string) => ({ support: "without-effect", why } as const);
 /** kube-proxy takes them, and does nothing with them either. */
@@ -97,25 +97,6 @@ const deprecated = withoutEffect("kube-proxy does nothing with it either");
 
 /** What `--proxy-mode` may be. */
 export const PROXY_MODES = ["iptables", "ipvs", "nftables", "userspace"] as const;
-
-/** What `--ipvs-scheduler` may be: the kernel's schedulers and, in userspace mode, random. */
-export const SCHEDULERS = [
-  "rr",
-  "wrr",
-  "lc",
-  "wlc",
-  "lblc",
-  "lblcr",
-  "dh",
-  "sh",
-  "sed",
-  "nq",
-  "fo",
-  "ovf",
-  "mh",
-  "twos",
-  "random",
-] as const;
 
 /** What `--iptables-chain-naming` may be. */
 export const CHAIN_NAMINGS = ["documented", "current"] as const;
@@ -262,11 +243,28 @@ export const FLAGS = {
     "least time from one sync to the next in iptables mode",
   ),
   "ipvs-scheduler": flag(
-    value.oneOf(SCHEDULERS),
+    value.oneOf(SCHEDULER_NAMES),
     "NAME",
     null,
     "how backends are chosen, in userspace mode too; unset: rr",
-    { emptyIsUnset: true },
+    { ...planning, emptyIsUnset: true },
+  ),
+  "ipvs-scheduler-flags": listFlag(
+    value.schedulerFlags,
+    "FLAG",
+    "",
+    "what that scheduler is told: sh-fallback, sh-port, mh-fallback, mh-port; unset: mh-port for mh",
+    planning,
+  ),
+  "ipvs-graceful-deadline": flag(
+    value.duration,
+    "DURATION",
+    "0s",
+    "in ipvs mode, when a removed endpoint's connections end at the latest; 0s: when they end",
+  ),
+  "proxy-mode-strict": booleanFlag(
+    false,
+    "a --proxy-mode that does not work here is an error; else the next best is taken",
   ),
   "healthz-bind-address": flag(
     value.listenAddress(10256),
@@ -400,13 +398,46 @@ export const FLAGS = {
     "how often what came from the API server is gone through again",
     withoutEffect("what is followed by watches needs no repetition"),
   ),
-  "ipvs-sync-period": flag(value.duration, "DURATION", "30s", "retry after failure", notYet),
-  "ipvs-min-sync-period": flag(value.duration, "DURATION", "0s", "between syncs", notYet),
-  "ipvs-exclude-cidrs": listFlag(value.networks, "NETWORK", "", "left alone by ipvs", notYet),
-  "ipvs-strict-arp": booleanFlag(false, "arp_ignore 1 and arp_announce 2", notYet),
-  "ipvs-tcp-timeout": flag(value.duration, "DURATION", "0s", "idle TCP connections", notYet),
-  "ipvs-tcpfin-timeout": flag(value.duration, "DURATION", "0s", "after a FIN", notYet),
-  "ipvs-udp-timeout": flag(value.duration, "DURATION", "0s", "idle UDP flows", notYet),
+  "ipvs-sync-period": flag(
+    value.duration,
+    "DURATION",
+    "30s",
+    "in ipvs mode, a sync that failed is tried again after this, and flushes are looked for",
+  ),
+  "ipvs-min-sync-period": flag(
+    value.duration,
+    "DURATION",
+    "0s",
+    "least time from one sync to the next in ipvs mode",
+  ),
+  "ipvs-exclude-cidrs": listFlag(
+    value.networks,
+    "NETWORK",
+    "",
+    "networks whose virtual servers are never removed, whoever made them",
+  ),
+  "ipvs-strict-arp": booleanFlag(
+    false,
+    "ARP is answered and announced for the link's own addresses only (arp_ignore 1, arp_announce 2)",
+  ),
+  "ipvs-tcp-timeout": flag(
+    value.duration,
+    "DURATION",
+    "0s",
+    "idle TCP connections of ipvs mode; 0s: as the kernel has it",
+  ),
+  "ipvs-tcpfin-timeout": flag(
+    value.duration,
+    "DURATION",
+    "0s",
+    "TCP connections of ipvs mode after a FIN; 0s: as the kernel has it",
+  ),
+  "ipvs-udp-timeout": flag(
+    value.duration,
+    "DURATION",
+    "0s",
+    "idle UDP flows of ipvs mode; 0s: as the kernel has it",
+  ),
   "conntrack-max-per-core": flag(
     value.integer(0, 2 ** 31 - 1),
     "N",

@@ -14,6 +14,7 @@ import {
   parseAddress,
   parseNetwork,
 } from "../net/address.ts";
+import { SCHEDULER_FLAGS } from "../plan/scheduling.ts";
 import { parseGoDuration } from "./go_duration.ts";
 
 /** A TCP address to listen on. */
@@ -162,6 +163,12 @@ const primary: readonly string[] = ["primary"];
 const networksOrPrimary = listOf(
   'a network such as 192.168.0.0/16, or the single word "primary"',
   networkText,
+);
+
+/** A list of flags of schedulers. */
+export const schedulerFlags = listOf(
+  `one of ${SCHEDULER_FLAGS.join(", ")}`,
+  (item) => SCHEDULER_FLAGS.find((flag) => flag === item) ?? null,
 );
 
 /** Networks, or the single word "primary": the node's primary address of each family. */

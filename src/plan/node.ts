@@ -13,7 +13,7 @@ import {
   parseAddress,
   parseNetwork,
 } from "../net/address.ts";
-import type { NodeInfo, SchedulerName } from "./plan.ts";
+import type { NodeInfo, SchedulerFlagName, SchedulerName } from "./plan.ts";
 
 /**
  * How local pods are told from everything else, as `--detect-local-mode`. The two interface modes
@@ -43,6 +43,10 @@ export interface PlannerConfig {
   readonly nodePortAddresses: readonly string[];
   readonly families: readonly Family[];
   readonly scheduler: SchedulerName;
+  /** What that scheduler is told (default: nothing). */
+  readonly schedulerFlags?: readonly SchedulerFlagName[];
+  /** Schedulers that Services may name in annotations (default: annotations don't count). */
+  readonly selectableSchedulers?: readonly SchedulerName[];
   /** Further addresses of the node's interfaces, where known. */
   readonly localAddresses?: readonly string[];
 }

@@ -13,7 +13,7 @@ import {
   isOnNode,
   mergeEndpoints,
 } from "../services/endpoints.ts";
-import type { ServicePort } from "../services/service_port.ts";
+import type { ServiceInfo, ServicePort } from "../services/service_port.ts";
 import { ServiceTracker, type TrackedService, type UdpChange } from "../services/tracker.ts";
 import { FrontendClaims } from "./claims.ts";
 import {
@@ -32,6 +32,7 @@ import type {
   ServicePlan,
   ServicePortPlan,
 } from "./plan.ts";
+import { type Choice, chooseScheduling } from "./scheduling.ts";
 import { externalRoutes, internalRoutes, type RouteInputs } from "./routes.ts";
 import { categorizeEndpoints } from "./topology.ts";
 
@@ -63,6 +64,8 @@ export class Planner {
   #serviceNetworks: readonly string[] = [];
   #node: NodeContext;
   #started = false;
+  /** Services with an annotation that cannot be used. */
+  #misannotated = new Set<string>();
 
   /** Throws a TypeError when the configuration has an address or network that is none. */
   constructor(config: PlannerConfig) {
@@ -84,6 +87,7 @@ export class Planner {
     fork.#serviceNetworks = this.#serviceNetworks;
     fork.#node = this.#node;
     fork.#started = this.#started;
+    fork.#misannotated = new Set(this.#misannotated);
     return fork;
   }
 
@@ -101,13 +105,16 @@ export class Planner {
     };
   }
 
-  /** Frontends that Services ask for and do not get, because another one already has them. */
+  /** What Services ask for and do not get: frontends of others, schedulers that cannot be had. */
   get problems(): ClusterProblem[] {
     const losers = new Set<string>();
     for (const frontend of this.#claims.contested) {
       for (const service of this.#claims.claimants(frontend).slice(1)) losers.add(service);
     }
-    return [...losers].sort().flatMap((service) => this.#conflicts(service));
+    return [
+      ...[...losers].sort().flatMap((service) => this.#conflicts(service)),
+      ...[...this.#misannotated].sort().flatMap((service) => this.#annotationProblems(service)),
+    ];
   }
 
   /** Takes over a batch of changes and says what became different in the plan. */
@@ -159,7 +166,13 @@ export class Planner {
   }
 
   #planService(key: string, { info, slices }: TrackedService): ServicePlan | null {
-    if (info === null) return null;
+    if (info === null) {
+      this.#misannotated.delete(key);
+      return null;
+    }
+    const { choice, problems } = this.#scheduling(info);
+    if (problems.length === 0) this.#misannotated.delete(key);
+    else this.#misannotated.add(key);
     const taken = new Set<string>();
     return {
       namespace: info.namespace,
@@ -173,7 +186,7 @@ export class Planner {
           taken.add(request.key);
           return true;
         });
-        return this.#planPort(port, mergeEndpoints(slices, port), requests);
+        return this.#planPort(port, mergeEndpoints(slices, port), requests, choice);
       }),
       healthCheckNodePort: info.healthCheckNodePort,
       localReadyEndpoints: countReadyAddresses(slices, this.#config.nodeName),
@@ -184,8 +197,9 @@ export class Planner {
     port: ServicePort,
     endpoints: readonly Endpoint[],
     requests: readonly FrontendRequest[],
+    choice: Choice,
   ): ServicePortPlan {
-    const { nodeName, scheduler } = this.#config;
+    const { nodeName } = this.#config;
     const categories = categorizeEndpoints(endpoints, port, { nodeName, zone: this.#node.zone });
     const backends = new Map(
       endpoints.map((endpoint) => [endpoint, backend(endpoint, isOnNode(endpoint.node, nodeName))]),
@@ -202,7 +216,8 @@ export class Planner {
       portName: port.portName,
       protocol: port.protocol,
       family: port.family,
-      scheduler,
+      scheduler: choice.scheduler,
+      ...(choice.flags.length === 0 ? {} : { schedulerFlags: choice.flags }),
       affinitySeconds: port.affinitySeconds,
       internalTrafficPolicy: port.internalPolicyLocal ? "Local" : "Cluster",
       externalTrafficPolicy: port.externalPolicyLocal ? "Local" : "Cluster",
@@ -223,6 +238,22 @@ export class Planner {
       ? admittedSources(port, this.#node.primary[port.family])
       : null;
     return { kind, address, port: request.port, routes, sourceRanges };
+  }
+
+  /** How a Service's backends are chosen, and why not as it asks for. */
+  #scheduling({ scheduling }: ServiceInfo): ReturnType<typeof chooseScheduling> {
+    const { scheduler, schedulerFlags = [], selectableSchedulers } = this.#config;
+    const usual = { scheduler, flags: schedulerFlags };
+    if (scheduling === undefined || selectableSchedulers === undefined) {
+      return { choice: usual, problems: [] };
+    }
+    return chooseScheduling(scheduling, selectableSchedulers, usual);
+  }
+
+  #annotationProblems(service: string): ClusterProblem[] {
+    const { info } = this.#tracker.get(service);
+    return info === null ? [] : this.#scheduling(info).problems
+      .map((problem) => ({ where: "plan", object: `Service ${service}`, ...problem }));
   }
 
   #conflicts(service: string): ClusterProblem[] {

@@ -40,6 +40,16 @@ export interface ServicePort {
   readonly externalPolicyLocal: boolean;
 }
 
+/** What a Service says about how its backends are chosen. */
+export interface Scheduling {
+  readonly scheduler?: string;
+  readonly flags?: string;
+}
+
+/** Annotations of Services that this proxy reads. */
+export const SCHEDULER_ANNOTATION = "switchyard.io/ipvs-scheduler";
+export const SCHEDULER_FLAGS_ANNOTATION = "switchyard.io/ipvs-scheduler-flags";
+
 /** A Service reduced to what a proxy acts on: equal infos need no work. */
 export interface ServiceInfo {
   readonly namespace: string;
@@ -50,6 +60,8 @@ export interface ServiceInfo {
   readonly externalName?: string;
   /** 0 when there is none. */
   readonly healthCheckNodePort: number;
+  /** As the annotations have it, of whatever form; absent when they say nothing. */
+  readonly scheduling?: Scheduling;
   /** In the Service's order of ports, for each IPv4 before IPv6; empty when nothing is proxied. */
   readonly ports: readonly ServicePort[];
 }
@@ -78,9 +90,17 @@ export function describeService(service: Service, families: readonly Family[]): 
     ...(spec.type === "ExternalName" && spec.externalName !== undefined
       ? { externalName: spec.externalName }
       : {}),
+    ...annotatedScheduling(metadata.annotations ?? {}),
     healthCheckNodePort: needsHealthCheck ? spec.healthCheckNodePort ?? 0 : 0,
     ports: proxied ? servicePorts(service, clusterIP, families) : [],
   };
+}
+
+function annotatedScheduling(
+  annotations: Readonly<Record<string, string>>,
+): Pick<ServiceInfo, "scheduling"> {
+  const { [SCHEDULER_ANNOTATION]: scheduler, [SCHEDULER_FLAGS_ANNOTATION]: flags } = annotations;
+  return scheduler === undefined && flags === undefined ? {} : { scheduling: { scheduler, flags } };
 }
 
 function servicePorts(

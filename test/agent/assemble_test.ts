@@ -1,31 +1,46 @@
 import assert from "node:assert/strict";
 import { interfaceAddresses } from "../../src/agent/addresses.ts";
-import { plannerConfig, ruleOptions } from "../../src/agent/options.ts";
+import { ipvsOptions, plannerConfig, ruleOptions } from "../../src/agent/options.ts";
 import { checkMode } from "../../src/agent/mode.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
-import { SCHEDULERS } from "../../src/config/flag_table.ts";
+import { SCHEDULER_NAMES } from "../../src/plan/scheduling.ts";
 
 const config = (...args: string[]) => parseCommandLine(args, "run", () => "node-a").config;
 
 Deno.test("modes that are not there are refused", () => {
   checkMode(config(), "iptables");
+  checkMode(config(), "ipvs");
   checkMode(config(), "userspace");
-  for (const mode of ["ipvs", "nftables"] as const) {
-    assert.throws(() => checkMode(config(), mode), {
-      name: "UsageError",
-      message: `--proxy-mode "${mode}": it is not there yet; expected iptables, userspace`,
-    });
-  }
+  assert.throws(() => checkMode(config(), "nftables"), {
+    name: "UsageError",
+    message: '--proxy-mode "nftables": it is not there yet; expected iptables, ipvs, userspace',
+  });
 });
 
 Deno.test("userspace mode takes every scheduler that the flag may name", () => {
-  for (const name of SCHEDULERS) {
+  for (const name of SCHEDULER_NAMES) {
     checkMode(config(`--ipvs-scheduler=${name}`), "userspace");
     assert.equal(
       plannerConfig(config(`--ipvs-scheduler=${name}`), "userspace", []).scheduler,
       name,
     );
   }
+});
+
+Deno.test("ipvs mode takes every scheduler of the kernel", () => {
+  for (const name of SCHEDULER_NAMES) {
+    const own = config(`--ipvs-scheduler=${name}`);
+    if (name === "random") assert.throws(() => checkMode(own, "ipvs"), /the kernel has none/);
+    else {
+      checkMode(own, "ipvs");
+      assert.equal(ipvsOptions(own).scheduling.scheduler, name);
+    }
+  }
+  const { scheduling } = ipvsOptions(config("--ipvs-scheduler=mh"));
+  assert.deepEqual(scheduling.flags, ["mh-port"], "as kube-proxy");
+  const flags = config("--ipvs-scheduler=sh", "--ipvs-scheduler-flags=sh-port,sh-fallback");
+  assert.deepEqual(plannerConfig(flags, "ipvs", []).schedulerFlags, ["sh-port", "sh-fallback"]);
+  assert.throws(() => config("--ipvs-scheduler-flags=sh-port"), /scheduler rr takes none$/);
 });
 
 Deno.test("userspace mode cannot tell pods by their links", () => {

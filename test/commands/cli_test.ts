@@ -43,12 +43,12 @@ const BAD: [args: string[], message: string | RegExp][] = [
     "switchyard: --manifests and --kubeconfig: expected one source of cluster state",
   ],
   [
-    ["run", "--manifests=x", "--proxy-mode=ipvs"],
-    /"ipvs": it is not there yet; expected iptables, userspace$/,
+    ["run", "--manifests=x", "--proxy-mode=ipvs", "--ipvs-scheduler=random"],
+    /--ipvs-scheduler "random": the kernel has none/,
   ],
   [
     ["lab", "--proxy-mode=nftables"],
-    /"nftables": it is not there yet; expected iptables, userspace$/,
+    /"nftables": it is not there yet; expected iptables, ipvs, userspace$/,
   ],
   [["lab", "exce"], 'switchyard: unknown argument "exce" of lab: did you mean exec?'],
   [["lab", "exec", "client"], /^switchyard: lab exec: expected lab exec NAME -- COMMAND/],

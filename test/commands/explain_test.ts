@@ -178,7 +178,7 @@ for (
       /--ipvsadm-save: standard input: line 1: expected -A or -a, not "x"$/,
       "x",
     ],
-    [["--manifests=x", "--proxy-mode=ipvs", ...ONE], /"ipvs": it is not there yet/],
+    [["--manifests=x", "--proxy-mode=nftables", ...ONE], /"nftables": it is not there yet/],
     [["--manifests=x", "10.0.0.1", "10.0.0.2:80"], /10\.0\.0\.2:80: expected ADDRESS:PORT\/PROT/],
     [["--manifests=x", "nobody", "10.0.0.2:80/TCP"], /nobody: expected an IP address$/],
     [["--manifests=x", "--flows=-"], /--flows: standard input: not JSON: /, "no"],

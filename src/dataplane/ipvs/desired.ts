@@ -1,0 +1,322 @@
+/**
+ * The state that a plan asks for, kept up to date Service by Service: the cost of a change is that of
+ * the Services which changed.
+ *
+ * @module
+ */
+
+import type { Family } from "../../net/address.ts";
+import type { Plan, ServicePlan } from "../../plan/plan.ts";
+import type { RenderProblem, ServiceChanges } from "../iptables/render.ts";
+import { unrenderable } from "../iptables/render_service.ts";
+import type { Chains } from "../iptables/rules.ts";
+import type { IpvsFragment } from "./fragment.ts";
+import { SET_IDS, type SetId, setName, SETS } from "./names.ts";
+import { type IpvsContext, ipvsContext, type IpvsOptions } from "./options.ts";
+import { renderRules } from "./render_rules.ts";
+import { renderService } from "./render_service.ts";
+import { type IpSetState, type IpvsState, serverName, type VirtualServerState } from "./state.ts";
+
+/** What a change did to the state: what is new and what is gone, each once. */
+export interface StateChange {
+  /** Virtual servers that are other than they were; null where there is, or was, none. */
+  readonly servers: readonly {
+    readonly before: VirtualServerState | null;
+    readonly after: VirtualServerState | null;
+  }[];
+  readonly addresses: { readonly added: readonly string[]; readonly removed: readonly string[] };
+  /** By name of the set. */
+  readonly sets: ReadonlyMap<
+    string,
+    { readonly added: readonly string[]; readonly removed: readonly string[] }
+  >;
+  /** The chains before and after; null when no rule is other than it was. */
+  readonly rules:
+    | { readonly before: IpvsState["rules"]; readonly after: IpvsState["rules"] }
+    | null;
+}
+
+/** The state of one family for one plan at a time. */
+export class DesiredState {
+  readonly family: Family;
+  #context: IpvsContext;
+  readonly #fragments = new Map<string, IpvsFragment>();
+  /** By {@link serverName}: what Services ask for, the one at its own address first. */
+  readonly #servers = new Map<string, Claimants>();
+  readonly #addresses = new Counts<string>();
+  readonly #members: Readonly<Record<SetId, Counts<string>>>;
+  #rules: IpvsState["rules"];
+  #rulesStale = true;
+
+  private constructor(family: Family, context: IpvsContext) {
+    this.family = family;
+    this.#context = context;
+    this.#members = Object.fromEntries(
+      SET_IDS.map((set) => [set, new Counts<string>()]),
+    ) as Record<SetId, Counts<string>>;
+    this.#rules = { filter: new Map(), nat: new Map() };
+  }
+
+  /** The state for a plan, and what of it is not in it. */
+  static of(
+    plan: Plan,
+    family: Family,
+    options: IpvsOptions,
+  ): { readonly desired: DesiredState; readonly problems: readonly RenderProblem[] } {
+    const desired = new DesiredState(family, ipvsContext(family, plan.node, options));
+    const { problems } = desired.apply({ updated: [...plan.services.values()], removed: [] });
+    return { desired, problems };
+  }
+
+  /** Takes over a change of Services. For a change of the node's info make a new one. */
+  apply(
+    { updated, removed }: ServiceChanges,
+  ): { readonly change: StateChange; readonly problems: readonly RenderProblem[] } {
+    const touched = this.#replace(updated, removed);
+    const before = this.#rules;
+    if (this.#rulesStale) this.#rules = this.#renderRules();
+    this.#rulesStale = false;
+    const rules = sameRules(before, this.#rules) ? null : { before, after: this.#rules };
+    const sets = new Map(
+      SET_IDS.flatMap((set) => {
+        const change = touched.members[set].end();
+        return change.added.length + change.removed.length === 0
+          ? []
+          : [[setName(set, this.family), change] as const];
+      }),
+    );
+    return {
+      change: {
+        servers: [...touched.servers].flatMap(([name, before]) => {
+          const after = this.#servers.get(name)?.first ?? null;
+          return sameServer(before, after) ? [] : [{ before, after }];
+        }),
+        addresses: touched.addresses.end(),
+        sets,
+        rules,
+      },
+      problems: touched.problems,
+    };
+  }
+
+  /** Everything, as of now. */
+  get state(): IpvsState {
+    const servers = new Map<string, VirtualServerState>();
+    for (const name of [...this.#servers.keys()].sort()) {
+      servers.set(name, this.#servers.get(name)!.first);
+    }
+    return {
+      family: this.family,
+      servers,
+      addresses: new Set([...this.#addresses.keys()].sort()),
+      sets: new Map(SET_IDS.map((id) => {
+        const name = setName(id, this.family);
+        const set: IpSetState = {
+          name,
+          type: SETS[id].type,
+          entries: [...this.#members[id].keys()].sort(),
+        };
+        return [name, set];
+      })),
+      rules: this.#rules,
+    };
+  }
+
+  #replace(updated: readonly ServicePlan[], removed: readonly string[]) {
+    const problems: RenderProblem[] = [];
+    const servers = new Map<string, VirtualServerState | null>();
+    const touch = (name: string) => {
+      if (!servers.has(name)) servers.set(name, this.#servers.get(name)?.first ?? null);
+    };
+    const addresses = this.#addresses.begin();
+    const members = Object.fromEntries(
+      SET_IDS.map((set) => [set, this.#members[set].begin()]),
+    ) as Record<SetId, Changes<string>>;
+    for (const key of removed) this.#drop(key, touch);
+    for (const service of updated) {
+      const key = `${service.namespace}/${service.name}`;
+      this.#drop(key, touch);
+      const message = unrenderable(service);
+      if (message !== null) {
+        problems.push({ service: key, message });
+        continue;
+      }
+      const fragment = renderService(service, this.#context);
+      if (fragment !== null) this.#take(key, fragment, touch);
+    }
+    return { problems, servers, addresses, members };
+  }
+
+  #take(key: string, fragment: IpvsFragment, touch: (name: string) => void): void {
+    this.#fragments.set(key, fragment);
+    const add = (server: VirtualServerState, exact: boolean) => {
+      const name = serverName(server.key);
+      touch(name);
+      const claimants = this.#servers.get(name);
+      if (claimants === undefined) this.#servers.set(name, new Claimants(key, server, exact));
+      else claimants.add(key, server, exact);
+    };
+    for (const server of fragment.servers) add(server, true);
+    for (const server of fragment.nodePortServers) add(server, false);
+    for (const address of fragment.addresses) this.#addresses.add(address);
+    for (const [set, entry] of fragment.members) {
+      if (this.#members[set].add(entry) === 1 && this.#members[set].size === 1) {
+        this.#rulesStale = true;
+      }
+    }
+    if (hasRules(fragment)) this.#rulesStale = true;
+  }
+
+  #drop(key: string, touch: (name: string) => void): void {
+    const fragment = this.#fragments.get(key);
+    if (fragment === undefined) return;
+    this.#fragments.delete(key);
+    for (const server of [...fragment.servers, ...fragment.nodePortServers]) {
+      const name = serverName(server.key);
+      touch(name);
+      if (this.#servers.get(name)?.remove(key)) this.#servers.delete(name);
+    }
+    for (const address of fragment.addresses) this.#addresses.remove(address);
+    for (const [set, entry] of fragment.members) {
+      this.#members[set].remove(entry);
+      if (this.#members[set].size === 0) this.#rulesStale = true;
+    }
+    if (hasRules(fragment)) this.#rulesStale = true;
+  }
+
+  #renderRules(): IpvsState["rules"] {
+    const fragments = [...this.#fragments].filter(([, fragment]) => hasRules(fragment))
+      .sort(([a], [b]) => a < b ? -1 : 1).map(([, fragment]) => fragment);
+    return renderRules(this.#context, {
+      filled: new Set(SET_IDS.filter((set) => this.#members[set].size > 0)),
+      sourceFilters: fragments.flatMap(({ sourceFilters }) => sourceFilters),
+      shortCircuits: [
+        ...fragments.flatMap(({ shortCircuits }) => shortCircuits),
+        ...fragments.flatMap(({ nodePortShortCircuits }) => nodePortShortCircuits),
+      ],
+    });
+  }
+}
+
+function hasRules(fragment: IpvsFragment): boolean {
+  const { sourceFilters, shortCircuits, nodePortShortCircuits } = fragment;
+  return sourceFilters.length + shortCircuits.length + nodePortShortCircuits.length > 0;
+}
+
+/**
+ * Who asks for a virtual server. A Service that has the address for itself comes before a node port,
+ * and of several of a kind, which the plan does not make, the first by name.
+ */
+class Claimants {
+  readonly #claims = new Map<string, { server: VirtualServerState; exact: boolean }>();
+
+  constructor(key: string, server: VirtualServerState, exact: boolean) {
+    this.add(key, server, exact);
+  }
+
+  get first(): VirtualServerState {
+    if (this.#claims.size === 1) return this.#claims.values().next().value!.server;
+    const ranked = [...this.#claims].sort(([a, one], [b, other]) =>
+      Number(other.exact) - Number(one.exact) || (a < b ? -1 : 1)
+    );
+    return ranked[0][1].server;
+  }
+
+  add(key: string, server: VirtualServerState, exact: boolean): void {
+    if (exact || this.#claims.get(key)?.exact !== true) this.#claims.set(key, { server, exact });
+  }
+
+  /** Whether nobody asks for it any more. */
+  remove(key: string): boolean {
+    this.#claims.delete(key);
+    return this.#claims.size === 0;
+  }
+}
+
+/** Things with the number of those who ask for them. */
+class Counts<T> {
+  readonly #counts = new Map<T, number>();
+  #changes: Map<T, boolean> | null = null;
+
+  get size(): number {
+    return this.#counts.size;
+  }
+
+  keys(): Iterable<T> {
+    return this.#counts.keys();
+  }
+
+  /** How many ask for it then. */
+  add(item: T): number {
+    const count = (this.#counts.get(item) ?? 0) + 1;
+    if (count === 1) this.#note(item, false);
+    this.#counts.set(item, count);
+    return count;
+  }
+
+  remove(item: T): void {
+    const count = (this.#counts.get(item) ?? 0) - 1;
+    if (count > 0) this.#counts.set(item, count);
+    else {
+      this.#note(item, true);
+      this.#counts.delete(item);
+    }
+  }
+
+  /** Notes from here on what comes and goes. */
+  begin(): Changes<T> {
+    const changes = this.#changes = new Map<T, boolean>();
+    return {
+      end: () => {
+        this.#changes = null;
+        const added = [...changes].filter(([item, had]) => !had && this.#counts.has(item));
+        const removed = [...changes].filter(([item, had]) => had && !this.#counts.has(item));
+        return { added: added.map(([item]) => item), removed: removed.map(([item]) => item) };
+      },
+    };
+  }
+
+  /** Whether it was there when the notes began counts. */
+  #note(item: T, had: boolean): void {
+    if (this.#changes !== null && !this.#changes.has(item)) this.#changes.set(item, had);
+  }
+}
+
+/** What came and went. */
+interface Changes<T> {
+  end(): { readonly added: readonly T[]; readonly removed: readonly T[] };
+}
+
+/** Whether two virtual servers are the same in everything. */
+export function sameServer(
+  one: VirtualServerState | null,
+  other: VirtualServerState | null,
+): boolean {
+  if (one === null || other === null) return one === other;
+  return sameScheduling(one, other) && one.realServers.length === other.realServers.length &&
+    one.realServers.every(({ address, port, weight }, i) => {
+      const real = other.realServers[i];
+      return address === real.address && port === real.port && weight === real.weight;
+    });
+}
+
+/** Whether two virtual servers choose alike, whatever is behind them. */
+export function sameScheduling(one: VirtualServerState, other: VirtualServerState): boolean {
+  return one.scheduler === other.scheduler &&
+    one.persistenceSeconds === other.persistenceSeconds &&
+    one.flags.length === other.flags.length &&
+    one.flags.every((flag) => other.flags.includes(flag));
+}
+
+function sameRules(one: IpvsState["rules"], other: IpvsState["rules"]): boolean {
+  return one === other ||
+    (["filter", "nat"] as const).every((table) => sameChains(one[table], other[table]));
+}
+
+function sameChains(one: Chains, other: Chains): boolean {
+  return one.size === other.size && [...one].every(([chain, rules]) => {
+    const others = other.get(chain);
+    return others !== undefined && rules.length === others.length &&
+      rules.every((rule, i) => rule === others[i]);
+  });
+}
