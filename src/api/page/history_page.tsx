@@ -13,9 +13,12 @@ import { Notice, Problem } from "./parts.tsx";
 export function addHistory(app: OpenAPIHono, api: ApiClient, show: Show): void {
   app.get("/history", async (context) => {
     const reply = await api.get<unknown>("/api/v1/history");
-    const children = reply.ok
-      ? <Notice tone="plain" title="History" />
-      : <Problem problem={reply.problem} />;
+    const children = (
+      <>
+        <h1>What changed?</h1>
+        {reply.ok ? <Notice tone="plain" title="History" /> : <Problem problem={reply.problem} />}
+      </>
+    );
     return show(context, { title: "History", section: "/history", children });
   });
 }

@@ -27,8 +27,9 @@ const SECTIONS: readonly (readonly [path: string, name: string])[] = [
   ["/docs", "API"],
 ];
 
-/** htmx without what needs eval, and only with the extension that is served. */
+/** htmx with the extension that is served and no other; what is open stays open in a fresh page. */
 const HTMX_CONFIG = JSON.stringify({
+  morphIgnore: ["data-htmx-powered", "open"],
   extensions: "sse",
   includeIndicatorCSS: false,
   history: "reload",
