@@ -74,6 +74,9 @@ export class Budget {
 /** The target kinds that leave a packet as it is whether they are reached or not. */
 const HARMLESS: readonly Target["kind"][] = ["none", "aside"];
 
+/** The target kinds that are the same wherever they stand. */
+const SIMPLE: readonly Target["kind"][] = ["accept", "drop", "return"];
+
 /** A path at one rule. */
 interface Split {
   /** Null: the rule never matches. */
@@ -167,6 +170,7 @@ export class TableWalk {
     }
     if (doubt !== null) {
       if (HARMLESS.includes(rule.target.kind)) return refused(path);
+      if (this.#doneAnyway(chain, rule, packet)) return refused(path);
       return refused(this.#doubt(chain, rule, path, doubt, "taken as no match"));
     }
     const asked = withPacket(path, packet);
@@ -177,6 +181,17 @@ export class TableWalk {
       rest: { ...asked, probability: multiply(path.probability, complement(probability)) },
       notes: [`by chance, ${shown(probability)}`, ...notes],
     };
+  }
+
+  /** Whether the next rule does the same to the packet for certain, whatever this one does. */
+  #doneAnyway(chain: Chain, { number, target }: Rule, packet: Packet): boolean {
+    const next = chain.rules.at(number);
+    return next !== undefined && target.kind === next.target.kind &&
+      SIMPLE.includes(target.kind) &&
+      next.tests.every((test) => {
+        const result = test(packet, this.world);
+        return result.kind === "yes" && result.remember === undefined;
+      });
   }
 
   /** Does what the rule's target says; paths go on in `next`, or `back` to the calling chain. */
