@@ -1,12 +1,19 @@
 /** Each kind of rule is needed by some scenario: without it, a flow goes another way. */
 
 import assert from "node:assert/strict";
-import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
+import {
+  COUNTERS,
+  DEFAULT_RULE_OPTIONS,
+  type RuleOptions,
+} from "../../../src/dataplane/iptables/options.ts";
 import { render } from "../../../src/dataplane/iptables/render.ts";
 import type { SaveRule, SaveTable } from "../../../src/dataplane/iptables/save_text.ts";
 import type { Flow } from "../../../src/explain/answer.ts";
 import { explain, type NodeTables } from "../../../src/explain/iptables/explain.ts";
+import type { InterfaceRoute } from "../../../src/explain/iptables/packet.ts";
 import { renderedTables } from "../../../src/explain/iptables/rendered.ts";
+import { parseNetwork } from "../../../src/net/address.ts";
+import type { PlannerConfig } from "../../../src/plan/node.ts";
 import { Planner } from "../../../src/plan/planner.ts";
 import {
   type Flow as ScenarioFlow,
@@ -23,15 +30,42 @@ interface Situation {
   readonly flows: readonly ScenarioFlow[];
   /** Node ports at which load balancers ask for health. */
   readonly healthPorts: readonly number[];
+  readonly routes: readonly InterfaceRoute[];
 }
 
-function situations(): Situation[] {
+/** A way to run the proxy that changes which rules there are. */
+interface Variant {
+  readonly planner: Partial<PlannerConfig>;
+  readonly rules: Partial<RuleOptions>;
+}
+
+/** Pods by their addresses, where the kernel has no nfacct; pods by their bridge, where it has. */
+const VARIANTS: readonly Variant[] = [
+  { planner: {}, rules: {} },
+  {
+    planner: { detectLocalMode: "BridgeInterface" },
+    rules: {
+      localDetection: { by: "bridge", name: "cbr0" },
+      counters: new Set(Object.values(COUNTERS)),
+    },
+  },
+];
+
+function situations(variant: Variant): Situation[] {
   return loadScenarios().flatMap(({ configuration, steps }) => {
-    const { families, nodePortAddresses, nodeAddresses } = configuration;
-    const options = { ...DEFAULT_RULE_OPTIONS, nodePortAddresses };
+    const { families, nodePortAddresses, nodeAddresses, clusterCIDRs } = configuration;
+    const options = { ...DEFAULT_RULE_OPTIONS, nodePortAddresses, ...variant.rules };
     const cluster = new ScenarioCluster();
-    const planner = new Planner(plannerConfig(configuration));
+    const planner = new Planner({ ...plannerConfig(configuration), ...variant.planner });
     planner.update([nodeChange(configuration)]);
+    const via = (network: string, name: string): InterfaceRoute => ({
+      network: parseNetwork(network)!,
+      interface: name,
+    });
+    const routes = [
+      ...clusterCIDRs.map((network) => via(network, "cbr0")),
+      ...["0.0.0.0/0", "::/0"].map((network) => via(network, "eth0")),
+    ];
     return steps.map((step) => {
       planner.update(cluster.changes(step));
       const tables: NodeTables = Object.fromEntries(
@@ -43,7 +77,7 @@ function situations(): Situation[] {
       const flows = step.flows.filter(({ differs }) => differs["iptables"]?.expect !== null);
       const healthPorts = [...planner.plan.services.values()]
         .map(({ healthCheckNodePort }) => healthCheckNodePort).filter((port) => port !== 0);
-      return { tables, nodeAddresses, flows, healthPorts };
+      return { tables, nodeAddresses, flows, healthPorts, routes };
     });
   });
 }
@@ -94,8 +128,12 @@ function closed(tables: NodeTables): NodeTables {
 }
 
 /** What becomes of a flow: verdict, backends, and where a client goes that comes again. */
-function fate(flow: Flow, tables: NodeTables, nodeAddresses: readonly string[]): unknown {
-  const node = { tables, nodeAddresses };
+function fate(
+  flow: Flow,
+  tables: NodeTables,
+  { nodeAddresses, routes }: Pick<Situation, "nodeAddresses" | "routes">,
+): unknown {
+  const node = { tables, nodeAddresses, routes };
   const { verdict, backends, steps } = explain(flow, node);
   const [remembered] = steps.flatMap(({ action }) =>
     /list (\S+) now holds/.exec(action)?.[1] ?? []
@@ -109,7 +147,8 @@ function fate(flow: Flow, tables: NodeTables, nodeAddresses: readonly string[]):
  * The fates of all flows, and of what scenarios, which ask about new connections on a node that is
  * open, leave out.
  */
-function fates({ flows, nodeAddresses, healthPorts }: Situation, tables: NodeTables): string {
+function fates(situation: Situation, tables: NodeTables): string {
+  const { flows, nodeAddresses, healthPorts } = situation;
   const asked = flows.map(({ from: source, to: { address: dest, port, protocol } }): Flow => ({
     name: "",
     source,
@@ -134,7 +173,7 @@ function fates({ flows, nodeAddresses, healthPorts }: Situation, tables: NodeTab
     protocol: "TCP",
   }));
   const within = (tables: NodeTables, flows: readonly Flow[]) =>
-    flows.map((flow) => fate(flow, tables, nodeAddresses));
+    flows.map((flow) => fate(flow, tables, situation));
   return JSON.stringify([
     within(tables, asked),
     within(closed(tables), [...asked, ...health]),
@@ -155,13 +194,17 @@ const WITHOUT_EFFECT: ReadonlyMap<string, string> = new Map([
     "it has no target: it is there for people",
   ],
   [
+    "nat KUBE-NODEPORTS -m comment --comment NAME -p … -d … --dport … -m nfacct --nfacct-name … -j KUBE-EXT-…",
+    "it counts; the next rule goes the same way for every address",
+  ],
+  [
     "nat KUBE-POSTROUTING -j MARK --xor-mark …",
     "the mark counts again only when the packet comes by once more, out of a tunnel for example",
   ],
 ]);
 
 Deno.test("every kind of rule is needed by a scenario", () => {
-  const all = situations();
+  const all = VARIANTS.flatMap(situations);
   const usual = new Map(all.map((situation) => [situation, fates(situation, situation.tables)]));
   const kinds = new Map<string, Situation[]>();
   for (const situation of all) {
