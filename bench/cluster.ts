@@ -9,6 +9,7 @@
  * @module
  */
 
+import type { Backend } from "../src/dataplane/iptables/programs.ts";
 import { DEFAULT_NODE } from "../src/lab/topology.ts";
 import { missingAssets } from "../test/cluster/kubernetes/real_api.ts";
 import { RealServer } from "../test/integration/agent/api_server.ts";
@@ -22,10 +23,11 @@ import { comparedRow, median, plainRow, type Row } from "./report.ts";
 const CREATORS = 16;
 
 /** Runs the benchmark; rows of kube-proxy are left out where it is not to be had. */
-export async function run({ rounds, seconds, services }: BenchOptions): Promise<Row[]> {
+export async function run({ rounds, seconds, services, backend }: BenchOptions): Promise<Row[]> {
   const reason = missingAssets();
   if (reason !== null) throw new Error(`no API server to measure with: ${reason}`);
   const rows: Row[] = [];
+  using programs = backend === undefined ? null : new ProgramFolder(backend);
   for (const size of services) {
     await using lab = await NodeLab.start();
     await using api = await RealServer.start();
@@ -37,9 +39,31 @@ export async function run({ rounds, seconds, services }: BenchOptions): Promise<
     }]);
     await createNode(api);
     await create(api, size);
-    rows.push(...await rounded({ lab, api, services: size, seconds }, rounds));
+    rows.push(
+      ...await rounded(
+        { lab, api, services: size, seconds, programs: programs?.path ?? null },
+        rounds,
+      ),
+    );
   }
   return rows;
+}
+
+/** iptables and its siblings, by one backend, in a folder of their own. */
+class ProgramFolder implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "switchyard-bench-" });
+
+  constructor(backend: Backend) {
+    for (const family of ["iptables", "ip6tables"]) {
+      for (const verb of ["", "-save", "-restore"]) {
+        Deno.symlinkSync(`/usr/sbin/xtables-${backend}-multi`, `${this.path}/${family}${verb}`);
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
 }
 
 /** kube-proxy waits half a minute for a Node with an address. */

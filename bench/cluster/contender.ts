@@ -76,10 +76,14 @@ export function kubeProxy(kubeconfig: string): Contender | null {
 export class RunningContender implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
 
-  constructor({ command, args }: Contender) {
+  /** @param path where it finds iptables first. */
+  constructor({ command, args }: Contender, path: string | null) {
     this.#child = new Deno.Command(command, {
       args: [...args],
-      env: { NO_COLOR: "1" },
+      env: {
+        NO_COLOR: "1",
+        ...(path === null ? {} : { PATH: `${path}:${Deno.env.get("PATH")}` }),
+      },
       stdin: "null",
       stdout: "null",
       stderr: "null",

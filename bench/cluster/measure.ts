@@ -34,6 +34,8 @@ export interface Situation {
   readonly lab: NodeLab;
   readonly api: RealServer;
   readonly services: number;
+  /** A folder with the iptables that is to be used; null: the node's own. */
+  readonly programs: string | null;
   /** Length of the parts with and without changes. */
   readonly seconds: number;
 }
@@ -43,10 +45,10 @@ const WRITERS = 8;
 const FIRST_SYNC_LIMIT_MS = 600_000;
 
 export async function measure(contender: Contender, situation: Situation): Promise<Figures> {
-  const { lab, services, seconds } = situation;
+  const { lab, services, seconds, programs } = situation;
   const last = target(services + PROBES - 1);
   const start = performance.now();
-  await using running = new RunningContender(contender);
+  await using running = new RunningContender(contender, programs);
   while ((await lab.ask(last, 1, 200))[0].kind !== "answer") {
     if (performance.now() - start > FIRST_SYNC_LIMIT_MS) {
       throw new Error(`${contender.name}: no answer within ${FIRST_SYNC_LIMIT_MS / 1000} s`);
