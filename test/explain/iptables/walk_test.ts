@@ -333,3 +333,20 @@ Deno.test("what is dropped after its source was rewritten did not leave masquera
   assert.equal(answer.verdict, "DROP");
   assert.equal(answer.masquerade, false);
 });
+
+Deno.test("what cannot be decided does not matter where the next rule does the same", () => {
+  const rules = (next: string) => [
+    "*filter",
+    ":FORWARD DROP [0:0]",
+    "-A FORWARD -m physdev --physdev-is-in -j ACCEPT",
+    `-A FORWARD ${next}`,
+    "COMMIT",
+  ];
+  const same = ask(rules("-d 10.2.0.0/16 -j ACCEPT"));
+  assert.deepEqual([same.verdict, same.unknown], ["PASS", []]);
+  for (const other of ["-j DROP", "-d 10.9.0.0/16 -j ACCEPT"]) {
+    assert.equal(ask(rules(other)).unknown.length, 1, other);
+  }
+  const chance = "-m statistic --mode random --probability 0.5 -j ACCEPT";
+  assert.equal(ask(rules(chance)).unknown.length, 1);
+});
