@@ -1,18 +1,18 @@
 /**
  * The packet path: a batch of slots in, a verdict for each out.
  *
- * A batch goes through three passes, because Wasm has no prefetch: all packets are parsed and
- * hashed, then the memory that their lookups begin with is touched in a tight loop so that the
- * cache misses overlap, then each is looked up and rewritten.
+ * All packets of a batch are parsed and hashed, then what they need of the tables is touched, so
+ * that cache misses overlap (ahead.ts), then each is looked up and rewritten.
  */
 
-import { Counter, DropReason, EngineFlag, ForwardReason, IpProtocol, PassReason } from "./abi";
+import { Counter, DropReason, EngineFlag, ForwardReason, IpProtocol, PassReason, PoolKind } from "./abi";
 import { count } from "./counters";
+import { touch } from "./ahead";
 import * as decision from "./decide";
 import * as icmpError from "./icmp_error";
 import * as ipvsState from "./ipvs_state";
 import { region } from "./memory";
-import { bind, isMasqueradePort } from "./nat";
+import { bind, isMasqueradePort, replyHash } from "./nat";
 import {
   KIND_FLOW,
   KIND_FRAGMENT,
@@ -31,26 +31,31 @@ import { drop, forward, lengthIn, pass, slotCount } from "./slots";
 import { setAffinity } from "./tables/affinity";
 import { backendAt } from "./tables/backends";
 import {
-  bucketAt,
   direction as foundDirection,
-  Entry,
   find,
+  findLikely,
   giveBack,
   insert,
-  isNone,
-  ORIGINAL,
   remove,
+  take,
+} from "./tables/conntrack";
+import {
+  backendOf,
+  Entry,
+  isNone,
+  isWaiting,
+  LOCAL_POOL,
+  ORIGINAL,
   REPLY,
   SEEN_REPLY,
-  take,
-  tupleOf,
-} from "./tables/conntrack";
+  tcpOf,
+} from "./tables/entry";
 import { findFragment, fragmentDirection, rememberFragment } from "./tables/fragments";
 import { frontendAt, sourceIsFrontend } from "./tables/frontends";
 import { keep } from "./tables/kept_syns";
 import { servicePortAt } from "./tables/service_ports";
 import * as tcpState from "./tcp_state";
-import { rewriteAddresses, directed, translate } from "./translate";
+import { rewriteAddresses, translate } from "./translate";
 import { familyOf, hashTuple, invert, protocolOf, Tuple, TUPLE_SIZE } from "./tuple";
 import * as udpState from "./udp_state";
 import { isLinkLocal } from "./wire/ipv6";
@@ -68,23 +73,22 @@ export function setFlags(bits: u32): void {
   flags = bits;
 }
 
-/** Takes part in the result, so that the touching is not optimised away. */
-let touched: u32 = 0;
-
 /** Handles `count` slots of the ring from `first` on. */
-export function processBatch(first: u32, count: u32): void {
-  for (let i: u32 = 0; i < count; i++) parse((first + i) % slotCount);
-  let sink = touched;
-  for (let i: u32 = 0; i < count; i++) {
-    const p = packetOf((first + i) % slotCount);
-    sink += <u32>load<u8>(bucketAt(p.hash));
-  }
-  touched = sink;
-  for (let i: u32 = 0; i < count; i++) handle(packetOf((first + i) % slotCount));
+export function processBatch(first: u32, number: u32): void {
+  const end = first + number;
+  const around = end > slotCount;
+  const last = around ? slotCount : end;
+  // The ring's end first, then its beginning; each is a plain range of slots.
+  for (let slot = first; slot < last; slot++) parse(slot);
+  if (around) for (let slot: u32 = 0; slot < end - slotCount; slot++) parse(slot);
+  touch(first, last);
+  if (around) touch(0, end - slotCount);
+  for (let slot = first; slot < last; slot++) handle(packetOf(slot));
+  if (around) for (let slot: u32 = 0; slot < end - slotCount; slot++) handle(packetOf(slot));
+  count(Counter.Packets, number);
 }
 
 function handle(p: Packet): void {
-  count(Counter.Packets);
   count(Counter.Bytes, <u64>max<u32>(lengthIn(p.slot), 12) - 12);
   const kind = p.kind;
   if (kind == KIND_FLOW) handleFlow(p);
@@ -95,43 +99,50 @@ function handle(p: Packet): void {
 }
 
 function handleFlow(p: Packet): void {
-  const e = find(tupleOfPacket(p), p.hash);
+  const e = findLikely(p.link, tupleOfPacket(p), p.hash);
   if (isNone(e)) return handleNew(p);
   const direction = foundDirection;
-  const at = transportAt(p);
   const protocol = protocolOf(tupleOfPacket(p));
-  let result = tcpState.ACCEPT;
-  let detail: ForwardReason = ForwardReason.Tracked;
   if (protocol == IpProtocol.Tcp) {
-    if ((flags & EngineFlag.RetryBackends) != 0) {
-      if (retry.isRefusal(e, direction, at)) {
-        const tried = retry.retryRefused(p, e);
-        if (tried == retry.FAILED) return drop(p.slot, DropReason.NoFreePort);
-        if (tried == retry.RETRIED) return send(p, e, ORIGINAL, ForwardReason.Retried);
-      } else if (retry.isRepeated(e, direction, at) && retry.retrySilent(p, e)) {
-        return send(p, e, ORIGINAL, ForwardReason.Retried);
-      }
+    if (!tcpState.trackPlain(e, direction, transportAt(p), p.transportLength)) {
+      return handleTcp(p, e, direction);
     }
-    result = tcpState.track(e, direction, at, p.transportLength);
-    if (result == tcpState.INVALID) return drop(p.slot, DropReason.TcpInvalid);
-    if (result == tcpState.REOPEN) {
-      remove(e);
-      return handleNew(p);
-    }
-    ipvsState.trackTcp(e, direction, tcp.flags(at));
   } else if (protocol == IpProtocol.Udp) {
     udpState.track(e);
-  } else if (!sctpState.track(e, direction, at, p.transportLength)) {
+  } else if (!sctpState.track(e, direction, transportAt(p), p.transportLength)) {
     return drop(p.slot, DropReason.SctpInvalid);
   } else ipvsState.setActive(e, sctpState.isEstablished(e));
-  if (direction == REPLY) e.status |= SEEN_REPLY;
-  send(p, e, direction, detail);
+  if (direction == REPLY) e.marks |= SEEN_REPLY;
+  send(p, e, direction, ForwardReason.Tracked);
+}
+
+/** A segment that begins, ends or disturbs a TCP connection. */
+function handleTcp(p: Packet, e: Entry, direction: u32): void {
+  const at = transportAt(p);
+  if ((flags & EngineFlag.RetryBackends) != 0 && isWaiting(e)) {
+    if (retry.isRefusal(e, direction, at)) {
+      const tried = retry.retryRefused(p, e);
+      if (tried == retry.FAILED) return drop(p.slot, DropReason.NoFreePort);
+      if (tried == retry.RETRIED) return send(p, e, ORIGINAL, ForwardReason.Retried);
+    } else if (retry.isRepeated(direction, at) && retry.retrySilent(p, e)) {
+      return send(p, e, ORIGINAL, ForwardReason.Retried);
+    }
+  }
+  const result = tcpState.track(e, direction, at, p.transportLength);
+  if (result == tcpState.INVALID) return drop(p.slot, DropReason.TcpInvalid);
+  if (result == tcpState.REOPEN) {
+    remove(e);
+    return handleNew(p);
+  }
+  ipvsState.trackTcp(e, direction, tcp.flags(at));
+  if (direction == REPLY) e.marks |= SEEN_REPLY;
+  send(p, e, direction, ForwardReason.Tracked);
   if (result == tcpState.ACCEPT_LAST) remove(e);
 }
 
 /** Rewrites and forwards a packet of a connection, and counts it for the backend. */
 function send(p: Packet, e: Entry, direction: u32, detail: ForwardReason): void {
-  const b = backendAt(e.backend);
+  const b = backendAt(backendOf(e));
   b.packets++;
   b.bytes += p.length;
   if (p.firstFragment) rememberFragment(p, e, direction);
@@ -161,10 +172,10 @@ function handleFragment(p: Packet): void {
       : pass(p.slot, PassReason.Protocol, p.length);
   }
   const direction = fragmentDirection;
-  const b = backendAt(e.backend);
+  const b = backendAt(backendOf(e));
   b.packets++;
   b.bytes += p.length;
-  rewriteAddresses(p, tupleOf(e, 1 - direction), directed(e.addressDelta, direction));
+  rewriteAddresses(p, e, direction);
   forward(p.slot, ForwardReason.Fragment, p.length);
 }
 
@@ -216,11 +227,9 @@ function canBegin(p: Packet, t: Tuple): DropReason {
 
 /** Begins a connection to a backend and sends its first packet on. */
 function open(p: Packet, t: Tuple, backend: u32): void {
-  const e = take(p.hash);
+  const e = take(t, p.hash);
   if (isNone(e)) return drop(p.slot, DropReason.TableFull);
-  memory.copy(changetype<usize>(tupleOf(e, ORIGINAL)), changetype<usize>(t), TUPLE_SIZE);
-  e.pool = <u8>decision.pool;
-  e.tries = 1;
+  if (decision.pool == PoolKind.Local) e.marks |= LOCAL_POOL;
   const at = transportAt(p);
   const protocol = protocolOf(t);
   if (protocol == IpProtocol.Tcp) {
@@ -236,11 +245,12 @@ function open(p: Packet, t: Tuple, backend: u32): void {
     giveBack(e);
     return drop(p.slot, reason);
   }
-  insert(e, p.hash, hashTuple(tupleOf(e, REPLY)));
+  insert(e, p.hash, replyHash);
   const s = servicePortAt(b.servicePort);
   if (s.affinityMs != 0) setAffinity(b.servicePort, t.sourceHi, t.sourceLo, backend, s.affinityMs);
-  const retriable = protocol == IpProtocol.Tcp && (flags & EngineFlag.RetryBackends) != 0 &&
-    tcp.classify(tcp.flags(at)) == tcp.CLASS_SYN;
-  if (retriable && !p.firstFragment) keep(e, p);
+  if ((flags & EngineFlag.RetryBackends) != 0 && isWaiting(e)) {
+    tcpOf(e).end1 = 1;
+    if (!p.firstFragment) keep(e, p);
+  }
   send(p, e, ORIGINAL, ForwardReason.New);
 }

@@ -6,7 +6,7 @@
 
 import { EngineFlag, PoolChange, PoolKind } from "./abi";
 import { layoutArenas } from "./arena";
-import { counters, drops, layoutCounters } from "./counters";
+import { counters, drops } from "./counters";
 import { layoutForward, processBatch, setFlags } from "./forward";
 import { layoutIcmpErrors } from "./icmp_error";
 import { answerQuery, layoutLookup, listCandidates, listConnections, nextCursor } from "./lookup";
@@ -84,7 +84,6 @@ export function layout(
   keptSyns: u32,
 ): u32 {
   beginLayout();
-  layoutCounters();
   scratch = region(SCRATCH_SIZE);
   layoutSlots(slotNumber, slotBytes);
   layoutPackets(slotNumber);

@@ -47,6 +47,8 @@ export class Packet {
   hash: u32;
   /** The fragment's identification as it is on the wire. */
   identification: u32;
+  /** Link to the entry that it is likely to belong to, or 0: see ahead.ts. */
+  link: u32;
   kind: u8;
   reason: u8;
   /** The transport checksum is partial. */
@@ -55,7 +57,7 @@ export class Packet {
   firstFragment: bool;
 }
 
-const PACKET_SIZE: usize = (offsetof<Packet>() + 7) & ~7;
+const PACKET_SIZE: usize = (offsetof<Packet>() + 15) & ~15;
 
 let packets: usize = 0;
 
@@ -95,7 +97,8 @@ function invalid(p: Packet, reason: DropReason): void {
 /** Reads the packet in a slot into its record. */
 export function parse(slot: u32): Packet {
   const p = packetOf(slot);
-  memory.fill(changetype<usize>(p), 0, PACKET_SIZE);
+  const record = changetype<usize>(p);
+  for (let i: usize = 0; i < PACKET_SIZE; i += 16) v128.store(record + i, i64x2.splat(0));
   p.slot = slot;
   p.base = slotAt(slot) + VNET_SIZE;
   const length = lengthIn(slot);

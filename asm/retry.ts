@@ -4,41 +4,36 @@
  * userspace mode did: every usable backend of the pool once, in the pool's order from the first.
  */
 
-import { Counter, DropReason, IpProtocol, TcpState } from "./abi";
+import { Counter, DropReason, PoolKind } from "./abi";
 import { count } from "./counters";
 import { bind } from "./nat";
 import { Packet, parse, transportAt } from "./packet";
 import { lengthsIn, slotAt } from "./slots";
 import { setAffinity } from "./tables/affinity";
 import { backendAt, LIVE, poolIndex } from "./tables/backends";
+import { detach, rejoin, remove } from "./tables/conntrack";
 import {
-  detach,
+  backendOf,
   Entry,
   has,
-  MASQUERADED,
+  isWaiting,
+  LOCAL_POOL,
+  masqueradeOf,
   ORIGINAL,
-  rejoin,
-  remove,
   REPLY,
-  SEEN_REPLY,
+  tcpOf,
   tupleOf,
-} from "./tables/conntrack";
+} from "./tables/entry";
 import { isKept, restore } from "./tables/kept_syns";
 import { memberAt, nextUsable } from "./tables/pools";
 import { poolOf, servicePortAt } from "./tables/service_ports";
 import { begin } from "./tcp_state";
-import { hashTuple, protocolOf } from "./tuple";
 import * as tcp from "./wire/tcp";
 
-/** Whether the connection still waits for the backend's first answer. */
-function isWaiting(e: Entry): bool {
-  return e.state == TcpState.SynSent && !has(e, SEEN_REPLY);
-}
-
-/** Whether a segment of the reply direction is the backend's refusal. */
+/** Whether a segment of a waiting connection is the backend's refusal. */
 export function isRefusal(e: Entry, direction: u32, at: usize): bool {
-  return direction == REPLY && isWaiting(e) && (tcp.flags(at) & tcp.RST) != 0 &&
-    tcp.acknowledgment(at) == e.end0;
+  return direction == REPLY && (tcp.flags(at) & tcp.RST) != 0 &&
+    tcp.acknowledgment(at) == tcpOf(e).end0;
 }
 
 /**
@@ -46,28 +41,27 @@ export function isRefusal(e: Entry, direction: u32, at: usize): bool {
  * number that it quotes makes that hard to forge.
  */
 export function isUndeliverable(e: Entry, direction: u32, sequence: u32): bool {
-  return direction == REPLY && protocolOf(tupleOf(e, ORIGINAL)) == IpProtocol.Tcp &&
-    isWaiting(e) && e.end0 - sequence - 1 < MAX_SYN_DATA;
+  return direction == REPLY && isWaiting(e) && tcpOf(e).end0 - sequence - 1 < MAX_SYN_DATA;
 }
 
 /** More than any SYN carries. */
 const MAX_SYN_DATA: u32 = 65536;
 
-/** Whether a segment of the original direction repeats the SYN that had no answer. */
-export function isRepeated(e: Entry, direction: u32, at: usize): bool {
-  return direction == ORIGINAL && isWaiting(e) &&
-    tcp.classify(tcp.flags(at)) == tcp.CLASS_SYN;
+/** Whether a segment of a waiting connection is its SYN again. */
+export function isRepeated(direction: u32, at: usize): bool {
+  return direction == ORIGINAL && tcp.classify(tcp.flags(at)) == tcp.CLASS_SYN;
 }
 
 /** The next backend (id) to be tried, or 0 when all have been. */
 function nextBackend(e: Entry): u32 {
-  const current = backendAt(e.backend);
+  const current = backendAt(backendOf(e));
   if (current.state != LIVE) return 0;
-  const pool = poolOf(servicePortAt(current.servicePort), e.pool);
-  const index = poolIndex(current, e.pool);
-  if (index == 0 || <u32>e.tries >= pool.usable) return 0;
+  const kind = has(e, LOCAL_POOL) ? PoolKind.Local : PoolKind.Cluster;
+  const pool = poolOf(servicePortAt(current.servicePort), kind);
+  const index = poolIndex(current, kind);
+  if (index == 0 || tcpOf(e).end1 >= pool.usable) return 0;
   const next = memberAt(pool, nextUsable(pool, index - 1)).backend;
-  return next == e.backend ? 0 : next;
+  return next == backendOf(e) ? 0 : next;
 }
 
 /**
@@ -76,18 +70,19 @@ function nextBackend(e: Entry): u32 {
  */
 function move(e: Entry, backend: u32): bool {
   const o = tupleOf(e, ORIGINAL);
+  const clientHi = o.sourceHi, clientLo = o.sourceLo;
   const b = backendAt(backend);
-  const hairpin = b.addressLo == o.sourceLo && b.addressHi == o.sourceHi;
+  const hairpin = b.addressLo == clientLo && b.addressHi == clientHi;
   const s = servicePortAt(b.servicePort);
   detach(e);
-  const reason = bind(e, backend, has(e, MASQUERADED) || hairpin);
-  rejoin(e, hashTuple(tupleOf(e, REPLY)));
+  const reason = bind(e, backend, masqueradeOf(e) != 0 || hairpin);
+  rejoin(e);
   if (reason != DropReason.None) {
     remove(e);
     return false;
   }
-  e.tries++;
-  if (s.affinityMs != 0) setAffinity(b.servicePort, o.sourceHi, o.sourceLo, backend, s.affinityMs);
+  tcpOf(e).end1++;
+  if (s.affinityMs != 0) setAffinity(b.servicePort, clientHi, clientLo, backend, s.affinityMs);
   count(Counter.Retried);
   return true;
 }

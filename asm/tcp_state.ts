@@ -5,8 +5,18 @@
  */
 
 import { TcpState } from "./abi";
-import { now } from "./clock";
-import { ASSURED, Entry, has, ORIGINAL, REPLY, SEEN_REPLY } from "./tables/conntrack";
+import {
+  ASSURED,
+  Entry,
+  IPVS_SHIFT,
+  keepFor,
+  ORIGINAL,
+  REPLY,
+  SEEN_REPLY,
+  STATE_MASK,
+  tcpOf,
+  TcpPart,
+} from "./tables/entry";
 import { TCP_DOUBTFUL, tcpTimeout } from "./timeouts";
 import * as tcp from "./wire/tcp";
 import { CLASS_ACK, CLASS_RST, CLASS_SYN, CLASS_SYNACK } from "./wire/tcp";
@@ -46,16 +56,29 @@ const TRANSITIONS = memory.data<u8>([
   /* none   */ iv, iv, iv, iv, iv, iv, iv, iv, iv, iv,
 ]);
 
-/** Flags of a direction. */
-const CLOSE_INIT: u8 = 1;
-const MAX_ACK_KNOWN: u8 = 2;
-const UNACKNOWLEDGED: u8 = 4;
-const END_KNOWN: u8 = 8;
+/** TCP's bits of an entry's marks: class (8-10) and direction of the last segment. */
+const CLASS_SHIFT: u32 = 8;
+const CLASS_MASK: u32 = 7 << CLASS_SHIFT;
+const DIRECTION_SHIFT: u32 = 11;
+const DIRECTION_BIT: u32 = 1 << DIRECTION_SHIFT;
+/** Flags of the original direction; those of the reply direction are four bits above. */
+const CLOSE_INIT: u32 = 1 << 12;
+const MAX_ACK_KNOWN: u32 = 1 << 13;
+const UNACKNOWLEDGED: u32 = 1 << 14;
+const END_KNOWN: u32 = 1 << 15;
+const DIRECTION_FLAGS: u32 = CLOSE_INIT | MAX_ACK_KNOWN | UNACKNOWLEDGED | END_KNOWN;
 /** Flags of the last SYN. */
-const CHALLENGE_EXPECTED: u8 = 1;
-const SIMULTANEOUS_OPEN: u8 = 2;
-
-const MAX_RETRANSMISSIONS: u8 = 3;
+const CHALLENGE_EXPECTED: u32 = 1 << 20;
+const SIMULTANEOUS_OPEN: u32 = 1 << 21;
+const LAST_FLAGS: u32 = CHALLENGE_EXPECTED | SIMULTANEOUS_OPEN;
+/** Times that the last ACK was repeated, up to three. */
+const REPEATED_SHIFT: u32 = 22;
+const REPEATED_MASK: u32 = 3 << REPEATED_SHIFT;
+/** The last window was not 0. */
+const WINDOW_OPEN: u32 = 1 << 28;
+/** All that a new beginning clears. */
+const FOLLOWED: u32 = STATE_MASK | CLASS_MASK | DIRECTION_BIT | DIRECTION_FLAGS |
+  (DIRECTION_FLAGS << 4) | LAST_FLAGS | REPEATED_MASK;
 
 // @ts-ignore: decorator
 @inline
@@ -69,37 +92,69 @@ function after(a: u32, b: u32): bool {
   return <i32>(a - b) > 0;
 }
 
+/** A flag as it is for a direction. */
 // @ts-ignore: decorator
 @inline
-function flagsOf(e: Entry, direction: u32): u8 {
-  return direction == ORIGINAL ? e.flags0 : e.flags1;
+function flagOf(direction: u32, flag: u32): u32 {
+  return flag << (direction << 2);
 }
 
-function setFlags(e: Entry, direction: u32, flags: u8): void {
-  if (direction == ORIGINAL) e.flags0 = flags;
-  else e.flags1 = flags;
+// @ts-ignore: decorator
+@inline
+function lastClass(marks: u32): u32 {
+  return (marks & CLASS_MASK) >> CLASS_SHIFT;
+}
+
+// @ts-ignore: decorator
+@inline
+function lastDirection(marks: u32): u32 {
+  return (marks & DIRECTION_BIT) >> DIRECTION_SHIFT;
+}
+
+/** Marks with the state, class and direction of the segment that counts now. */
+// @ts-ignore: decorator
+@inline
+function remember(marks: u32, class_: u32, direction: u32): u32 {
+  return (marks & ~(CLASS_MASK | DIRECTION_BIT)) | (class_ << CLASS_SHIFT) |
+    (direction << DIRECTION_SHIFT);
+}
+
+/** Where a direction's end is, and 8 bytes behind it its highest acknowledgment. */
+// @ts-ignore: decorator
+@inline
+function partOf(e: Entry, direction: u32): usize {
+  return changetype<usize>(tcpOf(e)) + (<usize>direction << 2);
 }
 
 // @ts-ignore: decorator
 @inline
 function endOf(e: Entry, direction: u32): u32 {
-  return direction == ORIGINAL ? e.end0 : e.end1;
+  return load<u32>(partOf(e, direction));
 }
 
+// @ts-ignore: decorator
+@inline
 function setEnd(e: Entry, direction: u32, end: u32): void {
-  if (direction == ORIGINAL) e.end0 = end;
-  else e.end1 = end;
+  store<u32>(partOf(e, direction), end);
 }
 
 // @ts-ignore: decorator
 @inline
 function maxAckOf(e: Entry, direction: u32): u32 {
-  return direction == ORIGINAL ? e.maxAck0 : e.maxAck1;
+  return load<u32>(partOf(e, direction), offsetof<TcpPart>("maxAck0"));
 }
 
+// @ts-ignore: decorator
+@inline
 function setMaxAck(e: Entry, direction: u32, ack: u32): void {
-  if (direction == ORIGINAL) e.maxAck0 = ack;
-  else e.maxAck1 = ack;
+  store<u32>(partOf(e, direction), ack, offsetof<TcpPart>("maxAck0"));
+}
+
+/** 16 bits for what else tells a repeated ACK: wrong once in 65536, and it takes three. */
+// @ts-ignore: decorator
+@inline
+function digest(seq: u32, ack: u32, window: u32): u16 {
+  return <u16>((seq * 0x9e3779b1 + ack * 0x85ebca77 + window * 0xc2b2ae3d) >> 16);
 }
 
 /** Whether a segment may begin a connection: a SYN, or an ACK of one that was there before us. */
@@ -110,88 +165,135 @@ export function canBegin(class_: u32): bool {
 /** Sets up a new entry for its first segment; `length` is that of header and payload. */
 export function begin(e: Entry, at: usize, length: u32): void {
   const class_ = tcp.classify(tcp.flags(at));
-  e.state = transition(ORIGINAL, class_, NO);
-  e.flags0 = 0;
-  e.flags1 = 0;
-  e.lastFlags = 0;
-  e.retransmissions = 0;
-  e.lastClass = <u8>class_;
-  e.lastDirection = <u8>ORIGINAL;
-  follow(e, ORIGINAL, class_, e.state, at, length);
-  const timeout = tcpTimeout(e.state);
-  e.expiresAt = now + (e.state == TcpState.Established ? min<u32>(timeout, TCP_DOUBTFUL) : timeout);
+  const state: u32 = transition(ORIGINAL, class_, NO);
+  const marks = follow(e, e.marks & ~FOLLOWED, ORIGINAL, class_, state, at, length);
+  e.marks = remember(marks, class_, ORIGINAL) | state;
+  const timeout = tcpTimeout(state);
+  keepFor(e, state == TcpState.Established ? min<u32>(timeout, TCP_DOUBTFUL) : timeout);
+}
+
+/** Marks of a connection in the middle of its life, for conntrack and IPVS alike. */
+const SETTLED_MASK: u32 = STATE_MASK | SEEN_REPLY | ASSURED | MAX_ACK_KNOWN | END_KNOWN |
+  (MAX_ACK_KNOWN << 4) | (END_KNOWN << 4) | (15 << IPVS_SHIFT);
+const SETTLED: u32 = 3 | SEEN_REPLY | ASSURED | MAX_ACK_KNOWN | END_KNOWN | (MAX_ACK_KNOWN << 4) |
+  (END_KNOWN << 4) | (1 << IPVS_SHIFT);
+
+/**
+ * Does what {@link track} and ipvs_state.ts do, for what most segments are: a plain ACK in the middle
+ * of a connection's life. False when the segment is something else, and nothing is done.
+ */
+// @ts-ignore: decorator
+@inline
+export function trackPlain(e: Entry, direction: u32, at: usize, length: u32): bool {
+  let marks = e.marks;
+  const word = load<u32>(at, 12);
+  const flags = (word >> 8) & (tcp.SYN | tcp.FIN | tcp.RST | tcp.ACK);
+  if ((marks & SETTLED_MASK) != SETTLED || flags != tcp.ACK) return false;
+  const seq = tcp.sequence(at);
+  const ack = tcp.acknowledgment(at);
+  const end = seq + length - ((word & 0xf0) >> 2);
+  const own = partOf(e, direction);
+  const peer = 1 - direction;
+  const sent = endOf(e, peer);
+  if (after(end, load<u32>(own))) {
+    store<u32>(own, end);
+    marks |= flagOf(direction, UNACKNOWLEDGED);
+  }
+  const maxAck = load<u32>(own, offsetof<TcpPart>("maxAck0"));
+  if (after(ack, maxAck) && !after(ack, sent)) store<u32>(own, ack, offsetof<TcpPart>("maxAck0"));
+  if (ack == sent) marks &= ~flagOf(peer, UNACKNOWLEDGED);
+  marks = remember(followAck(e, marks, direction, seq, ack, end, at), CLASS_ACK, direction);
+  let timeout = tcpTimeout(TcpState.Established);
+  const unsure = (marks & (UNACKNOWLEDGED | UNACKNOWLEDGED << 4)) != 0 ||
+    (marks & WINDOW_OPEN) == 0 || (marks & REPEATED_MASK) == REPEATED_MASK;
+  if (unsure && timeout > TCP_DOUBTFUL) timeout = TCP_DOUBTFUL;
+  e.marks = marks;
+  keepFor(e, timeout);
+  return true;
 }
 
 /** Moves the state on by a segment of an existing connection. */
 export function track(e: Entry, direction: u32, at: usize, length: u32): u32 {
   const class_ = tcp.classify(tcp.flags(at));
-  let old: u32 = e.state;
+  let marks = e.marks;
+  let old: u32 = marks & STATE_MASK;
   let next: u32 = transition(direction, class_, old);
 
   if (next == SS && old >= TW) {
-    const closing = ((e.flags0 | e.flags1) & CLOSE_INIT) != 0 ||
-      (<u32>e.lastDirection == direction && <u32>e.lastClass == CLASS_RST);
+    const closing = (marks & (CLOSE_INIT | CLOSE_INIT << 4)) != 0 ||
+      (lastDirection(marks) == direction && lastClass(marks) == CLASS_RST);
     if (closing) return REOPEN;
     next = ig;
   }
   if (next == ig) {
-    if (!acknowledgesIgnoredSyn(e, direction, class_, at)) {
-      ignore(e, direction, class_, old, at, length);
+    if (!acknowledgesIgnoredSyn(e, marks, direction, class_, at)) {
+      ignore(e, marks, direction, class_, old, at, length);
       return ACCEPT;
     }
     // Both ends have begun anew behind our back: follow them.
     const other = 1 - direction;
-    setEnd(e, other, e.lastEnd);
-    setFlags(e, other, END_KNOWN);
-    setFlags(e, direction, 0);
+    setEnd(e, other, tcpOf(e).lastEnd);
     setEnd(e, direction, 0);
-    e.lastFlags = 0;
+    marks &= ~(DIRECTION_FLAGS | (DIRECTION_FLAGS << 4) | LAST_FLAGS);
+    marks |= flagOf(other, END_KNOWN);
     old = SS;
     next = SR;
   }
   if (next == iv) return INVALID;
-  if (next == TW && isChallengeAck(e, direction, class_, old)) {
-    e.lastFlags &= ~CHALLENGE_EXPECTED;
+  if (next == TW && isChallengeAck(marks, direction, class_, old)) {
+    e.marks = marks & ~CHALLENGE_EXPECTED;
     return ACCEPT;
   }
-  if (next == S2) e.lastFlags |= SIMULTANEOUS_OPEN;
-  const opening = class_ == CLASS_ACK && direction == REPLY &&
-    (e.lastFlags & SIMULTANEOUS_OPEN) != 0;
+  if (next == S2) marks |= SIMULTANEOUS_OPEN;
+  const opening = class_ == CLASS_ACK && direction == REPLY && (marks & SIMULTANEOUS_OPEN) != 0;
   if (next == SR && opening) next = ES;
   if (next == CL && class_ == CLASS_RST) {
-    next = judgeReset(e, direction, old, at);
+    next = judgeReset(e, marks, direction, old, at);
     if (next == iv) return INVALID;
   }
-  follow(e, direction, class_, old, at, length);
-  e.lastClass = <u8>class_;
-  e.lastDirection = <u8>direction;
-  e.state = <u8>next;
-  if (old != next && next == FW) setFlags(e, direction, flagsOf(e, direction) | CLOSE_INIT);
-  return refresh(e, class_, old, next);
+  marks = follow(e, marks, direction, class_, old, at, length);
+  marks = (remember(marks, class_, direction) & ~STATE_MASK) | next;
+  if (old != next && next == FW) marks |= flagOf(direction, CLOSE_INIT);
+  return refresh(e, marks, class_, old, next);
 }
 
 /** Whether a SYN+ACK answers the SYN that we let through without believing it. */
-function acknowledgesIgnoredSyn(e: Entry, direction: u32, class_: u32, at: usize): bool {
-  return class_ == CLASS_SYNACK && <u32>e.lastClass == CLASS_SYN &&
-    <u32>e.lastDirection != direction && tcp.acknowledgment(at) == e.lastEnd;
+function acknowledgesIgnoredSyn(
+  e: Entry,
+  marks: u32,
+  direction: u32,
+  class_: u32,
+  at: usize,
+): bool {
+  return class_ == CLASS_SYNACK && lastClass(marks) == CLASS_SYN &&
+    lastDirection(marks) != direction && tcp.acknowledgment(at) == tcpOf(e).lastEnd;
 }
 
-function ignore(e: Entry, direction: u32, class_: u32, old: u32, at: usize, length: u32): void {
-  e.lastClass = <u8>class_;
-  e.lastDirection = <u8>direction;
-  e.lastSeq = tcp.sequence(at);
-  e.lastEnd = tcp.segmentEnd(at, length);
-  e.lastWindow = <u16>tcp.window(at);
+function ignore(
+  e: Entry,
+  marks: u32,
+  direction: u32,
+  class_: u32,
+  old: u32,
+  at: usize,
+  length: u32,
+): void {
+  const window = tcp.window(at);
+  marks = remember(marks, class_, direction) & ~WINDOW_OPEN;
+  if (window != 0) marks |= WINDOW_OPEN;
   if (class_ == CLASS_SYN && direction == ORIGINAL) {
-    e.lastFlags = old == LA ? CHALLENGE_EXPECTED : 0;
+    marks &= ~LAST_FLAGS;
+    if (old == LA) marks |= CHALLENGE_EXPECTED;
   }
-  if (old == SS && class_ == CLASS_ACK && direction == REPLY) e.lastAck = tcp.acknowledgment(at);
+  e.marks = marks;
+  e.digest = digest(tcp.sequence(at), tcp.acknowledgment(at), window);
+  tcpOf(e).lastEnd = tcp.segmentEnd(at, length);
 }
 
 /** RFC 5961: an ACK provoked by a stray SYN doesn't acknowledge the last FIN. */
-function isChallengeAck(e: Entry, direction: u32, class_: u32, old: u32): bool {
-  return old == LA && class_ == CLASS_ACK && <u32>e.lastDirection != direction &&
-    <u32>e.lastClass == CLASS_SYN && (e.lastFlags & CHALLENGE_EXPECTED) != 0;
+function isChallengeAck(marks: u32, direction: u32, class_: u32, old: u32): bool {
+  return old == LA && class_ == CLASS_ACK && lastDirection(marks) != direction &&
+    lastClass(marks) == CLASS_SYN && (marks & CHALLENGE_EXPECTED) != 0;
 }
 
 /**
@@ -199,89 +301,117 @@ function isChallengeAck(e: Entry, direction: u32, class_: u32, old: u32): bool {
  * may answer with a challenge ACK), or iv when it is older than what the peer has acknowledged:
  * otherwise anyone who guesses the ports could end a connection's tracking.
  */
-function judgeReset(e: Entry, direction: u32, old: u32, at: usize): u32 {
+function judgeReset(e: Entry, marks: u32, direction: u32, old: u32, at: usize): u32 {
   const established = old == ES;
   if (old >= FW && old <= CL) return CL;
   const peer = 1 - direction;
-  const known = (flagsOf(e, peer) & MAX_ACK_KNOWN) != 0 && <u32>e.lastClass != CLASS_SYN;
+  const known = (marks & flagOf(peer, MAX_ACK_KNOWN)) != 0 && lastClass(marks) != CLASS_SYN;
   if (!known) return CL;
   const seq = tcp.sequence(at);
   if (seq == 0 && !established) return CL;
   const acknowledged = maxAckOf(e, peer);
   if (after(acknowledged, seq)) return iv;
   if (!established || seq == acknowledged) return CL;
-  const endsTrain = <u32>e.lastClass == CLASS_ACK && <u32>e.lastDirection == direction &&
-    seq == e.lastEnd;
+  const endsTrain = lastClass(marks) == CLASS_ACK && lastDirection(marks) == direction &&
+    seq == tcpOf(e).lastEnd;
   return endsTrain ? CL : old;
 }
 
-/** Follows what each side has sent and acknowledged, as far as timeouts and resets need it. */
-function follow(e: Entry, direction: u32, class_: u32, old: u32, at: usize, length: u32): void {
+/**
+ * Follows what each side has sent and acknowledged, as far as timeouts and resets need it; returns
+ * the marks.
+ */
+function follow(
+  e: Entry,
+  marks: u32,
+  direction: u32,
+  class_: u32,
+  old: u32,
+  at: usize,
+  length: u32,
+): u32 {
   const flags = tcp.flags(at);
   const peer = 1 - direction;
   const seq = tcp.sequence(at);
   const end = tcp.segmentEnd(at, length);
   const ack = tcp.acknowledgment(at);
-  let own = flagsOf(e, direction);
   const reset = (flags & tcp.RST) != 0;
-  if ((own & END_KNOWN) == 0) {
-    own |= END_KNOWN;
+  if ((marks & flagOf(direction, END_KNOWN)) == 0) {
+    marks |= flagOf(direction, END_KNOWN);
     setEnd(e, direction, end);
     // Picked up in the middle: all that we know of the peer is what it was acknowledged.
-    if ((flags & tcp.SYN) == 0 && (flagsOf(e, peer) & END_KNOWN) == 0) setEnd(e, peer, ack);
+    if ((flags & tcp.SYN) == 0 && (marks & flagOf(peer, END_KNOWN)) == 0) setEnd(e, peer, ack);
   } else if ((flags & tcp.SYN) != 0 && (old == SS || old == SR)) {
     if (after(end, endOf(e, direction))) setEnd(e, direction, end);
   } else if (!reset && after(end, endOf(e, direction))) {
     setEnd(e, direction, end);
-    own |= UNACKNOWLEDGED;
+    marks |= flagOf(direction, UNACKNOWLEDGED);
   }
   if ((flags & tcp.ACK) != 0 && !(reset && ack == 0)) {
     const sent = endOf(e, peer);
     // Nobody can acknowledge what was not sent; a forged ACK must not invalidate later resets.
-    const plausible = (flagsOf(e, peer) & END_KNOWN) == 0 || !after(ack, sent);
-    const newer = (own & MAX_ACK_KNOWN) == 0 || after(ack, maxAckOf(e, direction));
+    const plausible = (marks & flagOf(peer, END_KNOWN)) == 0 || !after(ack, sent);
+    const newer = (marks & flagOf(direction, MAX_ACK_KNOWN)) == 0 ||
+      after(ack, maxAckOf(e, direction));
     if (plausible && newer) {
       setMaxAck(e, direction, ack);
-      own |= MAX_ACK_KNOWN;
+      marks |= flagOf(direction, MAX_ACK_KNOWN);
     }
-    if (ack == sent) setFlags(e, peer, flagsOf(e, peer) & ~UNACKNOWLEDGED);
+    if (ack == sent) marks &= ~flagOf(peer, UNACKNOWLEDGED);
   }
-  setFlags(e, direction, own);
-  if (class_ == CLASS_ACK) {
-    const window = <u16>tcp.window(at);
-    const repeated = <u32>e.lastDirection == direction && e.lastSeq == seq && e.lastAck == ack &&
-      e.lastEnd == end && e.lastWindow == window;
-    if (repeated) {
-      if (e.retransmissions < 255) e.retransmissions++;
-    } else {
-      e.retransmissions = 0;
-      e.lastDirection = <u8>direction;
-      e.lastSeq = seq;
-      e.lastAck = ack;
-      e.lastEnd = end;
-      e.lastWindow = window;
-    }
-  }
+  return class_ == CLASS_ACK ? followAck(e, marks, direction, seq, ack, end, at) : marks;
 }
 
-/** Chooses the timeout; the first rule that fits holds. */
-function refresh(e: Entry, class_: u32, old: u32, next: u32): u32 {
+/** Counts how often one ACK comes again. */
+// @ts-ignore: decorator
+@inline
+function followAck(
+  e: Entry,
+  marks: u32,
+  direction: u32,
+  seq: u32,
+  ack: u32,
+  end: u32,
+  at: usize,
+): u32 {
+  const window = tcp.window(at);
+  const mark = digest(seq, ack, window);
+  const t = tcpOf(e);
+  if (lastDirection(marks) == direction && e.digest == mark && t.lastEnd == end) {
+    const once: u32 = 1 << REPEATED_SHIFT;
+    return (marks & REPEATED_MASK) == REPEATED_MASK ? marks : marks + once;
+  }
+  e.digest = mark;
+  t.lastEnd = end;
+  marks &= ~(REPEATED_MASK | WINDOW_OPEN);
+  return window != 0 ? marks | WINDOW_OPEN : marks;
+}
+
+/** Chooses the timeout, the first rule that fits holds; and writes the marks. */
+// @ts-ignore: decorator
+@inline
+function refresh(e: Entry, marks: u32, class_: u32, old: u32, next: u32): u32 {
   let timeout = tcpTimeout(next);
-  const repeated = e.retransmissions >= MAX_RETRANSMISSIONS && timeout > TCP_DOUBTFUL;
+  const repeated = (marks & REPEATED_MASK) == REPEATED_MASK && timeout > TCP_DOUBTFUL;
   if (class_ == CLASS_RST && !repeated) {
     timeout = tcpTimeout(CL);
   } else if (timeout > TCP_DOUBTFUL) {
-    const doubtful = repeated || ((e.flags0 | e.flags1) & UNACKNOWLEDGED) != 0 || e.lastWindow == 0;
-    if (doubtful) timeout = TCP_DOUBTFUL;
+    const unacknowledged = (marks & (UNACKNOWLEDGED | UNACKNOWLEDGED << 4)) != 0;
+    if (repeated || unacknowledged || (marks & WINDOW_OPEN) == 0) timeout = TCP_DOUBTFUL;
   }
-  if (!has(e, SEEN_REPLY)) {
-    if (class_ == CLASS_RST) return ACCEPT_LAST;
+  let result = ACCEPT;
+  if ((marks & SEEN_REPLY) == 0) {
+    if (class_ == CLASS_RST) result = ACCEPT_LAST;
+    else if (next == ES) timeout = min<u32>(timeout, TCP_DOUBTFUL);
     // A client that keeps trying must not keep its backend for ever.
-    if (class_ == CLASS_SYN && old == SS) return ACCEPT;
-    if (next == ES) timeout = min<u32>(timeout, TCP_DOUBTFUL);
-  } else if (!has(e, ASSURED) && (old == SR || old == ES) && next == ES) {
-    e.status |= ASSURED;
+    if (class_ == CLASS_RST || (class_ == CLASS_SYN && old == SS)) {
+      e.marks = marks;
+      return result;
+    }
+  } else if ((marks & ASSURED) == 0 && (old == SR || old == ES) && next == ES) {
+    marks |= ASSURED;
   }
-  e.expiresAt = now + timeout;
-  return ACCEPT;
+  e.marks = marks;
+  keepFor(e, timeout);
+  return result;
 }

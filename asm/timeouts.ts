@@ -3,7 +3,7 @@
 import { TcpState } from "./abi";
 
 /** By TcpState. */
-const TCP = memory.data<u32>([
+export const TCP = memory.data<u32>([
   0, 120000, 60000, 432000000, 120000, 60000, 30000, 120000, 10000, 120000,
 ]);
 

@@ -78,7 +78,7 @@ export function invert(to: Tuple, from: Tuple): void {
   to.meta = from.meta;
 }
 
-let k0: u64 = 0, k1: u64 = 0, k2: u64 = 0, k3: u64 = 0, k4: u64 = 0, k5: u64 = 0;
+export let k0: u64 = 0, k1: u64 = 0, k2: u64 = 0, k3: u64 = 0, k4: u64 = 0, k5: u64 = 0;
 
 export function seedHash(seed: u64): void {
   k0 = splitmix(seed ^ 0x6b657930);

@@ -64,7 +64,7 @@ class Places {
   hand: u32;
 }
 
-const PLACES_AT: usize = memory.data(offsetof<Places>(), 8);
+export const PLACES_AT: usize = memory.data(offsetof<Places>(), 8);
 export let capacity: u32 = 0;
 
 /** Direction of the entry that {@link find} gave. */

@@ -33,8 +33,8 @@ const SIZE: usize = (offsetof<Frontend>() + 7) & ~7;
 const UNRESTRICTED: u32 = 0xffffffff;
 
 let table: usize = 0;
-let heads: usize = 0;
-let mask: u32 = 0;
+export let heads: usize = 0;
+export let mask: u32 = 0;
 let capacity: u32 = 0;
 let used: u32 = 0;
 let free: u32 = 0;

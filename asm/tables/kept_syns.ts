@@ -7,7 +7,7 @@
 import { region } from "../memory";
 import { Packet, vnetOf } from "../packet";
 import { VNET_SIZE } from "../wire/vnet";
-import { Entry, entryAt, idOf, isSame } from "./conntrack";
+import { Entry, entryAt, idOf, isWaiting, tcpOf } from "./entry";
 
 /** Longest packet that is kept: IPv6, or IPv4 with options, and all TCP options. */
 const LONGEST: u32 = 128;
@@ -15,7 +15,6 @@ const LONGEST: u32 = 128;
 @unmanaged
 class KeptSyn {
   entry: u32;
-  generation: u32;
   /** Of virtio-net header and packet, which follow. */
   length: u32;
 }
@@ -23,7 +22,7 @@ class KeptSyn {
 const BYTES: usize = offsetof<KeptSyn>();
 const SIZE: usize = BYTES + VNET_SIZE + LONGEST;
 
-let table: usize = 0;
+export let table: usize = 0;
 let capacity: u32 = 0;
 let hand: u32 = 0;
 
@@ -38,31 +37,27 @@ function at(id: u32): KeptSyn {
   return changetype<KeptSyn>(table + <usize>id * SIZE);
 }
 
-/** Keeps a SYN as it came; one with data, or too long, is not kept. */
+/** Keeps the SYN of a waiting entry as it came, unless it is too long. */
 export function keep(e: Entry, p: Packet): void {
   if (capacity == 0 || p.length > LONGEST) return;
   hand = hand % capacity + 1;
   const k = at(hand);
-  if (k.entry != 0 && isSame(k.entry, k.generation) && entryAt(k.entry).kept == hand) {
-    entryAt(k.entry).kept = 0;
-  }
+  const former = entryAt(k.entry);
+  if (isWaiting(former) && tcpOf(former).maxAck1 == hand) tcpOf(former).maxAck1 = 0;
   k.entry = idOf(e);
-  k.generation = e.generation;
   k.length = p.length + VNET_SIZE;
   memory.copy(changetype<usize>(k) + BYTES, vnetOf(p), k.length);
-  e.kept = hand;
+  tcpOf(e).maxAck1 = hand;
 }
 
-/** Whether the entry's SYN is still kept. */
+/** Whether a waiting entry's SYN is still kept. */
 export function isKept(e: Entry): bool {
-  if (e.kept == 0) return false;
-  const k = at(e.kept);
-  return k.entry == idOf(e) && k.generation == e.generation;
+  return tcpOf(e).maxAck1 != 0;
 }
 
 /** Writes the kept SYN with its header to `to`; its length. */
 export function restore(e: Entry, to: usize): u32 {
-  const k = at(e.kept);
+  const k = at(tcpOf(e).maxAck1);
   memory.copy(to, changetype<usize>(k) + BYTES, k.length);
   return k.length;
 }

@@ -9,8 +9,8 @@ export const NETWORK_CAPACITY: u32 = 1024;
 
 const LISTS: u32 = 3;
 const FAMILIES: u32 = 2;
-let counts: usize = 0;
-let lists: usize = 0;
+export let counts: usize = 0;
+export let lists: usize = 0;
 
 export function layoutNetworks(): void {
   counts = region(<usize>LISTS * FAMILIES * 4);

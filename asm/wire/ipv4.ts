@@ -66,13 +66,17 @@ export function dest(at: usize): u32 {
 /** Whether a packet of `length` bytes is one that may be forwarded: RFC 1122, RFC 1812. */
 export function check(at: usize, length: u32): DropReason {
   if (length < IPV4_SIZE) return DropReason.Malformed;
-  const header = headerLength(at);
-  const total = totalLength(at);
+  const first = load<u64>(at), second = load<u64>(at, 8);
+  const third = load<u32>(at, 16);
+  const header = (<u32>first & 15) << 2;
+  const total = <u32>bswap<u16>(<u16>(first >> 16));
   if (header < IPV4_SIZE || total < header || total > length) return DropReason.Malformed;
-  if (finish(sum(at, header)) != 0) return DropReason.HeaderChecksum;
-  if (load<u8>(at, 8) == 0) return DropReason.Ttl;
-  const from = <u32>load<u8>(at, 12);
-  const to = <u32>load<u8>(at, 16);
+  let covered = (first & 0xffffffff) + (first >> 32) + (second & 0xffffffff) + (second >> 32) + third;
+  if (header > IPV4_SIZE) covered += sum(at + IPV4_SIZE, header - IPV4_SIZE);
+  if (finish(covered) != 0) return DropReason.HeaderChecksum;
+  if (<u8>second == 0) return DropReason.Ttl;
+  const from = <u32>(second >> 32) & 255;
+  const to = third & 255;
   if (from == 0 || from == 127 || from >= 224) return DropReason.Source;
   if (to == 0 || to == 127 || to >= 224) return DropReason.Destination;
   if (fragmentOffset(at) + total - header > 65535) return DropReason.FragmentMalformed;

@@ -34,7 +34,7 @@ export interface EngineExports {
   connectionsNow(): number;
   connectionLimit(): number;
   networksSet(list: number, family: number, count: number): number;
-  masqueradeSet(family: number, present: boolean): void;
+  masqueradeSet(family: number, present: boolean): number;
   servicePortAdd(): number;
   servicePortUpdate(id: number, scheduler: number, flags: number, affinityMs: number): void;
   servicePortRemove(id: number): void;
@@ -87,29 +87,29 @@ export function engineModule(): WebAssembly.Module {
  * Makes an instance for a capacity. Its memory never grows or moves, so views of it and pointers
  * into it stay valid. Throws RangeError when the capacity is more than a 32-bit memory can have.
  */
-export function instantiate(capacity: Capacity): Instance {
+export function instantiate(capacity: Capacity, module = engineModule()): Instance {
   const bytes = estimate(capacity);
   if (bytes >= 2 ** 32) {
     throw new RangeError(
       `an engine of this capacity needs ${Math.ceil(bytes / 2 ** 20)} MiB, more than 4096`,
     );
   }
-  const pages = layOut(exportsWith(new WebAssembly.Memory({ initial: 1 })), capacity);
+  const pages = layOut(exportsWith(module, new WebAssembly.Memory({ initial: 1 })), capacity);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const exports = exportsWith(memory);
+  const exports = exportsWith(module, memory);
   layOut(exports, capacity);
   return { exports, memory };
 }
 
 /** Upper bound of the bytes that a capacity needs: the engine itself counts in 32 bits. */
 function estimate(capacity: Capacity): number {
-  return capacity.slots * (capacity.slotSize + 256) + capacity.connections * 256 +
+  return capacity.slots * (capacity.slotSize + 256) + capacity.connections * 64 +
     capacity.servicePorts * 5120 + capacity.frontends * 128 + capacity.backends * 448 +
     capacity.affinities * 64 + capacity.keptSyns * 192 + 2 ** 23;
 }
 
-function exportsWith(memory: WebAssembly.Memory): EngineExports {
-  const instance = new WebAssembly.Instance(engineModule(), { env: { memory } });
+function exportsWith(module: WebAssembly.Module, memory: WebAssembly.Memory): EngineExports {
+  const instance = new WebAssembly.Instance(module, { env: { memory } });
   return instance.exports as unknown as EngineExports;
 }
 

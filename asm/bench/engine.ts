@@ -1,0 +1,64 @@
+/**
+ * The engine, compiled for the benchmark: the same, and where its tables are, for the native twin
+ * that works on them in the same memory (bench/native/).
+ */
+
+import { counters, drops } from "../counters";
+import { details, lengthsIn, lengthsOut, slots, slotStride, verdicts } from "../slots";
+import { backendAt } from "../tables/backends";
+import { PLACES_AT } from "../tables/conntrack";
+import { entryAt } from "../tables/entry";
+import { frontendAt, heads, mask } from "../tables/frontends";
+import { table as keptSyns } from "../tables/kept_syns";
+import { masqueradeAddressAt, presentAddress } from "../tables/masquerade";
+import { counts, lists } from "../tables/networks";
+import { servicePortAt } from "../tables/service_ports";
+import { bucketOf, count, linkBits } from "../tables/tuple_index";
+import { TCP } from "../timeouts";
+import { k0, k1, k2, k3, k4, k5 } from "../tuple";
+
+export * from "../index";
+
+const keys = memory.data(6 * 8, 8);
+
+/** Where a list of u32 is: `struct tables` in bench/native/tables.h. */
+export function tables(): usize {
+  const list: StaticArray<u32> = [
+    <u32>slots,
+    slotStride,
+    <u32>lengthsIn,
+    <u32>lengthsOut,
+    <u32>verdicts,
+    <u32>details,
+    <u32>counters,
+    <u32>drops,
+    <u32>changetype<usize>(entryAt(0)),
+    <u32>PLACES_AT,
+    <u32>bucketOf(0),
+    count,
+    linkBits,
+    <u32>heads,
+    mask,
+    <u32>changetype<usize>(frontendAt(0)),
+    <u32>changetype<usize>(servicePortAt(0)),
+    <u32>changetype<usize>(backendAt(0)),
+    <u32>counts,
+    <u32>lists,
+    <u32>changetype<usize>(masqueradeAddressAt(0)),
+    presentAddress(0) | (presentAddress(1) << 16),
+    <u32>keptSyns,
+    <u32>TCP,
+  ];
+  return changetype<usize>(list);
+}
+
+/** Where the keys of the hash are: six u64. */
+export function hashKeys(): usize {
+  store<u64>(keys, k0);
+  store<u64>(keys, k1, 8);
+  store<u64>(keys, k2, 16);
+  store<u64>(keys, k3, 24);
+  store<u64>(keys, k4, 32);
+  store<u64>(keys, k5, 40);
+  return keys;
+}
