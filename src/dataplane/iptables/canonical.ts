@@ -145,6 +145,8 @@ function optionWord(extension: string, { name, values }: Option): string | null 
     case "statistic --probability":
       // The kernel compares 31 random bits with this.
       return `${name} ${Math.round(Number(value) * 2 ** 31)}`;
+    case "ipvs --vproto":
+      return `${name} ${PROTOCOL_NUMBERS[value] ?? value}`;
     case "recent --mask":
       return value === "255.255.255.255" || /^(ffff:){7}ffff$/.test(value)
         ? null
@@ -157,6 +159,8 @@ function optionWord(extension: string, { name, values }: Option): string | null 
       return [name, ...values].join(" ");
   }
 }
+
+const PROTOCOL_NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
 function markText(text: string): string {
   const [bits, mask = "0xffffffff"] = text.split("/");

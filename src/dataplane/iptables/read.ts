@@ -58,8 +58,12 @@ export function isOwnChain(table: NodeTableName, chain: string): boolean {
   return OWN[table].has(chain) || (table === "nat" && isHashedChain(chain));
 }
 
-/** Reads iptables-save's or ip6tables-save's text. Throws `SaveTextError` on any other. */
-export function readRules(text: string, family: Family): NodeRules {
+/**
+ * Reads iptables-save's or ip6tables-save's text. Throws `SaveTextError` on any other.
+ *
+ * @param isOwn which chains are the proxy's alone (default: those of iptables mode).
+ */
+export function readRules(text: string, family: Family, isOwn = isOwnChain): NodeRules {
   const tables = { filter: newTable(), nat: newTable(), mangle: newTable() };
   let name: NodeTableName | null = null;
   visitSave(text, {
@@ -68,7 +72,7 @@ export function readRules(text: string, family: Family): NodeRules {
     },
     chain(chain) {
       if (name === null) return;
-      if (isOwnChain(name, chain)) tables[name].own.set(chain, { keys: [], specs: [] });
+      if (isOwn(name, chain)) tables[name].own.set(chain, { keys: [], specs: [] });
       else tables[name].others.set(chain, []);
     },
     rule(rule) {
