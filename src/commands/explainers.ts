@@ -7,20 +7,25 @@
 
 import { planFromManifests } from "../agent/from_manifests.ts";
 import { checkMode } from "../agent/mode.ts";
-import { ruleOptions } from "../agent/options.ts";
+import { ipvsOptions, ruleOptions } from "../agent/options.ts";
 import { formatProblem } from "../cluster/source.ts";
 import type { Config, ExplainInput } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
-import { render } from "../dataplane/iptables/render.ts";
+import type { ProxyMode } from "../dataplane/dataplane.ts";
+import { render, type RenderProblem } from "../dataplane/iptables/render.ts";
 import { SaveTextError } from "../dataplane/iptables/save_text.ts";
+import { JUMPS } from "../dataplane/ipvs/jumps.ts";
+import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
 import { messageOf } from "../errors.ts";
 import type { Answer, Flow } from "../explain/answer.ts";
 import { explainByPlan } from "../explain/from_plan.ts";
 import { explainFlows, parseNodeTables } from "../explain/iptables/explain.ts";
 import { IpSetError, parseIpSets } from "../explain/iptables/ipset.ts";
 import { renderedTables } from "../explain/iptables/rendered.ts";
-import { savedExplainer } from "../explain/ipvs/explain.ts";
+import { savedExplainer, servicePortNaming, stateExplainer } from "../explain/ipvs/explain.ts";
 import { IpvsSaveError, parseIpvsSave } from "../explain/ipvs/save_text.ts";
+import { FrontendIndex } from "../plan/frontend_index.ts";
+import type { Plan } from "../plan/plan.ts";
 import { inputName, readInput } from "./input.ts";
 
 /** Answers flows, in their order. */
@@ -31,7 +36,7 @@ export interface Explainer {
 }
 
 /**
- * By manifests: in iptables mode by evaluating the rules that would be programmed, else by the plan.
+ * By manifests: in iptables and ipvs mode by evaluating what would be programmed, else by the plan.
  *
  * @throws {UsageError} when the manifests cannot be read, or the mode cannot be had.
  */
@@ -40,22 +45,49 @@ export async function byManifests(config: Config): Promise<Explainer> {
   checkMode(config, mode);
   const { plan, problems: found } = await planFromManifests(config, mode);
   const problems = found.map(formatProblem);
-  if (mode !== "iptables") {
-    return { answer: (flows) => explainByPlan(flows, plan), problems };
+  const explainer = explainerOf(plan, mode, config);
+  return { ...explainer, problems: [...problems, ...explainer.problems] };
+}
+
+function explainerOf(plan: Plan, mode: ProxyMode, config: Config): Explainer {
+  switch (mode) {
+    case "iptables":
+      return byIptablesRules(plan, config);
+    case "ipvs":
+      return byIpvsState(plan, config);
+    default:
+      return { answer: (flows) => explainByPlan(flows, plan), problems: [] };
   }
+}
+
+function byIptablesRules(plan: Plan, config: Config): Explainer {
   const rendered = config.families.map((family) => render(plan, family, ruleOptions(config)));
   const tables = Object.fromEntries(
     rendered.map(({ rules }) => [rules.family, renderedTables(rules)]),
   );
-  const left = new Set(
-    rendered.flatMap(({ problems }) =>
-      problems.map(({ service, message }) => `render: Service ${service}: ${message}`)
-    ),
-  );
   return {
     answer: (flows) => explainFlows(flows, { tables, nodeAddresses: plan.node.addresses }),
-    problems: [...problems, ...left],
+    problems: leftOut(rendered),
   };
+}
+
+function byIpvsState(plan: Plan, config: Config): Explainer {
+  const rendered = config.families.map((family) => renderIpvs(plan, family, ipvsOptions(config)));
+  const node = {
+    states: rendered.map(({ state }) => state),
+    jumps: JUMPS,
+    nodeAddresses: plan.node.addresses,
+    used: false,
+  };
+  const ask = stateExplainer(node, servicePortNaming(new FrontendIndex(plan)));
+  return { answer: (flows) => flows.map(ask), problems: leftOut(rendered) };
+}
+
+function leftOut(rendered: readonly { readonly problems: readonly RenderProblem[] }[]): string[] {
+  const lines = rendered.flatMap(({ problems }) =>
+    problems.map(({ service, message }) => `render: Service ${service}: ${message}`)
+  );
+  return [...new Set(lines)];
 }
 
 /**

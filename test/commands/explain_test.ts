@@ -18,7 +18,7 @@ const FLOWS = JSON.stringify([
   { source: CLIENT, dest: "192.0.2.1", port: 80, protocol: "TCP" },
 ]);
 
-for (const mode of ["iptables", "userspace"]) {
+for (const mode of ["iptables", "ipvs", "userspace"]) {
   Deno.test(`flows are answered in order, in ${mode} mode`, async () => {
     const { code, stdout, stderr } = await explain(
       [...MANIFESTS, `--proxy-mode=${mode}`, "--flows=-", "--output=json"],
@@ -128,6 +128,61 @@ Deno.test("a node in ipvs mode is asked by what its programs print", async () =>
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("what ipvs mode would program is asked alike as text and at once", async () => {
+  const node = "--node-ip=192.168.50.10";
+  const flows = ["--flows=-", "--output=json", node];
+  const manifests = [...MANIFESTS, node, "--proxy-mode=ipvs", "--ip-family=ipv4"];
+  const rendered = await runProgram(
+    await taskPermissions("render"),
+    ["render", ...manifests, "--output=json"],
+  );
+  const { sets, servers, rules } = JSON.parse(rendered.stdout).families[0].texts;
+  const folder = await Deno.makeTempDir();
+  try {
+    // iptables-save has no -I: the rules that it puts first stand first.
+    const lines: string[] = rules.split("\n");
+    const jumps = lines.filter((line) => line.startsWith("-I "));
+    const saved = lines.flatMap((line) =>
+      line.startsWith("*")
+        ? [line, ...jumps.filter((jump) => tableOf(lines, jump) === line).toReversed()]
+        : line.startsWith("-I ")
+        ? []
+        : [line]
+    ).map((line) => line.replace(/^-I /, "-A "));
+    const files = {
+      "iptables-save": saved.join("\n"),
+      "ipset-save": sets,
+      "ipvsadm-save": servers,
+    };
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.writeTextFile(`${folder}/${name}`, text);
+    }
+    const dumps = Object.keys(files).map((name) => `--${name}=${folder}/${name}`);
+    const [byText, atOnce] = await Promise.all([
+      explain([...dumps, ...flows], FLOWS),
+      explain([...manifests, ...flows], FLOWS),
+    ]);
+    const known = ({ stdout, stderr }: Run) => {
+      assert.equal(stderr, "");
+      return JSON.parse(stdout).map(({ verdict, outcomes, unknown }: Record<string, unknown>) => {
+        assert.deepEqual(unknown, []);
+        const ends = (outcomes as { steps: unknown[] }[]).map(({ steps, ...end }) => {
+          return { ...end, steps: steps.length };
+        });
+        return { verdict, ends };
+      });
+    };
+    assert.deepEqual(known(byText), known(atOnce));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+/** The line that begins the table in which a line is. */
+function tableOf(lines: readonly string[], line: string): string | undefined {
+  return lines.slice(0, lines.lastIndexOf(line)).findLast((before) => before.startsWith("*"));
+}
 
 Deno.test("problems in manifests are told, and the rest is answered", async () => {
   const manifest = `

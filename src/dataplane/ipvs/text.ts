@@ -33,7 +33,9 @@ export function ipvsTexts(state: IpvsState): IpvsTexts {
   return {
     addresses: lines(addressLines(state)),
     sets: lines([...state.sets.values()].flatMap((set) => setLines(set, state.family))),
-    servers: lines([...state.servers.values()].flatMap((server) => serverLines(server, state))),
+    servers: lines(
+      [...state.servers.values()].flatMap((server) => serverLines(server, state.family)),
+    ),
     rules: lines(ruleLines(state)),
   };
 }
@@ -80,7 +82,8 @@ export function serverOption(key: ServerKey, family: Family): string {
   return `${PROTOCOL_OPTIONS[key.protocol]} ${endText(key.address, key.port)}`;
 }
 
-function serverLines(server: VirtualServerState, { family }: IpvsState): string[] {
+/** A virtual server and those behind it, a line each, as `ipvsadm-save -n` writes them. */
+export function serverLines(server: VirtualServerState, family: Family): string[] {
   const { key, scheduler, flags, persistenceSeconds, realServers } = server;
   const name = serverOption(key, family);
   const persistence = persistenceSeconds === null ? "" : ` -p ${persistenceSeconds}`;

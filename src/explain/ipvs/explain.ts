@@ -8,6 +8,8 @@
 import type { Jump } from "../../dataplane/iptables/jumps.ts";
 import type { IpvsState } from "../../dataplane/ipvs/state.ts";
 import { FAMILIES, type Family } from "../../net/address.ts";
+import type { FrontendIndex } from "../../plan/frontend_index.ts";
+import { servicePortName } from "../../plan/plan.ts";
 import type { Answer, Flow } from "../answer.ts";
 import { explainer, type NodeState, type NodeTables } from "../iptables/explain.ts";
 import { IpSet } from "../iptables/ipset.ts";
@@ -39,6 +41,14 @@ export interface SavedNode {
 
 /** Names the Service port whose frontend a flow dials; null: none. */
 export type ServiceNaming = (flow: Flow) => string | null;
+
+/** Names Service ports by the frontends of a plan. */
+export function servicePortNaming(index: FrontendIndex): ServiceNaming {
+  return ({ dest, port, protocol }) => {
+    const match = index.find(dest, port, protocol);
+    return match === null ? null : servicePortName(match.port);
+  };
+}
 
 /** Answers one flow after another about the same node. The function throws TooManyWays. */
 export function stateExplainer(node: StateNode, nameOf: ServiceNaming): (flow: Flow) => Answer {

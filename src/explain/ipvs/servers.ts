@@ -5,13 +5,9 @@
  * @module
  */
 
-import {
-  type IpvsState,
-  type RealServerState,
-  type ServerKey,
-  type VirtualServerState,
-} from "../../dataplane/ipvs/state.ts";
-import { formatSocketAddress } from "../../net/address.ts";
+import type { IpvsState, RealServerState, VirtualServerState } from "../../dataplane/ipvs/state.ts";
+import { serverLines } from "../../dataplane/ipvs/text.ts";
+import type { Family } from "../../net/address.ts";
 
 /** How packets get to a real server; only the first changes their destination. */
 export type Method = "masquerade" | "direct" | "tunnel";
@@ -38,33 +34,22 @@ export interface VirtualServer extends Omit<VirtualServerState, "realServers"> {
 export type VirtualServers = ReadonlyMap<string, VirtualServer>;
 
 /** The virtual servers of a state, which was made or read, not parsed from text. */
-export function serversOf({ servers }: Pick<IpvsState, "servers">): VirtualServers {
-  return new Map([...servers].map(([name, server]) => [name, withText(server)]));
+export function serversOf({ servers, family }: IpvsState): VirtualServers {
+  return new Map([...servers].map(([name, server]) => [name, withText(server, family)]));
 }
 
-function withText(server: VirtualServerState): VirtualServer {
-  const { key, scheduler, flags, persistenceSeconds } = server;
-  const words = keyWords(key);
-  const persistence = persistenceSeconds === null ? [] : ["-p", String(persistenceSeconds)];
-  const options = flags.length === 0 ? [] : ["-b", flags.join(",")];
+function withText(server: VirtualServerState, family: Family): VirtualServer {
+  const [text, ...realTexts] = serverLines(server, family);
   return {
     ...server,
     line: null,
-    text: ["-A", ...words, "-s", scheduler, ...persistence, ...options].join(" "),
-    realServers: server.realServers.map((real): RealServer => ({
+    text,
+    realServers: server.realServers.map((real, i): RealServer => ({
       ...real,
       method: "masquerade",
       limited: false,
       line: null,
-      text: ["-a", ...words, "-r", formatSocketAddress(real.address, real.port), "-m -w"]
-        .join(" ") + ` ${real.weight}`,
+      text: realTexts[i],
     })),
   };
-}
-
-const PROTOCOL_WORDS = { TCP: "-t", UDP: "-u", SCTP: "--sctp-service" } as const;
-
-function keyWords(key: ServerKey): string[] {
-  if ("mark" in key) return ["-f", String(key.mark)];
-  return [PROTOCOL_WORDS[key.protocol], formatSocketAddress(key.address, key.port)];
 }
