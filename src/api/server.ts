@@ -1,10 +1,11 @@
 /**
- * Serving an HTTP application on a TCP address.
+ * Serving an HTTP application on a TCP address or a Unix socket.
  *
  * @module
  */
 
 import { formatListenAddress, type SocketAddress } from "../config/values.ts";
+import { messageOf } from "../errors.ts";
 
 /** A server that listens. */
 export interface RunningServer {
@@ -14,8 +15,21 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+/** A server that listens on a Unix socket. */
+export interface RunningSocketServer {
+  readonly path: string;
+  /** Ends like {@link RunningServer.stop}; Deno takes the socket away. */
+  stop(): Promise<void>;
+}
+
+/** Answers requests. */
+export type Handler = (request: Request) => Response | Promise<Response>;
+
 /** Requests that are under way get this long when a server stops, milliseconds. */
 const GRACE_MS = 1000;
+
+/** What others may do with the socket: 0660, read and write for owner and group. */
+const SOCKET_UMASK = 0o117;
 
 /** An address on which nothing can listen; one line. */
 export class ListenError extends Error {
@@ -27,10 +41,46 @@ export class ListenError extends Error {
  *
  * @throws {ListenError} when the address is in use, not of this machine, or not permitted.
  */
-export function serve(
-  address: SocketAddress,
-  handler: (request: Request) => Response | Promise<Response>,
-): RunningServer {
+export function serve(address: SocketAddress, handler: Handler): RunningServer {
+  const { host: hostname, port } = address;
+  const { server, stop } = listening(
+    formatListenAddress(address),
+    handler,
+    (options, handle) => Deno.serve({ hostname, port, ...options }, handle),
+  );
+  return { address: { host: hostname, port: server.addr.port }, stop };
+}
+
+/**
+ * Listens on a Unix socket, which only its owner and group can use, and answers. A socket that
+ * nobody listens on any more is replaced.
+ *
+ * @throws {ListenError} when something listens there, when it is no socket, or not permitted.
+ */
+export async function serveSocket(path: string, handler: Handler): Promise<RunningSocketServer> {
+  await removeStale(path);
+  const { stop } = listening(path, handler, (options, handle) => {
+    const before = Deno.umask(SOCKET_UMASK);
+    try {
+      return Deno.serve({ path, ...options }, handle);
+    } finally {
+      Deno.umask(before);
+    }
+  });
+  return { path, stop };
+}
+
+interface ServeOptions {
+  readonly signal: AbortSignal;
+  readonly automaticCompression: boolean;
+  onListen(): void;
+}
+
+function listening<Server extends { readonly finished: Promise<void> }>(
+  where: string,
+  handler: Handler,
+  start: (options: ServeOptions, handle: Handler) => Server,
+): { readonly server: Server; stop(): Promise<void> } {
   const abort = new AbortController();
   const underWay = new Set<Promise<unknown>>();
   const handle = async (request: Request): Promise<Response> => {
@@ -42,25 +92,16 @@ export function serve(
       underWay.delete(answer);
     }
   };
-  let server: Deno.HttpServer<Deno.NetAddr>;
+  let server: Server;
   try {
-    server = Deno.serve({
-      hostname: address.host,
-      port: address.port,
-      signal: abort.signal,
-      automaticCompression: true,
-      onListen: () => {},
-    }, handle);
+    const options = { signal: abort.signal, automaticCompression: true, onListen: () => {} };
+    server = start(options, handle);
   } catch (error) {
-    const reason = error instanceof Deno.errors.AddrInUse
-      ? "the port is in use"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    throw new ListenError(`cannot listen on ${formatListenAddress(address)}: ${reason}`);
+    const reason = error instanceof Deno.errors.AddrInUse ? "the port is in use" : messageOf(error);
+    throw new ListenError(`cannot listen on ${where}: ${reason}`);
   }
   return {
-    address: { host: address.host, port: server.addr.port },
+    server,
     async stop() {
       // Deno's shutdown() waits for slow clients without limit, and cannot be cut short.
       const grace = Promise.withResolvers<void>();
@@ -71,4 +112,24 @@ export function serve(
       await server.finished;
     },
   };
+}
+
+/** Takes away a socket that is left of a process that was killed. */
+async function removeStale(path: string): Promise<void> {
+  const cannot = (why: string) => new ListenError(`cannot listen on ${path}: ${why}`);
+  try {
+    if (!(await Deno.lstat(path)).isSocket) throw cannot("it is there, and no socket");
+    const connection = await Deno.connect({ transport: "unix", path });
+    connection.close();
+  } catch (error) {
+    if (error instanceof ListenError) throw error;
+    if (error instanceof Deno.errors.NotFound) return;
+    if (!(error instanceof Deno.errors.ConnectionRefused)) throw cannot(messageOf(error));
+    try {
+      return await Deno.remove(path);
+    } catch (error) {
+      throw cannot(messageOf(error));
+    }
+  }
+  throw cannot("the socket is in use");
 }
