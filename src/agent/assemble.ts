@@ -16,10 +16,13 @@ import { NamespaceListeners } from "../health_check/namespace_listeners.ts";
 import { HealthCheckServers } from "../health_check/servers.ts";
 import { Planner } from "../plan/planner.ts";
 import { Agent, type CompanionContext } from "./agent.ts";
+import type { ClusterEvents } from "./cluster_events.ts";
 import { eventsTo, observers } from "./events.ts";
 import { plannerConfig } from "./options.ts";
 import { type RunningServers, startServers } from "./servers.ts";
 import { apiState } from "./state.ts";
+import { tracingObserver } from "./tracing.ts";
+import { zpagesOf } from "./zpages.ts";
 
 /** What the configuration does not say. */
 export interface AgentParts {
@@ -33,6 +36,8 @@ export interface AgentParts {
   readonly namespaceFd?: number;
   /** Addresses of the node's interfaces, for when none are configured. */
   readonly localAddresses: readonly string[];
+  /** Tells the cluster what happens; absent: there is none. */
+  readonly clusterEvents?: ClusterEvents;
 }
 
 /** An agent that has begun. */
@@ -59,7 +64,7 @@ function syncPeriods(config: Config, mode: ProxyMode): SyncPeriods {
  * also when this rejects.
  */
 export async function startAgent(config: Config, parts: AgentParts): Promise<RunningAgent> {
-  const { source, dataPlane, onSyncNeeded, programming, localAddresses } = parts;
+  const { source, dataPlane, onSyncNeeded, programming, localAddresses, clusterEvents } = parts;
   const mode = dataPlane.mode;
   const periods = syncPeriods(config, mode);
   const metrics = new Metrics(config.families, VERSION);
@@ -81,10 +86,14 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
       minSyncMs: periods.minMs,
       syncPeriodMs: periods.periodMs,
       retryMs: mode === "userspace" ? USERSPACE_RETRY_MS : undefined,
-      observer: observers(metrics, eventsTo(events)),
+      observer: observers(metrics, eventsTo(events), clusterEvents, tracingObserver(mode)),
     });
     const state = apiState({ agent, planner, config, programming, events });
-    servers = await startServers(config, state, metrics);
+    servers = await startServers(config, state, metrics, {
+      zpages: zpagesOf(config, mode),
+      listenFailed: (server, message) => clusterEvents?.listenFailed(server, message),
+    });
+    clusterEvents?.started();
   } catch (error) {
     await dataPlane.stop();
     throw error;

@@ -38,8 +38,11 @@ export function eventsTo(hub: EventHub): AgentObserver {
   };
 }
 
-/** Tells several observers. */
-export function observers(...all: readonly AgentObserver[]): AgentObserver {
+/** Tells several observers; those that are not there are left out. */
+export function observers(
+  ...given: readonly (AgentObserver | null | undefined)[]
+): AgentObserver {
+  const all = given.filter((observer) => observer !== null && observer !== undefined);
   return {
     queued: (changes) => all.forEach((observer) => observer.queued(changes)),
     synced: (sync) => all.forEach((observer) => observer.synced(sync)),

@@ -14,11 +14,16 @@ const logger = getLogger(["switchyard", "run"]);
 
 const NAME = "switchyard/node";
 
+/** Another proxy has the node. */
+export class NodeTakenError extends Error {
+  override readonly name = "NodeTakenError";
+}
+
 /**
  * Takes the node, until the lock is disposed of or the process ends.
  *
  * @param uid of this process: another user's process cannot be a proxy, and is not believed.
- * @throws {Error} naming the process that has it.
+ * @throws {NodeTakenError} naming the process that has it.
  */
 export function lockNode(uid: number | null = Deno.uid()): Disposable {
   const result: NamespaceLock | LockHolder = lockNamespace(NAME);
@@ -31,5 +36,5 @@ export function lockNode(uid: number | null = Deno.uid()): Disposable {
     return { [Symbol.dispose]() {} };
   }
   const who = result.pid === 0 ? "in another container" : `process ${result.pid}`;
-  throw new Error(`another switchyard programs this node: ${who}; end it first`);
+  throw new NodeTakenError(`another switchyard programs this node: ${who}; end it first`);
 }

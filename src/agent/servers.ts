@@ -10,6 +10,7 @@ import { healthApp, metricsApp, queryApp } from "../api/app.ts";
 import type { Metrics } from "../api/metrics.ts";
 import { ListenError, type RunningServer, serve } from "../api/server.ts";
 import type { ApiState } from "../api/state.ts";
+import type { Zpages } from "../api/zpages.ts";
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import { formatListenAddress, isLoopback, type SocketAddress } from "../config/values.ts";
@@ -31,6 +32,18 @@ export type ServerConfig = Pick<
   | "bindAddressHardFail"
 >;
 
+/** Which of the servers that can be without. */
+export type ServerName = "healthz" | "metrics";
+
+/** What else the servers need. */
+export interface ServerExtras {
+  readonly clock?: Clock;
+  /** What the metrics server tells of the process itself; absent: nothing. */
+  readonly zpages?: Zpages;
+  /** Is told when an address cannot be had, at the first try. */
+  readonly listenFailed?: (server: ServerName, message: string) => void;
+}
+
 /** The servers that listen; null for those that don't, or don't yet. */
 export interface RunningServers {
   readonly healthz: RunningServer | null;
@@ -50,7 +63,7 @@ export async function startServers(
   config: ServerConfig,
   state: ApiState,
   metrics: Metrics,
-  clock: Clock = systemClock,
+  { clock = systemClock, zpages, listenFailed }: ServerExtras = {},
 ): Promise<RunningServers> {
   const token = config.apiTokenFile === null ? null : await readToken(config.apiTokenFile);
   const app = queryApp(state, metrics, { version: VERSION, token });
@@ -62,15 +75,20 @@ export async function startServers(
   const stop = async () => {
     await Promise.all([api, ...optional].map((server) => server?.stop()));
   };
-  const start = (flag: string, address: SocketAddress | null, app: typeof healthApp) => {
-    const server = new OptionalServer(flag, address, app(state, metrics).fetch, clock);
+  const start = (name: ServerName, address: SocketAddress | null, { fetch }: Fetcher) => {
+    const failed = (message: string) => listenFailed?.(name, message);
+    const server = new OptionalServer(`--${name}-bind-address`, address, fetch, clock, failed);
     optional.push(server);
     server.start(config.bindAddressHardFail);
     return server;
   };
   try {
-    const healthz = start("--healthz-bind-address", config.healthzBindAddress, healthApp);
-    const metricsServer = start("--metrics-bind-address", config.metricsBindAddress, metricsApp);
+    const healthz = start("healthz", config.healthzBindAddress, healthApp(state, metrics));
+    const metricsServer = start(
+      "metrics",
+      config.metricsBindAddress,
+      metricsApp(state, metrics, zpages),
+    );
     return {
       get healthz() {
         return healthz.running;
@@ -87,6 +105,10 @@ export async function startServers(
   }
 }
 
+interface Fetcher {
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+}
+
 /** A server whose address is tried again until it can be had. */
 class OptionalServer {
   running: RunningServer | null = null;
@@ -98,6 +120,8 @@ class OptionalServer {
     readonly address: SocketAddress | null,
     readonly handler: (request: Request) => Response | Promise<Response>,
     readonly clock: Clock,
+    /** Is told of the first failure. */
+    readonly failed: (message: string) => void,
   ) {}
 
   start(hardFail: boolean): void {
@@ -109,7 +133,9 @@ class OptionalServer {
         address: formatListenAddress(this.running.address),
       });
     } catch (error) {
-      if (hardFail || !(error instanceof ListenError)) throw error;
+      if (!(error instanceof ListenError)) throw error;
+      if (!this.#told) this.failed(error.message);
+      if (hardFail) throw error;
       if (!this.#told) {
         logger.warn("{flag}: {error}; trying again every {seconds} s", {
           flag: this.flag,

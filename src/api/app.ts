@@ -25,11 +25,13 @@ import { addLogin } from "./page/login.tsx";
 import { addPages } from "./page/pages.tsx";
 import { addPreview } from "./preview.ts";
 import { addProxyMode } from "./proxy_mode.ts";
+import { addReplay, REPLAY_LIMITS, type ReplayLimits } from "./replay.ts";
 import { addRules } from "./rules.ts";
 import { addServices } from "./services.ts";
 import { Sessions } from "./sessions.ts";
 import type { ApiState } from "./state.ts";
 import { PlanViews } from "./plan_views.ts";
+import { addZpages, type Zpages } from "./zpages.ts";
 import { Witnesses } from "./witness/witnesses.ts";
 
 /** How the rule-query API answers. */
@@ -41,6 +43,8 @@ export interface ApiOptions {
   readonly bodyTimeoutMs?: number;
   /** What of {@link STREAM_LIMITS} is otherwise. */
   readonly streams?: Partial<StreamLimits>;
+  /** What of {@link REPLAY_LIMITS} is otherwise. */
+  readonly replay?: Partial<ReplayLimits>;
   /** While there are clients of the events, the node is looked at this often; 30 s if absent. */
   readonly driftPeriodMs?: number;
 }
@@ -74,11 +78,16 @@ export function healthApp(state: ApiState, metrics: Metrics): OpenAPIHono {
 }
 
 /** What answers on `--metrics-bind-address`. */
-export function metricsApp(state: ApiState, metrics: Metrics): OpenAPIHono {
+export function metricsApp(
+  state: ApiState,
+  metrics: Metrics,
+  zpages: Zpages | null = null,
+): OpenAPIHono {
   const app = application();
   addMetrics(app, state, metrics);
   addProxyMode(app, state);
   app.get("/healthz", (context) => context.text("ok"));
+  if (zpages !== null) addZpages(app, zpages);
   return app;
 }
 
@@ -102,6 +111,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   addConntrack(app, state, views);
   addRules(app, state, views);
   addPreview(app, state, views, bodyTimeoutMs);
+  addReplay(app, state, { ...REPLAY_LIMITS, ...options.replay });
   const drift = new DriftWatch(
     state.events,
     state.node.differences?.bind(state.node),

@@ -12,12 +12,14 @@ import { printLines } from "./io.ts";
 
 const logger = getLogger(["switchyard", "run"]);
 
-/** One line for the flags that were given and have no effect yet, if there are any. */
-export function tellIgnoredFlags(config: Config): void {
-  if (config.withoutEffect.length === 0) return;
-  logger.warn("accepted, but without effect so far: {flags}", {
-    flags: config.withoutEffect.join(", "),
-  });
+/** One line each for what was given and has no effect, and what the configuration file overrides. */
+export function tellIgnoredFlags({ withoutEffect, ignored }: Config): void {
+  if (withoutEffect.length > 0) {
+    logger.warn("accepted, but without effect: {names}", { names: withoutEffect.join(", ") });
+  }
+  if (ignored.length > 0) {
+    logger.warn("not read, because there is --config: {names}", { names: ignored.join(", ") });
+  }
 }
 
 /** That it serves: one line, or one JSON object, on standard output. */

@@ -20,9 +20,17 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   refuseArguments(line);
   configureLogging(line.config.logging);
+  if (line.config.writeConfigTo !== null) {
+    const { writeConfiguration } = await import("./write_config.ts");
+    return await writeConfiguration(line.config, line.config.writeConfigTo);
+  }
   if (line.config.cleanup) {
     const { cleanupNode } = await import("./cleanup.ts");
     return await cleanupNode();
+  }
+  if (line.config.initOnly) {
+    const { initializeNode } = await import("./initialize.ts");
+    return initializeNode(line.config);
   }
   // Without a source of its own the agent runs in the lab.
   const { namesSource } = await import("./source.ts");

@@ -7,17 +7,17 @@
 import { getLogger } from "@logtape/logtape";
 import { interfaceAddresses } from "../agent/addresses.ts";
 import { startAgent } from "../agent/assemble.ts";
-import { type OpenDataPlane, openDataPlane } from "../agent/data_plane.ts";
+import { ClusterEvents } from "../agent/cluster_events.ts";
 import { checkMode } from "../agent/mode.ts";
 import { QueryOnlyDataPlane } from "../agent/query_only.ts";
 import type { Config } from "../config/config.ts";
-import { UsageError } from "../config/usage.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { announce, tellIgnoredFlags } from "./announce.ts";
+import { watchConfiguration } from "./config_watch.ts";
+import { openNode } from "./open_node.ts";
 import { serveUntil } from "./serve.ts";
 import { endRequested } from "./signals.ts";
 import { openSource } from "./source.ts";
-import { messageOf } from "../errors.ts";
 
 const logger = getLogger(["switchyard", "run"]);
 
@@ -32,44 +32,31 @@ export async function runNode(
   options: { readonly queryOnly: boolean } = { queryOnly: false },
 ): Promise<number> {
   if (config.proxyMode !== null) checkMode(config, config.proxyMode);
-  const { source, close } = await openSource(config);
+  const { source, events, close } = await openSource(config);
   const end = endRequested();
+  const { configFile, nodeName } = config;
+  const watch = configFile === null ? null : await watchConfiguration(configFile);
   tellIgnoredFlags(config);
   const node = options.queryOnly ? null : await openNode(config);
+  using _lock = node?.lock;
   if (node?.note) logger.info("{note}", { note: node.note });
   const programming = node !== null;
-  const localAddresses = interfaceAddresses();
   const running = await startAgent(config, {
     source,
     dataPlane: node?.dataPlane ?? answeringDataPlane(config),
     onSyncNeeded: node?.onSyncNeeded,
     programming,
-    localAddresses,
+    localAddresses: interfaceAddresses(),
+    clusterEvents: events === null ? undefined : new ClusterEvents(events, nodeName),
   });
+  const over = watch === null ? end : Promise.race([end, watch.changed]);
   try {
-    await serveUntil(config, end, running, () => announce(config, running, programming));
+    await serveUntil(config, over, running, () => announce(config, running, programming));
   } finally {
-    close();
+    watch?.close();
+    await close();
   }
   return 0;
-}
-
-/** Null where this node cannot be programmed and no mode was asked for by name. */
-async function openNode(config: Config): Promise<OpenDataPlane | null> {
-  try {
-    return await openDataPlane(config, { noIptables: null });
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    const reason = messageOf(error);
-    if (config.proxyMode !== null) {
-      throw new Error(
-        `this node cannot be programmed: ${reason}; run as root, or without --proxy-mode ` +
-          "to answer queries only",
-      );
-    }
-    logger.warn("this node is not programmed, only queries are answered: {reason}", { reason });
-    return null;
-  }
 }
 
 /** Only an engine that answers. */

@@ -6,8 +6,10 @@
 
 import { ApiClient } from "../cluster/kubernetes/api_client.ts";
 import { isInPod } from "../cluster/kubernetes/access.ts";
+import { EventRecorder } from "../cluster/kubernetes/event_recorder.ts";
 import { KubernetesSource } from "../cluster/kubernetes/source.ts";
 import { ManifestSource } from "../cluster/manifests/source.ts";
+import type { Node } from "../cluster/objects.ts";
 import type { ClusterSource } from "../cluster/source.ts";
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
@@ -17,17 +19,41 @@ import { messageOf } from "../errors.ts";
 /** A source, and how to let go of what it holds. */
 export interface OpenSource {
   readonly source: ClusterSource;
+  /** Where Events go; null: there is no API server. */
+  readonly events: EventRecorder | null;
   /** After the agent has stopped. */
-  close(): void;
+  close(): Promise<void>;
 }
+
+/** Events that wait when the agent ends get this long, milliseconds. */
+const EVENTS_GRACE_MS = 1000;
 
 /** Whether the configuration, or being in a pod, names a source; without one, there is the lab. */
 export function namesSource(config: Config): boolean {
-  return config.manifests !== null || namesCluster(config) || isInPod();
+  return config.manifests !== null || config.configFile !== null || namesCluster(config) ||
+    isInPod();
 }
 
 function namesCluster({ kubeconfig, master }: Config): boolean {
   return kubeconfig !== "" || master !== "";
+}
+
+const ADDRESS_TYPES: readonly string[] = ["InternalIP", "ExternalIP"];
+
+/**
+ * What the Node has to say before the first sync, and how long that is waited for: kube-proxy asks
+ * six times in about half a minute for addresses, and waits five minutes for podCIDRs that it needs.
+ */
+function nodeNeeds({ detectLocalMode, nodeIPs }: Config) {
+  const networks = detectLocalMode === "NodeCIDR";
+  const addresses = nodeIPs.length === 0;
+  if (!networks && !addresses) return {};
+  return {
+    nodeGraceMs: networks ? 300_000 : 35_000,
+    isNodeReady: ({ spec, status }: Node) =>
+      (!addresses || (status?.addresses ?? []).some(({ type }) => ADDRESS_TYPES.includes(type))) &&
+      (!networks || (spec?.podCIDRs ?? []).length > 0),
+  };
 }
 
 /** @throws {UsageError} when two sources are named, or the cluster's credentials cannot be read. */
@@ -38,8 +64,25 @@ export async function openSource(config: Config): Promise<OpenSource> {
       .catch((error) => {
         throw new UsageError(messageOf(error));
       });
-    const source = new KubernetesSource({ transport: client, nodeName, serviceCIDRs: true });
-    return { source, close: () => client.close() };
+    const source = new KubernetesSource({
+      transport: client,
+      nodeName,
+      serviceCIDRs: true,
+      ...nodeNeeds(config),
+    });
+    const events = new EventRecorder({
+      writer: client,
+      controller: "switchyard",
+      instance: `switchyard-${nodeName}`,
+    });
+    return {
+      source,
+      events,
+      async close() {
+        await events.stop(EVENTS_GRACE_MS);
+        client.close();
+      },
+    };
   }
   if (namesCluster(config)) {
     const flag = kubeconfig === "" ? "--master" : "--kubeconfig";
@@ -52,5 +95,5 @@ export async function openSource(config: Config): Promise<OpenSource> {
     podNetworks: config.clusterCIDRs,
     nodeName,
   });
-  return { source, close() {} };
+  return { source, events: null, close: () => Promise.resolve() };
 }

@@ -20,7 +20,7 @@ function config(more: Partial<ServerConfig> = {}): ServerConfig {
 }
 
 const start = (more?: Partial<ServerConfig>, clock?: FakeClock) =>
-  startServers(config(more), new FixedState(), new Metrics(["IPv4"], "1"), clock);
+  startServers(config(more), new FixedState(), new Metrics(["IPv4"], "1"), { clock });
 
 async function status(server: RunningServer | null, path: string, token?: string) {
   assert.ok(server !== null, "it does not listen");

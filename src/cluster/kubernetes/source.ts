@@ -1,6 +1,7 @@
 /** Cluster state from the Kubernetes API. @module */
 
 import { getLogger } from "@logtape/logtape";
+import type { Node } from "../objects.ts";
 import type { ClusterChange, ClusterListener, ClusterProblem, ClusterSource } from "../source.ts";
 import { formatProblem } from "../source.ts";
 import type { ApiTransport } from "./api_client.ts";
@@ -30,6 +31,8 @@ export interface KubernetesSourceOptions {
    * milliseconds.
    */
   readonly nodeGraceMs?: number;
+  /** Whether the Node says what is needed of it by then; absent: it need not even be there. */
+  readonly isNodeReady?: (node: Node) => boolean;
 }
 
 const NODE_GRACE_MS = 5_000;
@@ -113,8 +116,17 @@ class Run {
       this.#listener.changed(changes);
     } else if (this.#required.every((reflector) => reflector.listed)) {
       this.#requiredIn.resolve();
-      if (this.#all.every((reflector) => reflector.listed)) this.#deliverInitialState();
+      const complete = this.#all.every((reflector) => reflector.listed);
+      if (complete && this.#isNodeReady()) this.#deliverInitialState();
     }
+  }
+
+  #isNodeReady(): boolean {
+    const { nodeName, isNodeReady } = this.#options;
+    if (nodeName === undefined || isNodeReady === undefined) return true;
+    const [{ store }] = this.#all;
+    const node = store.get(nodeName);
+    return node?.kind === "Node" && isNodeReady(node);
   }
 
   /** What is better known from the start, but nothing depends on. */
@@ -122,7 +134,13 @@ class Run {
     const { nodeGraceMs = NODE_GRACE_MS } = this.#options;
     await this.#requiredIn.promise;
     await sleep(this.#timing, nodeGraceMs, this.#abort.signal);
-    if (!this.#delivering && !this.#abort.signal.aborted) this.#deliverInitialState();
+    if (this.#delivering || this.#abort.signal.aborted) return;
+    if (!this.#isNodeReady()) {
+      logger.warn("node {name} is not there, or without what is needed of it; going on", {
+        name: this.#options.nodeName,
+      });
+    }
+    this.#deliverInitialState();
   }
 
   /** Everything that is known, in one batch. */
