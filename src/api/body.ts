@@ -36,20 +36,7 @@ function wholeBody(
   return async (context, next) => {
     const request = context.req.raw;
     if (request.body === null) return next();
-    const encoding = request.headers.get("content-encoding");
-    if (encoding !== null && encoding !== "identity") {
-      await request.body.cancel();
-      throw new ApiError(
-        415,
-        "unsupported_media_type",
-        `content-encoding ${encoding}: expected a body that is not compressed`,
-      );
-    }
-    const bytes = await readBody(
-      request.body,
-      Number(request.headers.get("content-length")),
-      limits,
-    );
+    const bytes = await readBody(request, limits);
     check(bytes, request.headers.get("content-type") ?? "");
     const { url, method, headers } = request;
     context.req.raw = new Request(url, { method, headers, body: bytes });
@@ -57,11 +44,26 @@ function wholeBody(
   };
 }
 
-async function readBody(
-  body: ReadableStream<Uint8Array>,
-  claimed: number,
+/**
+ * Reads a body as it comes, and gives up as soon as it is too long or too late.
+ *
+ * @throws {ApiError}
+ */
+export async function readBody(
+  { body, headers }: Request,
   limits: BodyLimits,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  if (body === null) return new Uint8Array();
+  const encoding = headers.get("content-encoding");
+  if (encoding !== null && encoding !== "identity") {
+    await body.cancel();
+    throw new ApiError(
+      415,
+      "unsupported_media_type",
+      `content-encoding ${encoding}: expected a body that is not compressed`,
+    );
+  }
+  const claimed = Number(headers.get("content-length"));
   const tooLong = () =>
     new ApiError(
       413,

@@ -1,6 +1,7 @@
 /** Requests made from an OpenAPI document: such as it asks for, and broken ones. */
 
 import fc from "fast-check";
+import { writePcap, writePcapng } from "../capture/writer.ts";
 
 interface Schema {
   readonly $ref?: string;
@@ -43,7 +44,7 @@ export interface GeneratedRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | null;
+  readonly body: string | Uint8Array<ArrayBuffer> | null;
 }
 
 /** Values that mean something to the API, by the names of parameters and fields. */
@@ -121,10 +122,10 @@ function request(
     { weight: 12, arbitrary: fc.constant("") },
     { weight: 3, arbitrary: fc.constantFrom("unknown=1", "%ff=%fe", "=&&=", "a[]=1", "%") },
   );
-  const schema = operation.requestBody?.content["application/json"]?.schema;
-  const body = schema === undefined ? fc.constant(null) : bodyOf(document, schema);
+  const content = operation.requestBody?.content ?? {};
+  const body = bodyFor(document, content);
   const type = fc.oneof(
-    { weight: 9, arbitrary: fc.constant("application/json") },
+    { weight: 9, arbitrary: fc.constantFrom(...Object.keys(content), "application/json") },
     { weight: 1, arbitrary: fc.constantFrom("text/plain", "application/xml", "application/jsonx") },
   );
   return fc.record({ values, extra, body, type }).map(({ values, extra, body, type }) => {
@@ -155,6 +156,26 @@ function request(
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** For each type of body that an operation takes: JSON by its schema, else a capture. */
+function bodyFor(
+  document: Document,
+  content: Readonly<Record<string, { schema: Schema }>>,
+): fc.Arbitrary<GeneratedRequest["body"]> {
+  const json = content["application/json"];
+  if (json !== undefined) return bodyOf(document, json.schema);
+  return Object.keys(content).length === 0 ? fc.constant(null) : captureBody();
+}
+
+/** A capture of packets with any bytes, sometimes cut. */
+function captureBody(): fc.Arbitrary<Uint8Array<ArrayBuffer>> {
+  const frames = fc.array(fc.uint8Array({ maxLength: 80 }), { maxLength: 5 });
+  return fc.tuple(frames, fc.boolean(), fc.constantFrom(0, 0, 0, 1, 9)).map(([data, ng, cut]) => {
+    const packets = data.map((data) => ({ data, timeNs: 0n }));
+    const file = ng ? writePcapng(packets) : writePcap(packets);
+    return file.slice(0, file.length - cut);
+  });
 }
 
 function bodyOf(document: Document, schema: Schema): fc.Arbitrary<string> {

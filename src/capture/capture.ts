@@ -1,0 +1,46 @@
+/**
+ * Packets from capture files: what of a file is common to both formats, and which format it is.
+ *
+ * @module
+ */
+
+import { isPcap, readPcap } from "./pcap.ts";
+import { isPcapng, readPcapng } from "./pcapng.ts";
+import { CaptureError } from "./reader.ts";
+
+/** A packet as it was captured. */
+export interface CapturedPacket {
+  /** Where its record begins in the file, bytes. */
+  readonly offset: number;
+  /** LINKTYPE_* (tcpdump.org/linktypes.html). */
+  readonly linkType: number;
+  /** Milliseconds since the epoch, with a fraction; null where the file does not say. */
+  readonly timeMs: number | null;
+  /** What was kept of it, from the link layer's header on: a view of the file. */
+  readonly data: Uint8Array;
+  /** Its length on the wire, bytes. */
+  readonly originalLength: number;
+}
+
+/** The formats that are read. */
+export type CaptureFormat = "pcap" | "pcapng";
+
+/** Which format a file is of. Throws {@link CaptureError} when it is of none. */
+export function captureFormat(file: Uint8Array): CaptureFormat {
+  if (isPcapng(file)) return "pcapng";
+  if (isPcap(file)) return "pcap";
+  const found = file.length === 0
+    ? "an empty file"
+    : `found ${
+      [...file.subarray(0, 4)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")
+    }`;
+  throw new CaptureError(0, `expected a pcap or pcapng file, ${found}`);
+}
+
+/**
+ * The packets of a file, in its order. Throws {@link CaptureError} where the file is not as its
+ * format wants it; what comes before is given out before that.
+ */
+export function readCapture(file: Uint8Array): Generator<CapturedPacket> {
+  return captureFormat(file) === "pcapng" ? readPcapng(file) : readPcap(file);
+}
