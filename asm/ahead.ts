@@ -4,8 +4,14 @@
  * here does no more than to find the next place and to load from it.
  */
 
-import { KIND_FLOW, packetOf } from "./packet";
+import { PoolKind } from "./abi";
+import { region } from "./memory";
+import { likelyReplyHash } from "./nat";
+import { KIND_FLOW, Packet, packetOf, tupleOf } from "./packet";
 import { backendAt } from "./tables/backends";
+import { frontendAt, headOfDestination, headOfSource } from "./tables/frontends";
+import { Member, memberAt } from "./tables/pools";
+import { poolOf, ServicePort, servicePortAt } from "./tables/service_ports";
 import { backendOf, entryAt, isV6 } from "./tables/entry";
 import { bucketOf, likelyLink } from "./tables/tuple_index";
 
@@ -15,12 +21,17 @@ let touched: u32 = 0;
 /** Touches what the parsed packets in the slots from `first` to before `end` need. */
 export function touch(first: u32, end: u32): void {
   let sink = touched;
+  misses = 0;
   for (let slot = first; slot < end; slot++) {
     sink += <u32>load<u8>(bucketOf(packetOf(slot).hash));
   }
   for (let slot = first; slot < end; slot++) {
     const p = packetOf(slot);
-    if (p.kind == KIND_FLOW) p.link = likelyLink(p.hash);
+    if (p.kind != KIND_FLOW) continue;
+    p.link = likelyLink(p.hash);
+    if (p.link != 0) continue;
+    store<u32>(slots + (<usize>misses << 2), slot);
+    misses++;
   }
   // An entry may lie in two cache lines.
   for (let slot = first; slot < end; slot++) {
@@ -35,5 +46,75 @@ export function touch(first: u32, end: u32): void {
       sink += <u32>load<u8>(addresses) + <u32>load<u8>(addresses, 39);
     }
   }
-  touched = sink;
+  touched = misses == 0 ? sink : touchForNew(sink);
+}
+
+/** Packets of the batch that no entry agrees with: their slots, and what was found out for each. */
+let misses: u32 = 0;
+let slots: usize = 0;
+let found: usize = 0;
+
+export function layoutAhead(slotNumber: u32): void {
+  slots = region(<usize>slotNumber << 2);
+  found = region(<usize>slotNumber << 2);
+}
+
+// @ts-ignore: decorator
+@inline
+function missAt(i: u32): Packet {
+  return packetOf(load<u32>(slots + (<usize>i << 2)));
+}
+
+// @ts-ignore: decorator
+@inline
+function foundAt(i: u32): u32 {
+  return load<u32>(found + (<usize>i << 2));
+}
+
+// @ts-ignore: decorator
+@inline
+function setFound(i: u32, value: usize): void {
+  store<u32>(found + (<usize>i << 2), <u32>value);
+}
+
+/**
+ * The same for packets that will open connections: frontend, Service port, the backend whose turn it
+ * is in round robin, and where the reply tuple goes.
+ */
+function touchForNew(sink: u32): u32 {
+  const end = misses;
+  for (let i: u32 = 0; i < end; i++) {
+    const t = tupleOf(missAt(i));
+    const head = headOfDestination(t);
+    setFound(i, head);
+    sink += load<u32>(head) + load<u32>(headOfSource(t));
+  }
+  for (let i: u32 = 0; i < end; i++) {
+    const id = load<u32>(foundAt(i));
+    setFound(i, id);
+    sink += frontendAt(id).servicePort;
+  }
+  for (let i: u32 = 0; i < end; i++) {
+    const s = servicePortAt(frontendAt(foundAt(i)).servicePort);
+    setFound(i, changetype<usize>(s));
+    sink += s.affinityMs + poolOf(s, PoolKind.Cluster).leaves + poolOf(s, PoolKind.Local).leaves;
+  }
+  for (let i: u32 = 0; i < end; i++) {
+    const pool = poolOf(changetype<ServicePort>(<usize>foundAt(i)), PoolKind.Cluster);
+    const member = memberAt(pool, pool.position < pool.count ? pool.position : 0);
+    setFound(i, pool.count == 0 ? 0 : changetype<usize>(member));
+    sink += load<u32>(foundAt(i));
+  }
+  for (let i: u32 = 0; i < end; i++) {
+    const member = foundAt(i);
+    const id = member == 0 ? 0 : changetype<Member>(<usize>member).backend;
+    setFound(i, id);
+    sink += backendAt(id).total;
+  }
+  for (let i: u32 = 0; i < end; i++) {
+    const p = missAt(i);
+    setFound(i, bucketOf(likelyReplyHash(tupleOf(p), backendAt(foundAt(i)), p.hash)));
+  }
+  for (let i: u32 = 0; i < end; i++) sink += load<u32>(foundAt(i));
+  return sink;
 }

@@ -240,7 +240,7 @@ function open(p: Packet, t: Tuple, backend: u32): void {
   const b = backendAt(backend);
   const hairpin = b.addressLo == t.sourceLo && b.addressHi == t.sourceHi;
   const always = (flags & EngineFlag.MasqueradeAlways) != 0;
-  const reason = bind(e, backend, decision.masquerade || hairpin || always);
+  const reason = bind(e, backend, decision.masquerade || hairpin || always, p.hash);
   if (reason != DropReason.None) {
     giveBack(e);
     return drop(p.slot, reason);

@@ -5,6 +5,7 @@
  */
 
 import { EngineFlag, PoolChange, PoolKind } from "./abi";
+import { layoutAhead } from "./ahead";
 import { layoutArenas } from "./arena";
 import { counters, drops } from "./counters";
 import { layoutForward, processBatch, setFlags } from "./forward";
@@ -87,6 +88,7 @@ export function layout(
   scratch = region(SCRATCH_SIZE);
   layoutSlots(slotNumber, slotBytes);
   layoutPackets(slotNumber);
+  layoutAhead(slotNumber);
   layoutForward();
   layoutIcmpErrors();
   layoutLookup();

@@ -7,38 +7,25 @@
 import { DropReason, IpProtocol, TcpState } from "./abi";
 import { randomBelow } from "./random";
 import { Backend, backendAt } from "./tables/backends";
+import { find, remove } from "./tables/conntrack";
 import {
+  addressesOf,
+  assign,
   Entry,
-  find,
   isNone,
-  MASQUERADED,
+  isV6,
+  masqueradeOf,
   ORIGINAL,
-  remove,
-  REPLY,
+  stateOf,
+  tcpOf,
   tupleOf,
-} from "./tables/conntrack";
-import { destPort, equal, familyOf, hashTuple, protocolOf, sourcePort, Tuple } from "./tuple";
+} from "./tables/entry";
+import { masqueradeAddressAt, presentAddress } from "./tables/masquerade";
+import { destPort, equal, familyOf, hashTuple, protocolOf, sourcePort, Tuple, TUPLE_SIZE } from "./tuple";
 import { delta } from "./wire/checksum";
 
-let address4: u64 = 0;
-let address6Hi: u64 = 0;
-let address6Lo: u64 = 0;
-let has4: bool = false;
-let has6: bool = false;
 let firstPort: u32 = 0;
 let lastPort: u32 = 0;
-
-/** Sets, or with `present` false takes away, a family's masquerade address. */
-export function setMasqueradeAddress(family: u32, present: bool, hi: u64, lo: u64): void {
-  if (family == 0) {
-    has4 = present;
-    address4 = lo;
-  } else {
-    has6 = present;
-    address6Hi = hi;
-    address6Lo = lo;
-  }
-}
 
 /** Restricts the ports of masqueraded connections; 0, 0: Linux's classes. */
 export function setMasqueradePorts(first: u32, last: u32): void {
@@ -49,52 +36,48 @@ export function setMasqueradePorts(first: u32, last: u32): void {
 /** Whether a packet goes to a port that only masqueraded connections may have. */
 export function isMasqueradePort(t: Tuple): bool {
   if (firstPort == 0) return false;
-  const own = familyOf(t) == 0
-    ? has4 && t.destLo == address4
-    : has6 && t.destHi == address6Hi && t.destLo == address6Lo;
-  if (!own) return false;
+  const number = presentAddress(familyOf(t));
+  const own = masqueradeAddressAt(number);
+  if (number == 0 || t.destHi != own.hi || t.destLo != own.lo) return false;
   const port = destPort(t);
   return port >= firstPort && port <= lastPort;
 }
 
+/** The original tuple of the entry that is bound, and a reply tuple that it may get. */
+const OWN: usize = memory.data(40, 8);
+const CANDIDATE: usize = memory.data(40, 8);
+
+/** Hash of the reply tuple that {@link bind} gave. */
+export let replyHash: u32 = 0;
+
 /**
- * Completes an entry whose original tuple is set: reply tuple for the backend and checksum
- * differences.
+ * Gives an entry a backend, and a reply tuple that no other has; `hash` is the original tuple's: it
+ * says where the search for a port begins.
  */
-export function bind(e: Entry, backend: u32, masquerade: bool): DropReason {
-  const o = tupleOf(e, ORIGINAL);
-  const r = tupleOf(e, REPLY);
+export function bind(e: Entry, backend: u32, masquerade: bool, hash: u32): DropReason {
+  const o = changetype<Tuple>(OWN);
+  memory.copy(OWN, changetype<usize>(tupleOf(e, ORIGINAL)), TUPLE_SIZE);
+  const r = changetype<Tuple>(CANDIDATE);
   const b = backendAt(backend);
-  e.backend = backend;
+  const number = masquerade ? presentAddress(familyOf(o)) : 0;
+  assign(e, backend, number);
+  if (masquerade && number == 0) return DropReason.NoMasqueradeAddress;
   r.meta = o.meta;
   r.sourceHi = b.addressHi;
   r.sourceLo = b.addressLo;
-  if (masquerade) {
-    const family = familyOf(o);
-    if (!(family == 0 ? has4 : has6)) return DropReason.NoMasqueradeAddress;
-    r.destHi = family == 0 ? 0 : address6Hi;
-    r.destLo = family == 0 ? address4 : address6Lo;
-    e.status |= MASQUERADED;
-  } else {
-    r.destHi = o.sourceHi;
-    r.destLo = o.sourceLo;
-    e.status &= ~MASQUERADED;
-  }
-  if (!choosePort(e, b, masquerade)) return DropReason.NoFreePort;
-  e.addressDelta = delta(addressSum(o), addressSum(r));
-  e.portDelta = delta(portSum(o), portSum(r));
+  r.destHi = number == 0 ? o.sourceHi : masqueradeAddressAt(number).hi;
+  r.destLo = number == 0 ? o.sourceLo : masqueradeAddressAt(number).lo;
+  if (!choosePort(e, b, masquerade, hash)) return DropReason.NoFreePort;
+  if (isV6(e)) addressesOf(e).delta = delta(addressSum(o), addressSum(r));
   return DropReason.None;
 }
 
-function addressSum(t: Tuple): u64 {
+/** Sum of a tuple's addresses, for checksums. */
+export function addressSum(t: Tuple): u64 {
   if (familyOf(t) == 0) return (t.sourceLo >> 32) + (t.destLo >> 32);
   return (t.sourceHi & 0xffffffff) + (t.sourceHi >> 32) + (t.sourceLo & 0xffffffff) +
     (t.sourceLo >> 32) + (t.destHi & 0xffffffff) + (t.destHi >> 32) +
     (t.destLo & 0xffffffff) + (t.destLo >> 32);
-}
-
-function portSum(t: Tuple): u64 {
-  return <u64>(t.ports & 0xffff) + (t.ports >> 16);
 }
 
 /** The range that a source port is searched in when none is configured: its class stays. */
@@ -117,8 +100,41 @@ function chooseRange(port: u32, masquerade: bool): void {
   }
 }
 
-function setReplyPort(r: Tuple, b: Backend, port: u32): void {
-  r.ports = <u32>b.port | (<u32>bswap<u16>(<u16>port) << 16);
+/** Tries a port; whether it is free. */
+function tryPort(e: Entry, b: Backend, port: u32, evict: bool): bool {
+  const r = changetype<Tuple>(CANDIDATE);
+  const wire = bswap<u16>(<u16>port);
+  r.ports = <u32>b.port | (<u32>wire << 16);
+  replyHash = hashTuple(r);
+  if (!isFree(e, r, evict)) return false;
+  e.replyPort = wire;
+  return true;
+}
+
+/** Where the search begins: by the keyed hash, so that nobody outside knows. */
+// @ts-ignore: decorator
+@inline
+function firstOffset(hash: u32, size: u32): u32 {
+  return <u32>((<u64>hash * size) >> 32);
+}
+
+/**
+ * Hash of the reply tuple that a connection to the backend is likely to get, masqueraded if there is
+ * a range of ports for that.
+ */
+export function likelyReplyHash(t: Tuple, b: Backend, hash: u32): u32 {
+  const r = changetype<Tuple>(CANDIDATE);
+  const number = firstPort == 0 ? 0 : presentAddress(familyOf(t));
+  const port = number == 0
+    ? t.ports << 16
+    : <u32>bswap<u16>(<u16>(firstPort + firstOffset(hash, lastPort - firstPort + 1))) << 16;
+  r.meta = t.meta;
+  r.sourceHi = b.addressHi;
+  r.sourceLo = b.addressLo;
+  r.destHi = number == 0 ? t.sourceHi : masqueradeAddressAt(number).hi;
+  r.destLo = number == 0 ? t.sourceLo : masqueradeAddressAt(number).lo;
+  r.ports = <u32>b.port | port;
+  return hashTuple(r);
 }
 
 const ATTEMPTS: u32 = 128;
@@ -130,22 +146,17 @@ const EVICTING: u32 = 32;
  * Keeps the client's port when the reply tuple is free with it, also without masquerade: two
  * clients' connections to two Services may fall together on one backend.
  */
-function choosePort(e: Entry, b: Backend, masquerade: bool): bool {
-  const r = tupleOf(e, REPLY);
-  const port = sourcePort(tupleOf(e, ORIGINAL));
+function choosePort(e: Entry, b: Backend, masquerade: bool, hash: u32): bool {
+  const port = sourcePort(changetype<Tuple>(OWN));
   chooseRange(port, masquerade);
   const keep = !(masquerade && firstPort != 0) || (port >= rangeFirst && port <= rangeLast);
-  if (keep) {
-    setReplyPort(r, b, port);
-    if (isFree(e, r, false)) return true;
-  }
+  if (keep && tryPort(e, b, port, false)) return true;
   const size = rangeLast - rangeFirst + 1;
   let attempts = min<u32>(size, ATTEMPTS);
-  let offset = randomBelow(size);
+  let offset = firstOffset(hash, size);
   for (;;) {
     for (let i: u32 = 0; i < attempts; i++, offset++) {
-      setReplyPort(r, b, rangeFirst + offset % size);
-      if (isFree(e, r, attempts - i <= EVICTING)) return true;
+      if (tryPort(e, b, rangeFirst + offset % size, attempts - i <= EVICTING)) return true;
     }
     if (attempts >= size || attempts <= LAST_ROUND) return false;
     attempts = attempts > 64 ? 64 : attempts >> 1;
@@ -156,14 +167,14 @@ function choosePort(e: Entry, b: Backend, masquerade: bool): bool {
 
 /** Whether no other connection has the tuple; one that is over may have to give way. */
 function isFree(e: Entry, r: Tuple, evict: bool): bool {
-  if (equal(r, tupleOf(e, ORIGINAL))) return false;
-  const other = find(r, hashTuple(r));
+  if (equal(r, changetype<Tuple>(OWN))) return false;
+  const other = find(r, replyHash);
   if (isNone(other)) return true;
-  const over = protocolOf(r) == IpProtocol.Tcp && (other.status & MASQUERADED) != 0 &&
-    (other.state == TcpState.TimeWait || other.state == TcpState.Close);
+  if (!evict || protocolOf(r) != IpProtocol.Tcp || masqueradeOf(other) == 0) return false;
+  const state = stateOf(other);
   // The backend accepts the new SYN only with a sequence number ahead of the old connection's.
-  const ahead = e.state == TcpState.SynSent && <i32>(e.end0 - other.end0) > 0;
-  if (!evict || !over || !ahead) return false;
+  const ahead = stateOf(e) == TcpState.SynSent && <i32>(tcpOf(e).end0 - tcpOf(other).end0) > 0;
+  if (!ahead || (state != TcpState.TimeWait && state != TcpState.Close)) return false;
   remove(other);
   return true;
 }

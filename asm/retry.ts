@@ -28,6 +28,7 @@ import { isKept, restore } from "./tables/kept_syns";
 import { memberAt, nextUsable } from "./tables/pools";
 import { poolOf, servicePortAt } from "./tables/service_ports";
 import { begin } from "./tcp_state";
+import { hashTuple } from "./tuple";
 import * as tcp from "./wire/tcp";
 
 /** Whether a segment of a waiting connection is the backend's refusal. */
@@ -75,7 +76,7 @@ function move(e: Entry, backend: u32): bool {
   const hairpin = b.addressLo == clientLo && b.addressHi == clientHi;
   const s = servicePortAt(b.servicePort);
   detach(e);
-  const reason = bind(e, backend, masqueradeOf(e) != 0 || hairpin);
+  const reason = bind(e, backend, masqueradeOf(e) != 0 || hairpin, hashTuple(o));
   rejoin(e);
   if (reason != DropReason.None) {
     remove(e);

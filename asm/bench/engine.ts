@@ -21,35 +21,42 @@ export * from "../index";
 
 const keys = memory.data(6 * 8, 8);
 
+const list = memory.data(24 * 4, 8);
+let written: usize = 0;
+
+function add(value: usize): void {
+  store<u32>(list + written, <u32>value);
+  written += 4;
+}
+
 /** Where a list of u32 is: `struct tables` in bench/native/tables.h. */
 export function tables(): usize {
-  const list: StaticArray<u32> = [
-    <u32>slots,
-    slotStride,
-    <u32>lengthsIn,
-    <u32>lengthsOut,
-    <u32>verdicts,
-    <u32>details,
-    <u32>counters,
-    <u32>drops,
-    <u32>changetype<usize>(entryAt(0)),
-    <u32>PLACES_AT,
-    <u32>bucketOf(0),
-    count,
-    linkBits,
-    <u32>heads,
-    mask,
-    <u32>changetype<usize>(frontendAt(0)),
-    <u32>changetype<usize>(servicePortAt(0)),
-    <u32>changetype<usize>(backendAt(0)),
-    <u32>counts,
-    <u32>lists,
-    <u32>changetype<usize>(masqueradeAddressAt(0)),
-    presentAddress(0) | (presentAddress(1) << 16),
-    <u32>keptSyns,
-    <u32>TCP,
-  ];
-  return changetype<usize>(list);
+  written = 0;
+  add(slots);
+  add(slotStride);
+  add(lengthsIn);
+  add(lengthsOut);
+  add(verdicts);
+  add(details);
+  add(counters);
+  add(drops);
+  add(changetype<usize>(entryAt(0)));
+  add(PLACES_AT);
+  add(bucketOf(0));
+  add(count);
+  add(linkBits);
+  add(heads);
+  add(mask);
+  add(changetype<usize>(frontendAt(0)));
+  add(changetype<usize>(servicePortAt(0)));
+  add(changetype<usize>(backendAt(0)));
+  add(counts);
+  add(lists);
+  add(changetype<usize>(masqueradeAddressAt(0)));
+  add(presentAddress(0) | (presentAddress(1) << 16));
+  add(keptSyns);
+  add(TCP);
+  return list;
 }
 
 /** Where the keys of the hash are: six u64. */

@@ -29,7 +29,8 @@ export class Frontend {
   resetFilledAt: u64;
 }
 
-const SIZE: usize = (offsetof<Frontend>() + 7) & ~7;
+/** A cache line. */
+const SIZE: usize = 64;
 const UNRESTRICTED: u32 = 0xffffffff;
 
 let table: usize = 0;
@@ -67,6 +68,20 @@ function find(hi: u64, lo: u64, key: u32): u32 {
     id = f.next;
   }
   return 0;
+}
+
+/** Where the search for the frontend at the destination begins: the first id. */
+// @ts-ignore: decorator
+@inline
+export function headOfDestination(t: Tuple): usize {
+  return headOf(t.destHi, t.destLo, (t.ports >> 16) | (t.meta << 16));
+}
+
+/** The same for {@link sourceIsFrontend}. */
+// @ts-ignore: decorator
+@inline
+export function headOfSource(t: Tuple): usize {
+  return headOf(t.sourceHi, t.sourceLo, (t.ports & 0xffff) | (t.meta << 16));
 }
 
 /**
