@@ -66,8 +66,11 @@ export class FamilyRules {
   async syncAll(plan: Plan, options: RuleOptions): Promise<FamilySync> {
     const former = this.#doubtful ? null : this.#rules;
     this.#begin();
-    const node = readRules(await this.#access.read(this.family), this.family);
-    const rendered = render(plan, this.family, options);
+    const [text, rendered] = await bothOf(
+      this.#access.read(this.family),
+      () => render(plan, this.family, options),
+    );
+    const node = readRules(text, this.family);
     const diffs = diffNode(node, rendered.rules);
     const differs = diffs.some((diff) => countLines(diff) > 0);
     const drift = former === null || !differs ? [] : findDrift(node, former);
@@ -113,4 +116,9 @@ export class FamilyRules {
     const written = { filter: countRuleLines(diffs, "filter"), nat: countRuleLines(diffs, "nat") };
     return { family: this.family, lines, written, problems, ...about };
   }
+}
+
+/** Waits for one and does the other meanwhile; a failure of either is one of both. */
+function bothOf<A, B>(begun: Promise<A>, meanwhile: () => B): Promise<[A, B]> {
+  return Promise.all([begun, Promise.try(meanwhile)]);
 }

@@ -7,9 +7,9 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { formatSocketAddress } from "../../net/address.ts";
 import { type Backend, servicePortName, type ServicePortPlan } from "../../plan/plan.ts";
+import { sha256 } from "./sha256.ts";
 
 /** Chains that exist once, in filter, in nat or in both. */
 export const CHAIN = {
@@ -45,7 +45,7 @@ export interface ServiceChains {
   readonly external: string;
   /** Source ranges of load balancers. */
   readonly firewall: string;
-  /** By {@link endpointKey}. */
+  /** Of an endpoint; asked for the same object again, it is remembered. */
   endpoint(backend: Pick<Backend, "address" | "port">): string;
 }
 
@@ -65,18 +65,17 @@ export function serviceChains(
   // Nothing else stands between the parts.
   const identity = `${servicePortName(port)}${colon}${port.protocol.toLowerCase()}`;
   const hash = chainHash(identity);
-  const endpoints = new Map<string, string>();
+  const endpoints = new Map<Pick<Backend, "address" | "port">, string>();
   return {
     cluster: `KUBE-SVC-${hash}`,
     local: `KUBE-SVL-${hash}`,
     external: `KUBE-EXT-${hash}`,
     firewall: `KUBE-FW-${hash}`,
     endpoint(backend) {
-      const key = endpointKey(backend);
-      const known = endpoints.get(key);
+      const known = endpoints.get(backend);
       if (known !== undefined) return known;
-      const name = `KUBE-SEP-${chainHash(identity + key)}`;
-      endpoints.set(key, name);
+      const name = `KUBE-SEP-${chainHash(identity + endpointKey(backend))}`;
+      endpoints.set(backend, name);
       return name;
     },
   };
@@ -96,15 +95,16 @@ const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /** The first 16 characters, that is 80 bits, of the base32 of the SHA-256 of a text. */
 export function chainHash(text: string): string {
-  const digest = createHash("sha256").update(text).digest();
+  const words = sha256(text);
+  const first = words[0];
+  const second = words[1];
+  const third = words[2];
+  // Five bits a character; two of the characters have bits of two words.
   let name = "";
-  for (let offset = 0; offset < 10; offset += 5) {
-    // Five bytes are eight characters; they are taken in two halves that fit 32-bit integers.
-    const high = digest[offset] << 12 | digest[offset + 1] << 4 | digest[offset + 2] >> 4;
-    const low = (digest[offset + 2] & 15) << 16 | digest[offset + 3] << 8 | digest[offset + 4];
-    for (const half of [high, low]) {
-      for (let shift = 15; shift >= 0; shift -= 5) name += ALPHABET[half >> shift & 31];
-    }
-  }
+  for (let shift = 27; shift >= 2; shift -= 5) name += ALPHABET[first >>> shift & 31];
+  name += ALPHABET[(first << 3 | second >>> 29) & 31];
+  for (let shift = 24; shift >= 4; shift -= 5) name += ALPHABET[second >>> shift & 31];
+  name += ALPHABET[(second << 1 | third >>> 31) & 31];
+  for (let shift = 26; shift >= 16; shift -= 5) name += ALPHABET[third >>> shift & 31];
   return name;
 }

@@ -123,12 +123,30 @@ export function targetOf({ tokens }: Pick<SaveRule, "tokens">): string | null {
   return null;
 }
 
-/** Chains of rules that were rendered, with keys to compare them with a node's. */
+/**
+ * Chains of rules that were rendered, with keys to compare them with a node's: made when they are
+ * asked for, as they never are of a chain that the node has not.
+ */
 export function withKeys(
   chains: ReadonlyMap<string, readonly string[]>,
   keyOf: (spec: string) => string,
 ): OwnChains {
   const keyed = new Map<string, ChainRules>();
-  for (const [chain, specs] of chains) keyed.set(chain, { keys: specs.map(keyOf), specs });
+  for (const [chain, specs] of chains) keyed.set(chain, new RenderedRules(specs, keyOf));
   return keyed;
+}
+
+class RenderedRules implements ChainRules {
+  readonly specs: readonly string[];
+  readonly #keyOf: (spec: string) => string;
+  #keys: readonly string[] | null = null;
+
+  constructor(specs: readonly string[], keyOf: (spec: string) => string) {
+    this.specs = specs;
+    this.#keyOf = keyOf;
+  }
+
+  get keys(): readonly string[] {
+    return this.#keys ??= this.specs.map(this.#keyOf);
+  }
 }
