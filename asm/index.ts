@@ -18,6 +18,7 @@ import { layoutRateLimits } from "./rate_limit";
 import { seedRandom, splitmix } from "./random";
 import { dropLists, replaceList, setScheduler } from "./schedulers/lists";
 import { setInactiveOverhead } from "./schedulers/wlc";
+import { addConnections, layoutWithoutPackets, scheduleQuery } from "./schedulers/without_packets";
 import {
   details,
   layoutSlots,
@@ -92,6 +93,7 @@ export function layout(
   layoutForward();
   layoutIcmpErrors();
   layoutLookup();
+  layoutWithoutPackets();
   layoutRateLimits();
   layoutNetworks();
   layoutFragments();
@@ -286,4 +288,17 @@ export function connections(cursor: u32, limit: u32, nowMs: f64): u32 {
 /** The cursor for the page behind the last one, 0 when that was the last. */
 export function connectionsNext(): u32 {
   return nextCursor;
+}
+
+// Schedulers without packets, for simulations.
+
+/** The backend that takes a new connection with the tuple of the QueryRecord in the scratch area; or 0. */
+export function schedule(servicePort: u32, kind: PoolKind, nowMs: f64): u32 {
+  setNow(nowMs);
+  return scheduleQuery(servicePort, kind, scratch);
+}
+
+/** So many active connections of a backend more or less, and so many in all. */
+export function burden(backend: u32, active: i32, total: i32): void {
+  addConnections(backend, active, total);
 }

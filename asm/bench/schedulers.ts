@@ -10,6 +10,7 @@ import { random, randomBelow, seedRandom } from "../random";
 import { scan } from "../schedulers/cost";
 import { loadChanged } from "../schedulers/least";
 import { replaceList, setScheduler } from "../schedulers/lists";
+import { beginWalk, deal, WALK_SIZE, walkAt } from "../schedulers/maglev";
 import { pick } from "../schedulers/pick";
 import { addBackend, backendAt, layoutBackends } from "../tables/backends";
 import { layoutDestinations } from "../tables/destinations";
@@ -27,7 +28,12 @@ const OPEN: u32 = 4;
 /** Destinations that lblc and lblcr see. */
 const DESTINATIONS: u32 = 64;
 
+/** Buckets of the Maglev table that is built on its own. */
+const BUCKETS: u32 = 65537;
+
 let capacity: u32 = 0;
+let walks: usize = 0;
+let table: usize = 0;
 let records: usize = 0;
 let tuple: usize = 0;
 let address: usize = 0;
@@ -43,6 +49,8 @@ export function layout(backends: u32): u32 {
   layoutPools(backends * 2);
   layoutDestinations();
   layoutArenas(backends * 128 + 65536, backends * 256 + 65536);
+  walks = region(<usize>backends * WALK_SIZE);
+  table = region(<usize>BUCKETS * 2);
   records = region(<usize>backends * PoolRecord.Size);
   tuple = region(TUPLE_SIZE);
   address = region(16);
@@ -73,39 +81,6 @@ export function prepare(scheduler: u32, flags: u32, heaviest: u32, seed: u64): v
   }
 }
 
-/** Takes a backend, by its place in the order of {@link prepare}, out of the first Service port. */
-export function leave(place: u32): void {
-  let count: u32 = 0;
-  for (let i: u32 = 0; i < capacity; i++) {
-    if (i == place) continue;
-    store<u32>(records + <usize>count * PoolRecord.Size, i + 1, PoolRecord.Backend);
-    store<u32>(records + <usize>count * PoolRecord.Size, 1, PoolRecord.Weight);
-    count++;
-  }
-  replaceList(1, PoolKind.Cluster, records, count);
-}
-
-/** Puts all backends, with weight 1, into the first Service port. */
-export function rejoin(): void {
-  leave(capacity);
-}
-
-/** The first Service port's backend for a client, from 1 on in the order of {@link prepare}; or 0. */
-export function choose(client: u32, port: u32, destination: u32): u32 {
-  setTuple(client, port, destination);
-  const s = servicePortAt(1);
-  const index = pick(s, PoolKind.Cluster, changetype<Tuple>(tuple));
-  return index == NONE ? 0 : memberAt(poolOf(s, PoolKind.Cluster), index).backend;
-}
-
-/** One active connection more or, with −1, less for a backend. */
-export function burden(backend: u32, by: i32): void {
-  const b = backendAt(backend);
-  b.active += by;
-  b.total += by;
-  loadChanged(b);
-}
-
 function setTuple(client: u32, port: u32, destination: u32): void {
   const t = changetype<Tuple>(tuple);
   t.sourceLo = mapped(client);
@@ -134,13 +109,13 @@ export function turn(engine: bool, count: u32): void {
 }
 
 // @ts-ignore: decorator
-
+@inline
 function ringOf(engine: bool, place: u32): usize {
   return rings + ((<usize>place + (engine ? 0 : <usize>capacity * OPEN)) << 2);
 }
 
 // @ts-ignore: decorator
-
+@inline
 function begin(engine: bool, place: u32): void {
   const s = servicePortAt(engine ? 1 : 2);
   const pool = poolOf(s, PoolKind.Cluster);
@@ -157,4 +132,17 @@ function begin(engine: bool, place: u32): void {
   b.active++;
   b.total++;
   if (engine) loadChanged(b);
+}
+
+/**
+ * Builds a Maglev table over the backends, by their addresses, but for one (or, with {@link NONE}, all
+ * of them); where it is: a u16 a bucket.
+ */
+export function buildMaglev(without: u32): usize {
+  let members: u32 = 0;
+  for (let i: u32 = 0; i < capacity; i++) {
+    if (i != without) beginWalk(walkAt(walks, members++), 0x0a3d0000 + i + 8080, 1, BUCKETS);
+  }
+  deal(table, BUCKETS, walks, members);
+  return table;
 }

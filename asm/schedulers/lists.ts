@@ -5,9 +5,9 @@ import { forgetDestinations } from "../tables/destinations";
 import { Pool, renewIndex, setPool, steps } from "../tables/pools";
 import { poolOf, servicePortAt, updateServicePort } from "../tables/service_ports";
 import { hasCosts } from "./cost";
+import { buildLeast } from "./least";
 import { buildMh } from "./mh";
 import { buildSh } from "./sh";
-import { buildTournament } from "./tournament";
 import { bindWrr, followWrr } from "./wrr";
 
 /**
@@ -51,7 +51,7 @@ export function replaceList(
 /** Builds anew what the scheduler keeps over the list. */
 function build(scheduler: u32, pool: Pool): void {
   let done = true;
-  if (hasCosts(scheduler)) buildTournament(scheduler, pool);
+  if (hasCosts(scheduler)) buildLeast(scheduler, pool);
   else if (scheduler == Scheduler.Sh) done = buildSh(pool);
   else if (scheduler == Scheduler.Mh) done = buildMh(pool);
   else renewIndex(pool, 0);

@@ -9,9 +9,6 @@ import { powerOfTwo } from "../memory";
 import { costOf } from "./cost";
 import { isLess, UNUSABLE } from "./fraction";
 
-/** Up to so many members a scan is quicker. */
-const SMALL: u32 = 16;
-
 @unmanaged
 class Node {
   cost: u64;
@@ -38,12 +35,8 @@ function play(pool: Pool, node: u32): void {
   above.winner = winner.winner;
 }
 
-/** Builds the tree anew; without room, or for few members, there is none, and scans do its work. */
+/** Builds the tree anew; without room there is none. */
 export function buildTournament(scheduler: u32, pool: Pool): void {
-  if (pool.count <= SMALL) {
-    renewIndex(pool, 0);
-    return;
-  }
   const leaves = powerOfTwo(pool.count);
   if (renewIndex(pool, leaves * 2 * NODE_SIZE) == 0) return;
   for (let i: u32 = 0; i < leaves; i++) {

@@ -51,6 +51,8 @@ export interface EngineExports {
   candidates(servicePort: number, kind: number, from: number, limit: number): number;
   connections(cursor: number, limit: number, nowMs: number): number;
   connectionsNext(): number;
+  schedule(servicePort: number, kind: number, nowMs: number): number;
+  burden(backend: number, active: number, total: number): void;
 }
 
 /** How much an engine can hold; its memory is made for exactly that. */
