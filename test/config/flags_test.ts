@@ -88,7 +88,10 @@ Deno.test("the flags of iptables mode are kube-proxy's", () => {
   assert.equal(defaults.localhostNodePorts, true);
   assert.equal(defaults.chainNaming, "documented");
   assert.equal(config("--iptables-chain-naming=current").chainNaming, "current");
-  assert.throws(() => config("--iptables-chain-naming=old"), /expected one of documented, current$/);
+  assert.throws(
+    () => config("--iptables-chain-naming=old"),
+    /expected one of documented, current$/,
+  );
   const given = config(
     "--iptables-masquerade-bit=15",
     "--iptables-localhost-nodeports=false",
