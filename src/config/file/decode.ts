@@ -52,8 +52,9 @@ export function decodeConfiguration(text: string, where: string): Configuration 
     const unset = value === undefined || (field.zeroIsUnset && isZero(field, value));
     if (unset || !isRead(field, mode)) continue;
     if (field.flag === null) {
+      if (isZero(field, value)) continue;
       idle.set(field.path, value);
-      if (!isZero(field, value)) withoutEffect.push(field.path);
+      withoutEffect.push(field.path);
       continue;
     }
     const spec = FLAGS[field.flag];
