@@ -6,35 +6,25 @@
  */
 
 import type { Family } from "../../net/address.ts";
+import type { VirtualServerId } from "../../netlink/generic/ipvs.ts";
 import type { Plan, ServicePlan } from "../../plan/plan.ts";
 import type { RenderProblem, ServiceChanges } from "../iptables/render.ts";
 import { unrenderable } from "../iptables/render_service.ts";
 import type { Chains } from "../iptables/rules.ts";
+import { sameServer, type StateChange } from "./change.ts";
 import type { IpvsFragment } from "./fragment.ts";
 import { SET_IDS, type SetId, setName, SETS } from "./names.ts";
 import { type IpvsContext, ipvsContext, type IpvsOptions } from "./options.ts";
 import { renderRules } from "./render_rules.ts";
 import { renderService } from "./render_service.ts";
-import { type IpSetState, type IpvsState, serverName, type VirtualServerState } from "./state.ts";
-
-/** What a change did to the state: what is new and what is gone, each once. */
-export interface StateChange {
-  /** Virtual servers that are other than they were; null where there is, or was, none. */
-  readonly servers: readonly {
-    readonly before: VirtualServerState | null;
-    readonly after: VirtualServerState | null;
-  }[];
-  readonly addresses: { readonly added: readonly string[]; readonly removed: readonly string[] };
-  /** By name of the set. */
-  readonly sets: ReadonlyMap<
-    string,
-    { readonly added: readonly string[]; readonly removed: readonly string[] }
-  >;
-  /** The chains before and after; null when no rule is other than it was. */
-  readonly rules:
-    | { readonly before: IpvsState["rules"]; readonly after: IpvsState["rules"] }
-    | null;
-}
+import { serverKey } from "./servers.ts";
+import {
+  type IpSetState,
+  type IpSetType,
+  type IpvsState,
+  serverName,
+  type VirtualServerState,
+} from "./state.ts";
 
 /** The state of one family for one plan at a time. */
 export class DesiredState {
@@ -97,6 +87,36 @@ export class DesiredState {
       },
       problems: touched.problems,
     };
+  }
+
+  /** Names of the virtual servers. */
+  get serverNames(): Iterable<string> {
+    return this.#servers.keys();
+  }
+
+  /** Whether kube-ipvs0 is to have an address. */
+  has(address: string): boolean {
+    return this.#addresses.has(address);
+  }
+
+  /** The type of a set of ours. */
+  setType(name: string): IpSetType {
+    const id = SET_IDS.find((set) => setName(set, this.family) === name);
+    if (id === undefined) throw new TypeError(`${name} is no set of ipvs mode`);
+    return SETS[id].type;
+  }
+
+  /** Whether addresses or virtual servers are missing, of these that are there. */
+  isEmptied(addresses: readonly string[], servers: readonly VirtualServerId[]): boolean {
+    const there = new Set(addresses);
+    for (const address of this.#addresses.keys()) if (!there.has(address)) return true;
+    const names = new Set<string>();
+    for (const id of servers) {
+      const key = serverKey(id);
+      if (key !== null) names.add(serverName(key));
+    }
+    for (const name of this.#servers.keys()) if (!names.has(name)) return true;
+    return false;
   }
 
   /** Everything, as of now. */
@@ -242,6 +262,10 @@ class Counts<T> {
     return this.#counts.size;
   }
 
+  has(item: T): boolean {
+    return this.#counts.has(item);
+  }
+
   keys(): Iterable<T> {
     return this.#counts.keys();
   }
@@ -285,27 +309,6 @@ class Counts<T> {
 /** What came and went. */
 interface Changes<T> {
   end(): { readonly added: readonly T[]; readonly removed: readonly T[] };
-}
-
-/** Whether two virtual servers are the same in everything. */
-export function sameServer(
-  one: VirtualServerState | null,
-  other: VirtualServerState | null,
-): boolean {
-  if (one === null || other === null) return one === other;
-  return sameScheduling(one, other) && one.realServers.length === other.realServers.length &&
-    one.realServers.every(({ address, port, weight }, i) => {
-      const real = other.realServers[i];
-      return address === real.address && port === real.port && weight === real.weight;
-    });
-}
-
-/** Whether two virtual servers choose alike, whatever is behind them. */
-export function sameScheduling(one: VirtualServerState, other: VirtualServerState): boolean {
-  return one.scheduler === other.scheduler &&
-    one.persistenceSeconds === other.persistenceSeconds &&
-    one.flags.length === other.flags.length &&
-    one.flags.every((flag) => other.flags.includes(flag));
 }
 
 function sameRules(one: IpvsState["rules"], other: IpvsState["rules"]): boolean {

@@ -1,0 +1,308 @@
+/**
+ * Everything of ipvs mode in one IP family on one node, kept in step with the plan.
+ *
+ * @module
+ */
+
+import { ERRNO } from "../../linux/errno.ts";
+import type { Family } from "../../net/address.ts";
+import type { IpvsChange } from "../../netlink/generic/ipvs.ts";
+import type { Plan, PlanChange } from "../../plan/plan.ts";
+import type { Difference } from "../dataplane.ts";
+import type { RulesAccess } from "../iptables/apply.ts";
+import { countLines, type TableDiff } from "../iptables/diff.ts";
+import type { NodeRules } from "../iptables/read.ts";
+import type { RenderProblem } from "../iptables/render.ts";
+import { transactionText } from "../iptables/transaction_text.ts";
+import type { ServerChange, StateChange } from "./change.ts";
+import { DesiredState } from "./desired.ts";
+import { diffStates } from "./diff.ts";
+import { findDifferences } from "./drift.ts";
+import type { Kernel } from "./kernel.ts";
+import { LeavingServers } from "./leaving.ts";
+import type { IpvsOptions } from "./options.ts";
+import { readNode } from "./read.ts";
+import { diffNodeRules, diffRules, readTables } from "./rules.ts";
+import { drains, serverId, serverMessages } from "./servers.ts";
+import { type IpvsState, serverName } from "./state.ts";
+
+/** What one sync did in one family. */
+export interface IpvsSync {
+  readonly family: Family;
+  /** The node was read and compared; else only changed Services were looked at. */
+  readonly full: boolean;
+  /** Messages to IPVS, entries of sets, addresses, and lines of rules. */
+  readonly changes: number;
+  /** Services left out, of those that were rendered. */
+  readonly problems: readonly RenderProblem[];
+  /** What others had changed since the last sync, now put right. */
+  readonly drift: readonly Difference[];
+}
+
+/** How a family is kept. */
+export interface FamilyOptions {
+  /** This node's name. */
+  readonly node: string;
+  /** Networks whose virtual servers are left alone. */
+  readonly excludeCIDRs: readonly string[];
+  /** When real servers go though they have connections, milliseconds; 0: never. */
+  readonly gracefulDeadlineMs: number;
+}
+
+/** Keeps one family. */
+export class FamilyIpvs {
+  readonly family: Family;
+  readonly #kernel: Kernel;
+  readonly #rules: RulesAccess;
+  readonly #options: FamilyOptions;
+  readonly #leaving: LeavingServers;
+  /** What the node was last brought to, or is about to be; null before the first sync. */
+  #desired: DesiredState | null = null;
+  /** What other links have, as of the last full sync. */
+  #elsewhere: readonly string[] = [];
+  #doubtful = true;
+  /** Doubt came up during the sync that runs. */
+  #doubtedAgain = false;
+
+  constructor(
+    family: Family,
+    kernel: Kernel,
+    rules: RulesAccess,
+    options: FamilyOptions,
+    now?: () => number,
+  ) {
+    this.family = family;
+    this.#kernel = kernel;
+    this.#rules = rules;
+    this.#options = options;
+    this.#leaving = new LeavingServers(family, now);
+  }
+
+  /** What the node has as of the last successful sync. */
+  get state(): IpvsState | null {
+    return this.#desired?.state ?? null;
+  }
+
+  /** Whether the next sync has to read the node. */
+  get doubtful(): boolean {
+    return this.#doubtful;
+  }
+
+  /** How many real servers wait for their last connection. */
+  get leaving(): number {
+    return this.#leaving.size;
+  }
+
+  /** Has the next sync read the node. */
+  doubt(): void {
+    this.#doubtful = this.#doubtedAgain = true;
+  }
+
+  /** Brings the node to the plan by reading what it has and sending what is different. */
+  async syncAll(plan: Plan, options: IpvsOptions): Promise<IpvsSync> {
+    const former = this.#doubtful ? null : this.#desired;
+    this.#begin();
+    this.#kernel.ensureDevice();
+    const tables = readTables(await this.#rules.read(this.family), this.family);
+    const { elsewhere } = this.#kernel.addresses(this.family);
+    const { desired, problems } = DesiredState.of(plan, this.family, {
+      ...options,
+      otherAddresses: new Set(elsewhere),
+    });
+    const node = this.#read(tables, this.#desired, desired);
+    const drift = former === null ? [] : this.#differences(node, tables, former.state);
+    this.#desired = desired;
+    this.#elsewhere = elsewhere;
+    this.#leaving.clear();
+    const wanted = desired.state;
+    this.#createSets(node, wanted);
+    const change = diffStates(node, wanted);
+    const rules = diffNodeRules(tables, wanted.rules, this.family);
+    const changes = await this.#send(change, rules, wanted.addresses);
+    return { family: this.family, full: true, changes, problems, drift };
+  }
+
+  /** Brings the node from the last synced plan to this one by sending what changed. */
+  async syncChange(change: PlanChange): Promise<IpvsSync> {
+    if (this.#desired === null || this.#doubtful) {
+      throw new Error("a change of a state that is not known");
+    }
+    this.#begin();
+    const { change: step, problems } = this.#desired.apply(change);
+    const rules = step.rules === null ? [] : diffRules(step.rules.before, step.rules.after);
+    const changes = await this.#send(step, rules, this.#desired);
+    return { family: this.family, full: false, changes, problems, drift: [] };
+  }
+
+  /** Removes real servers whose last connection is over; how many still wait. */
+  settle(): number {
+    this.#leaving.settle(this.#kernel, this.#options.gracefulDeadlineMs);
+    return this.#leaving.size;
+  }
+
+  /** What others have changed since the last sync. */
+  async differences(): Promise<readonly Difference[]> {
+    const desired = this.#desired;
+    if (desired === null) return [];
+    const tables = readTables(await this.#rules.read(this.family), this.family);
+    return this.#differences(this.#read(tables, desired, null), tables, desired.state);
+  }
+
+  /**
+   * Whether something has been removed that a look at the device and the list of virtual servers
+   * tells, without reading each of them.
+   */
+  wasEmptied(): boolean {
+    if (this.#desired === null || this.#doubtful) return false;
+    return this.#desired.isEmptied(
+      this.#kernel.addresses(this.family).onDevice,
+      this.#kernel.servers(),
+    );
+  }
+
+  /** Whether other links have got or lost addresses since the last full sync. */
+  addressesChanged(): boolean {
+    const { elsewhere } = this.#kernel.addresses(this.family);
+    return new Set(elsewhere).symmetricDifference(new Set(this.#elsewhere)).size > 0;
+  }
+
+  /** Until it has succeeded, a sync leaves the node in a state that is not known. */
+  #begin(): void {
+    this.#doubtful = true;
+    this.#doubtedAgain = false;
+  }
+
+  #read(
+    tables: NodeRules,
+    former: DesiredState | null,
+    next: DesiredState | null,
+  ): IpvsState {
+    return readNode(this.#kernel, tables, this.family, {
+      known: new Set([...former?.serverNames ?? [], ...next?.serverNames ?? []]),
+      excluded: this.#options.excludeCIDRs,
+    });
+  }
+
+  #differences(
+    node: IpvsState,
+    tables: NodeRules,
+    desired: IpvsState,
+  ): readonly Difference[] {
+    return findDifferences(node, tables, desired, this.#leaving);
+  }
+
+  #createSets(current: IpvsState, desired: IpvsState): void {
+    for (const set of desired.sets.values()) {
+      if (!current.sets.has(set.name)) this.#kernel.createSet(set, this.family);
+    }
+  }
+
+  /**
+   * In an order in which what leads somewhere comes after where it leads: sets, servers, rules,
+   * addresses; and what goes, the other way round. Goes on after a refusal, and then throws what was
+   * refused.
+   */
+  async #send(
+    change: StateChange,
+    rules: readonly TableDiff[],
+    wanted: { has(address: string): boolean },
+  ): Promise<number> {
+    const refused: string[] = [];
+    let count = this.#changeMembers(change, "added", refused);
+    const gone: ServerChange[] = [];
+    count += this.#changeServers(change.servers, wanted, gone, refused);
+    const text = transactionText(rules, this.#rules.chainLimit);
+    if (text !== null) await this.#rules.restore(this.family, text);
+    count += rules.reduce((sum, diff) => sum + countLines(diff), 0);
+    const { added, removed } = change.addresses;
+    if (added.length + removed.length > 0) {
+      refused.push(...this.#kernel.changeAddresses(change.addresses));
+    }
+    this.#removeServers(gone, refused);
+    count += added.length + removed.length + gone.length;
+    count += this.#changeMembers(change, "removed", refused);
+    if (refused.length > 0) throw new RefusedError(this.family, refused);
+    this.#doubtful = this.#doubtedAgain;
+    return count;
+  }
+
+  #changeMembers(
+    { sets }: StateChange,
+    part: "added" | "removed",
+    refused: string[],
+  ): number {
+    let count = 0;
+    for (const [name, change] of sets) {
+      if (change[part].length === 0) continue;
+      const type = this.#desired!.setType(name);
+      refused.push(...this.#kernel.changeSet({ name, type }, { [part]: change[part] }));
+      count += change[part].length;
+    }
+    return count;
+  }
+
+  /** Everything but virtual servers that go at once, which it puts into `gone`. */
+  #changeServers(
+    servers: readonly ServerChange[],
+    wanted: { has(address: string): boolean },
+    gone: ServerChange[],
+    refused: string[],
+  ): number {
+    const changes: IpvsChange[] = [];
+    const settling: string[] = [];
+    for (const { before: known, after } of servers) {
+      const name = serverName((after ?? known)!.key);
+      const before = this.#leaving.present(name, known);
+      // Where the address stays, so may connections: only a Service that goes takes them with it.
+      const last = after === null && before !== null && drains(before.key) &&
+        before.realServers.length > 0 && isWanted(before.key, wanted);
+      if (after === null && !last) {
+        this.#leaving.forget(name);
+        gone.push({ before, after });
+        continue;
+      }
+      const target = after ?? { ...before!, realServers: [] };
+      const messages = serverMessages(before, target, this.family, this.#options.node);
+      changes.push(...messages.changes);
+      this.#leaving.put(target, messages.leaving, last);
+      if (messages.leaving.length > 0) settling.push(name);
+    }
+    this.#kernel.changeServers(changes).forEach((error, i) => {
+      if (error !== null && !isDone(changes[i], error.errno)) refused.push(error.message);
+    });
+    this.#leaving.settle(this.#kernel, this.#options.gracefulDeadlineMs, settling);
+    return changes.length;
+  }
+
+  #removeServers(gone: readonly ServerChange[], refused: string[]): void {
+    const changes = gone.map(({ before }): IpvsChange => ({
+      verb: "remove",
+      server: serverId(before!.key, this.family),
+    }));
+    this.#kernel.changeServers(changes).forEach((error, i) => {
+      if (error !== null && !isDone(changes[i], error.errno)) refused.push(error.message);
+    });
+  }
+}
+
+/** The kernel refused a part of a sync; the rest of it is done. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+
+  constructor(family: Family, readonly refused: readonly string[]) {
+    const more = refused.length > 3 ? `; and ${refused.length - 3} more` : "";
+    super(`${family}: ${refused.slice(0, 3).join("; ")}${more}`);
+  }
+}
+
+function isWanted(
+  key: Parameters<typeof serverName>[0],
+  wanted: { has(address: string): boolean },
+): boolean {
+  return "address" in key && wanted.has(key.address);
+}
+
+/** What is to be removed may be gone already. */
+function isDone({ verb }: IpvsChange, errno: number): boolean {
+  return verb === "remove" && (errno === ERRNO.ENOENT || errno === ERRNO.ESRCH);
+}
