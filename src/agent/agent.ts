@@ -52,6 +52,8 @@ export interface AgentObserver {
     readonly waiting: ChangeCounts;
     /** What was to be brought to the node. */
     readonly change: PlanChange;
+    /** What came from the cluster since the sync before. */
+    readonly changes: readonly ClusterChange[];
     /** Why it failed, or null. */
     readonly error: string | null;
   }): void;
@@ -243,9 +245,11 @@ export class Agent {
     const started = this.#clock.now();
     let change = this.#unsynced;
     let failure: string | null = null;
+    let changes: readonly ClusterChange[] = [];
     try {
       if (this.#waiting.length > 0 || isNoChange(change)) {
-        change = this.#unsynced = mergeChanges(change, planner.update(this.#waiting));
+        changes = this.#waiting;
+        change = this.#unsynced = mergeChanges(change, planner.update(changes));
         this.#revision++;
         this.#planProblems = planner.problems;
         this.#report();
@@ -263,6 +267,7 @@ export class Agent {
         ok: failure === null,
         waiting: countChanges(this.#waiting),
         change,
+        changes,
         error: failure,
       });
     }

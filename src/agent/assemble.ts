@@ -18,6 +18,7 @@ import { Planner } from "../plan/planner.ts";
 import { Agent, type CompanionContext } from "./agent.ts";
 import type { ClusterEvents } from "./cluster_events.ts";
 import { eventsTo, observers } from "./events.ts";
+import { historyTo, type OpenHistory, openHistory } from "./history.ts";
 import { plannerConfig } from "./options.ts";
 import { type RunningServers, startServers } from "./servers.ts";
 import { apiState } from "./state.ts";
@@ -73,7 +74,9 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
   const events = new EventHub();
   let agent: Agent;
   let servers: RunningServers;
+  let history: OpenHistory | null = null;
   try {
+    history = await openHistory(config.stateDir);
     const planner = new Planner(plannerConfig(config, mode, localAddresses));
     agent = new Agent({
       source,
@@ -86,9 +89,22 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
       minSyncMs: periods.minMs,
       syncPeriodMs: periods.periodMs,
       retryMs: mode === "userspace" ? USERSPACE_RETRY_MS : undefined,
-      observer: observers(metrics, eventsTo(events), clusterEvents, tracingObserver(mode)),
+      observer: observers(
+        metrics,
+        eventsTo(events),
+        historyTo(history.history, dataPlane),
+        clusterEvents,
+        tracingObserver(mode),
+      ),
     });
-    const state = apiState({ agent, planner, config, programming, events });
+    const state = apiState({
+      agent,
+      planner,
+      config,
+      programming,
+      events,
+      history: history.history,
+    });
     servers = await startServers(config, state, metrics, {
       zpages: zpagesOf(config, mode),
       listenFailed: (server, message) => clusterEvents?.listenFailed(server, message),
@@ -96,8 +112,10 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
     clusterEvents?.started();
   } catch (error) {
     await dataPlane.stop();
+    await history?.close();
     throw error;
   }
+  const { close } = history;
   onSyncNeeded?.(() => agent.requestSync());
   const done = agent.start();
   done.catch(() => {});
@@ -108,6 +126,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
     async stop() {
       await servers.stop();
       await agent.stop();
+      await close();
     },
   };
 }

@@ -11,6 +11,7 @@ import type { DataPlane } from "../dataplane/dataplane.ts";
 import { ConnectionReader } from "../dataplane/conntrack/reader.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
 import { NetworkNamespace } from "../linux/namespace.ts";
+import type { History } from "../history/history.ts";
 import type { Planner } from "../plan/planner.ts";
 import type { Agent } from "./agent.ts";
 import { ruleOptions } from "./options.ts";
@@ -24,10 +25,12 @@ export interface StateParts {
   /** Whether this node's traffic is forwarded, or only queries are answered. */
   readonly programming: boolean;
   readonly events: EventHub;
+  readonly history: History;
 }
 
 /** The agent's state as the API reads it. */
-export function apiState({ agent, planner, config, programming, events }: StateParts): ApiState {
+export function apiState(parts: StateParts): ApiState {
+  const { agent, planner, config, programming, events, history } = parts;
   return {
     mode: agent.dataPlane.mode,
     families: config.families,
@@ -42,6 +45,7 @@ export function apiState({ agent, planner, config, programming, events }: StateP
     problems: () => agent.problems,
     health: () => agent.health.report(),
     events,
+    history,
   };
 }
 

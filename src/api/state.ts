@@ -13,6 +13,7 @@ import type { Family } from "../net/address.ts";
 import type { Connection, ConnectionFilter } from "../netlink/netfilter/conntrack.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Planner } from "../plan/planner.ts";
+import type { History } from "../history/history.ts";
 import type { EventHub } from "./events/hub.ts";
 
 /** Health as the probes report it; times are milliseconds since the epoch. */
@@ -73,4 +74,6 @@ export interface ApiState {
   health(): HealthReport;
   /** What happens, as it happens. */
   readonly events: EventHub;
+  /** What happened, and the plans of the past. */
+  readonly history: History;
 }

@@ -96,6 +96,8 @@ export interface Config {
   readonly metricsBindAddress: SocketAddress | null;
   readonly apiBindAddress: SocketAddress | null;
   readonly apiTokenFile: string | null;
+  /** Where what is to survive a restart is kept; null: nowhere. */
+  readonly stateDir: string | null;
   readonly bindAddressHardFail: boolean;
   readonly iptablesSync: SyncPeriods;
   readonly ipvsSync: SyncPeriods;
@@ -209,6 +211,7 @@ function configOf(
     metricsBindAddress: values["metrics-bind-address"]!,
     apiBindAddress: values["api-bind-address"]!,
     apiTokenFile: values["api-token-file"] ?? null,
+    stateDir: values["state-dir"] ?? null,
     bindAddressHardFail: values["bind-address-hard-fail"]!,
     iptablesSync: periods(values, "iptables-min-sync-period", "iptables-sync-period"),
     ipvsSync: periods(values, "ipvs-min-sync-period", "ipvs-sync-period"),

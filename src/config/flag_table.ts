@@ -290,6 +290,12 @@ export const FLAGS = {
     null,
     "bearer token that the rule-query API asks for; needed when it is not on loopback",
   ),
+  "state-dir": flag(
+    value.nonEmpty("a folder"),
+    "DIR",
+    null,
+    "where the history of plans and rules is kept over restarts; unset: nowhere",
+  ),
   "bind-address-hard-fail": booleanFlag(
     false,
     "a health or metrics address that cannot be bound is fatal, not retried",

@@ -23,6 +23,29 @@ export interface Difference {
   readonly expected: readonly string[];
 }
 
+/** What a sync sent to the node. */
+export interface SentRules {
+  /** What it is a part of: an IP family, or "routing". */
+  readonly where: string;
+  readonly lines: number;
+  /** As it was sent, or in words, cut to {@link MOST_SENT} characters. */
+  readonly text: string;
+  readonly cut: boolean;
+}
+
+/** Characters that are kept of what was sent. */
+export const MOST_SENT = 1 << 16;
+
+/** Keeps the beginning of a text, and lets go of the rest. */
+export function sentRules(where: string, lines: number, text: string): SentRules {
+  const cut = text.length > MOST_SENT;
+  // A slice of a string holds all of it; bytes don't.
+  const kept = cut
+    ? new TextDecoder().decode(new TextEncoder().encode(text.slice(0, MOST_SENT)))
+    : text;
+  return { where, lines, text: kept, cut };
+}
+
 /** What bringing one IP family to the plan was, or the attempt to. */
 export interface FamilyAttempt {
   readonly family: Family;
@@ -58,6 +81,8 @@ export interface DataPlane {
    * nothing can be read.
    */
   differences?(): Promise<readonly Difference[]>;
+  /** What the last sync sent, also one that failed. Absent where nothing is ever sent. */
+  sent?(): readonly SentRules[];
   /** Tells who is to be told from now on. Absent where there is nothing to tell. */
   observe?(observer: DataPlaneObserver): void;
   /**

@@ -22,9 +22,9 @@ Deno.test("syncs, changes and problems become events", () => {
   const events = heard(hub);
   const observer = observers({ queued() {}, synced() {} }, eventsTo(hub));
   const change = { ...nothing, removed: ["default/web"] };
-  observer.synced({ durationMs: 3, ok: true, waiting, change, error: null });
-  observer.synced({ durationMs: 4, ok: true, waiting, change: nothing, error: null });
-  observer.synced({ durationMs: 5, ok: false, waiting, change, error: "refused" });
+  observer.synced({ durationMs: 3, ok: true, waiting, change, changes: [], error: null });
+  observer.synced({ durationMs: 4, ok: true, waiting, change: nothing, changes: [], error: null });
+  observer.synced({ durationMs: 5, ok: false, waiting, change, changes: [], error: "refused" });
   observer.problems?.([{ where: "a.yaml", message: "bad" }]);
   assert.deepEqual(events, [
     'change {"node":false,"updated":[],"updatedTotal":0,"removed":["default/web"],"removedTotal":1}',
@@ -40,7 +40,7 @@ Deno.test("long lists are cut, and their length is told", () => {
   const events = heard(hub);
   const removed = Array.from({ length: 5000 }, (_, i) => `default/${i}`);
   const change = { ...nothing, removed };
-  eventsTo(hub).synced({ durationMs: 1, ok: true, waiting, change, error: null });
+  eventsTo(hub).synced({ durationMs: 1, ok: true, waiting, change, changes: [], error: null });
   const data = JSON.parse(events[0].slice("change ".length));
   assert.equal(data.removed.length, MOST_LISTED);
   assert.equal(data.removedTotal, 5000);

@@ -8,6 +8,7 @@ import type {
   PacketQuery,
 } from "../../src/engine/handle.ts";
 import { EventHub } from "../../src/api/events/hub.ts";
+import { History } from "../../src/history/history.ts";
 import type { ApiState, HealthReport } from "../../src/api/state.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { FAMILIES } from "../../src/net/address.ts";
@@ -210,6 +211,7 @@ export class FixedState implements ApiState {
   readonly ruleOptions = DEFAULT_RULE_OPTIONS;
   readonly node = {};
   readonly events = new EventHub();
+  readonly history = new History();
   readonly engine = new EchoEngine();
   report: HealthReport = {
     healthy: true,

@@ -1,6 +1,7 @@
 /** A proxy of real parts, without a node: planner, engine, and the rules that would be programmed. */
 
 import { EventHub } from "../../src/api/events/hub.ts";
+import { History } from "../../src/history/history.ts";
 import type { ApiState, HealthReport, NodeView } from "../../src/api/state.ts";
 import type { ClusterObject } from "../../src/cluster/objects.ts";
 import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
@@ -15,6 +16,7 @@ export class RealState implements ApiState {
   readonly families = FAMILIES;
   readonly ruleOptions = DEFAULT_RULE_OPTIONS;
   readonly events = new EventHub();
+  readonly history = new History();
   readonly serviceNetworks = ["10.0.0.0/16", "fd00:10:96::/112"];
   readonly engine: LocalEngine;
   readonly planner: Planner = testPlanner();
@@ -35,8 +37,11 @@ export class RealState implements ApiState {
     options: { readonly action?: "apply" | "delete"; readonly engine?: boolean } = {},
   ): Promise<void> {
     const { action = "apply", engine = true } = options;
-    const change = this.planner.update(objects.map((object) => ({ action, object })));
+    const changes = objects.map((object) => ({ action, object }));
+    const change = this.planner.update(changes);
     this.#revision++;
+    const outcome = { timeMs: Date.now(), durationMs: 1, ok: true, error: null, sent: [] };
+    this.history.record({ ...outcome, change, changes });
     if (engine) await this.engine.apply(change);
   }
 

@@ -36,6 +36,7 @@ async function run(scenario: Scenario, mode: "iptables" | "userspace"): Promise<
     problems: () => [],
     health: () => real.health(),
     events: real.events,
+    history: real.history,
   };
   const witnesses = new Witnesses(state, new PlanViews(state));
   await real.engine.apply(planner.update([nodeChange(configuration)]));

@@ -12,7 +12,7 @@ import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import { forgetStaleUdp } from "../conntrack/cleanup.ts";
 import { touchesUdp } from "../conntrack/stale_udp.ts";
-import type { DataPlane, DataPlaneObserver, Difference } from "../dataplane.ts";
+import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
 import { FlushWatch } from "./canary.ts";
 import { ensureCounters, readCounters } from "./counters.ts";
@@ -87,6 +87,7 @@ export class IptablesDataPlane implements DataPlane {
   #ruleOptions: RuleOptions;
   #observer: DataPlaneObserver | null = null;
   readonly #lastSyncs = new Map<Family, FamilySync>();
+  #sent: readonly SentRules[] = [];
   #fullSyncDue = 0;
   #routeLocalnet = false;
   #canaryTimer: ReturnType<typeof setInterval> | undefined;
@@ -156,6 +157,10 @@ export class IptablesDataPlane implements DataPlane {
     return this.#lastSyncs.get(family) ?? null;
   }
 
+  sent(): readonly SentRules[] {
+    return this.#sent;
+  }
+
   /** Packets that the rules have counted in nfacct objects, as far as the kernel has these. */
   countedPackets(): ReadonlyMap<CounterName, bigint> {
     return this.#ruleOptions.counters.size === 0 ? new Map() : this.#runner.inside(readCounters);
@@ -200,6 +205,7 @@ export class IptablesDataPlane implements DataPlane {
       this.#ruleOptions = { ...this.#ruleOptions, counters: this.#counters() };
     }
     const syncs: FamilySync[] = [];
+    this.#sent = [];
     const failures: unknown[] = [];
     for (const rules of this.#families) {
       try {
@@ -214,6 +220,7 @@ export class IptablesDataPlane implements DataPlane {
     }
     report(syncs);
     for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
+    this.#sent = syncs.map(({ sent }) => sent);
     this.#options.synced?.(syncs);
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));

@@ -6,6 +6,7 @@
 
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
+import { type SentRules, sentRules } from "../dataplane.ts";
 import type { RulesAccess } from "./apply.ts";
 import { countLines, countRuleLines, type TableDiff } from "./diff.ts";
 import { type Drift, findDrift } from "./drift.ts";
@@ -23,6 +24,8 @@ export interface FamilySync {
   readonly full: boolean;
   /** Lines of rules and chains sent to iptables-restore. */
   readonly lines: number;
+  /** What was sent: input of iptables-restore. */
+  readonly sent: SentRules;
   /** Rules among them, in the proxy's own chains. */
   readonly written: Readonly<Record<TableName, number>>;
   /** Services left out of the rules, of those that were rendered. */
@@ -114,7 +117,8 @@ export class FamilyRules {
     this.#doubtful = this.#doubtedAgain;
     const lines = diffs.reduce((sum, diff) => sum + countLines(diff), 0);
     const written = { filter: countRuleLines(diffs, "filter"), nat: countRuleLines(diffs, "nat") };
-    return { family: this.family, lines, written, problems, ...about };
+    const sent = sentRules(this.family, lines, text ?? "");
+    return { family: this.family, lines, sent, written, problems, ...about };
   }
 }
 

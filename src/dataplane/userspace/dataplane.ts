@@ -10,9 +10,10 @@ import type { EngineHandle } from "../../engine/handle.ts";
 import { close, eventfd, signalEvent } from "../../linux/libc.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import { connectWorker, type Remote } from "../../rpc/worker_rpc.ts";
-import type { DataPlane, Difference } from "../dataplane.ts";
+import { type DataPlane, type Difference, type SentRules, sentRules } from "../dataplane.ts";
 import { findDifferences } from "./drift.ts";
 import { diff, MASQUERADE_PORTS, type PortRange, render, type UserspaceRules } from "./render.ts";
+import { routingChange } from "./structure.ts";
 import type { WorkerMethods } from "./worker.ts";
 
 const logger = getLogger(["switchyard", "userspace"]);
@@ -39,6 +40,7 @@ export class UserspaceDataPlane implements DataPlane {
   readonly #masqueradePorts: PortRange;
   /** What the node has; null when that must be read from it. */
   #programmed: UserspaceRules | null = null;
+  #sent: readonly SentRules[] = [];
 
   private constructor(
     remote: Remote<WorkerMethods>,
@@ -95,8 +97,10 @@ export class UserspaceDataPlane implements DataPlane {
   /** The engine learns first and traffic follows, so no packet arrives that it cannot place. */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
     const desired = render(plan, this.#masqueradePorts);
+    this.#sent = [];
     const current = this.#programmed ?? await this.#remote.read();
     this.#programmed = null;
+    this.#sent = [sentRouting(routingChange(current, desired))];
     await this.engine.apply(change);
     const missing = await this.#remote.program(diff(current, desired));
     for (const address of missing) {
@@ -105,6 +109,10 @@ export class UserspaceDataPlane implements DataPlane {
       });
     }
     this.#programmed = desired;
+  }
+
+  sent(): readonly SentRules[] {
+    return this.#sent;
   }
 
   /** Reads the routing that leads to the device; empty before the first sync and during one. */
@@ -129,4 +137,9 @@ export class UserspaceDataPlane implements DataPlane {
       close(this.#wakeFd);
     }
   }
+}
+
+function sentRouting({ added, removed }: ReturnType<typeof routingChange>): SentRules {
+  const lines = [...added.map((line) => `+ ${line}\n`), ...removed.map((line) => `- ${line}\n`)];
+  return sentRules("routing", lines.length, lines.join(""));
 }
