@@ -28,6 +28,7 @@ import { addProxyMode } from "./proxy_mode.ts";
 import { addReplay, REPLAY_LIMITS, type ReplayLimits } from "./replay.ts";
 import { addRules } from "./rules.ts";
 import { addServices } from "./services.ts";
+import { addSimulate } from "./simulate.ts";
 import { Sessions } from "./sessions.ts";
 import type { ApiState } from "./state.ts";
 import { PlanViews } from "./plan_views.ts";
@@ -112,6 +113,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   addRules(app, state, views);
   addPreview(app, state, views, bodyTimeoutMs);
   addReplay(app, state, { ...REPLAY_LIMITS, ...options.replay });
+  addSimulate(app, state, bodyTimeoutMs);
   const drift = new DriftWatch(
     state.events,
     state.node.differences?.bind(state.node),
