@@ -76,13 +76,13 @@ export function kubeProxy(kubeconfig: string): Contender | null {
 export class RunningContender implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
 
-  /** @param path where it finds iptables first. */
+  /** @param path the only folder where it finds programs; null: where everyone does. */
   constructor({ command, args }: Contender, path: string | null) {
     this.#child = new Deno.Command(command, {
       args: [...args],
       env: {
         NO_COLOR: "1",
-        ...(path === null ? {} : { PATH: `${path}:${Deno.env.get("PATH")}` }),
+        ...(path === null ? {} : { PATH: path }),
       },
       stdin: "null",
       stdout: "null",
