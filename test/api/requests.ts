@@ -222,11 +222,13 @@ function valueOf(document: Document, schema: Schema, name = ""): fc.Arbitrary<un
   return fc.oneof(...types.map((type): fc.Arbitrary<unknown> => {
     switch (type) {
       case "integer":
-      case "number":
+      case "number": {
+        const range = { min: schema.minimum ?? -1000, max: schema.maximum ?? 100_000 };
         return fc.oneof(
-          fc.integer({ min: schema.minimum ?? -1000, max: schema.maximum ?? 100_000 }),
+          type === "integer" ? fc.integer(range) : fc.double({ ...range, noNaN: true }),
           fc.constant(schema.example ?? schema.minimum ?? 1),
         );
+      }
       case "boolean":
         return fc.boolean();
       case "null":
