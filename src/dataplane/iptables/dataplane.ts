@@ -24,14 +24,7 @@ import {
   ruleContext,
   type RuleOptions,
 } from "./options.ts";
-import {
-  atLeast,
-  type Backend,
-  detectPrograms,
-  installedPrograms,
-  ProgramRunner,
-  type Programs,
-} from "./programs.ts";
+import { atLeast, type Backend, findPrograms, ProgramRunner, type Programs } from "./programs.ts";
 import type { RuleSet } from "./rules.ts";
 import { messageOf } from "../../errors.ts";
 
@@ -354,16 +347,6 @@ export class IptablesDataPlane implements DataPlane {
       this.#options.requestSync?.();
     }
   }
-}
-
-async function findPrograms(
-  runner: ProgramRunner,
-  backend: Backend | undefined,
-): Promise<Programs> {
-  if (backend === undefined) return await detectPrograms(runner);
-  const found = (await installedPrograms(runner)).find((programs) => programs.backend === backend);
-  if (found === undefined) throw new Error(`iptables with ${backend} is not installed`);
-  return found;
 }
 
 async function usableFamilies(

@@ -172,6 +172,14 @@ export async function detectPrograms(runner: ProgramRunner): Promise<Programs> {
   return countRules(inLegacy) > countRules(inNft) ? legacy : nft;
 }
 
+/** The implementation that was asked for, else the node's. Throws an Error when there is none. */
+export async function findPrograms(runner: ProgramRunner, backend?: Backend): Promise<Programs> {
+  if (backend === undefined) return await detectPrograms(runner);
+  const found = (await installedPrograms(runner)).find((programs) => programs.backend === backend);
+  if (found === undefined) throw new Error(`iptables with ${backend} is not installed`);
+  return found;
+}
+
 async function savedText(runner: ProgramRunner, programs: Programs): Promise<string> {
   const { stdout } = await runner.run(programName(programs, "IPv4", "-save"), []);
   return stdout;

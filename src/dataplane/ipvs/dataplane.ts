@@ -16,7 +16,13 @@ import { touchesUdp } from "../conntrack/stale_udp.ts";
 import type { DataPlane, DataPlaneObserver, Difference } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "../iptables/apply.ts";
 import { FlushWatch } from "../iptables/canary.ts";
-import { atLeast, detectPrograms, ProgramRunner, type Programs } from "../iptables/programs.ts";
+import {
+  atLeast,
+  type Backend,
+  findPrograms,
+  ProgramRunner,
+  type Programs,
+} from "../iptables/programs.ts";
 import { FamilyIpvs, type IpvsSync, RefusedError } from "./family.ts";
 import { NetlinkKernel } from "./kernel.ts";
 import type { IpvsOptions } from "./options.ts";
@@ -53,6 +59,8 @@ export interface IpvsModeOptions {
   readonly gracefulDeadlineMs: number;
   /** Descriptor of the node's network namespace; absent: this process's own. */
   readonly namespaceFd?: number;
+  /** Of iptables; default: what this node uses. */
+  readonly backend?: Backend;
   /** The node is read and compared at least this often, milliseconds. */
   readonly fullSyncPeriodMs?: number;
   /** How often to look whether someone flushed what is ours, milliseconds; 0: never. */
@@ -125,7 +133,7 @@ export class IpvsDataPlane implements DataPlane {
     const { namespaceFd, strictARP, timeouts } = options;
     const namespace = namespaceFd === undefined ? null : NetworkNamespace.fromFd(namespaceFd);
     const runner = new ProgramRunner(namespace);
-    const programs = await detectPrograms(runner);
+    const programs = await findPrograms(runner, options.backend);
     // The parameters are there once the kernel has IPVS.
     const kernel = runner.inside(() => NetlinkKernel.open());
     try {
