@@ -10,14 +10,17 @@ import type { DataPlane } from "../dataplane/dataplane.ts";
 import { cleanupIptables } from "../dataplane/iptables/cleanup.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
 import { ProgramRunner } from "../dataplane/iptables/programs.ts";
-import { tryIptables } from "../dataplane/iptables/trial.ts";
+import { type Trial, tryIptables } from "../dataplane/iptables/trial.ts";
+import { cleanupIpvs } from "../dataplane/ipvs/cleanup.ts";
+import { IpvsDataPlane } from "../dataplane/ipvs/dataplane.ts";
+import { tryIpvs } from "../dataplane/ipvs/trial.ts";
 import { cleanupUserspace } from "../dataplane/userspace/cleanup.ts";
 import { UserspaceDataPlane } from "../dataplane/userspace/dataplane.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Family } from "../net/address.ts";
 import { checkMode } from "./mode.ts";
-import { ruleOptions } from "./options.ts";
+import { ipvsOptions, ruleOptions } from "./options.ts";
 import { messageOf } from "../errors.ts";
 
 const logger = getLogger(["switchyard", "run"]);
@@ -50,28 +53,55 @@ export async function openDataPlane(config: Config, node: NodeAccess): Promise<O
     case "iptables":
       if (node.noIptables !== null) throw new Error(node.noIptables);
       return await openIptables(config, node, config.families, null);
-    case null: {
-      const { families, reason } = await iptablesFamilies(config, node);
+    case "ipvs": {
+      checkMode(config, "ipvs");
+      const { families, reason } = await familiesOf(
+        node,
+        (runner) => tryIpvs(runner, config.families, config.scheduler ?? "rr"),
+      );
       if (families.length > 0) {
-        const note = `proxy mode iptables${reason === null ? "" : `, not all of it: ${reason}`}`;
-        return await openIptables(config, node, families, note);
+        const note = reason === null ? null : `proxy mode ipvs, not all of it: ${reason}`;
+        return await openIpvs(config, node, families, note);
       }
-      return await openUserspace(config, node, `proxy mode userspace, as ${reason}`);
+      const why = `ipvs mode does not work here: ${reason}`;
+      if (config.strictMode) throw new Error(why);
+      return await openBest(config, node, why);
     }
+    case null:
+      return await openBest(config, node, null);
     default:
       checkMode(config, config.proxyMode);
       return await openUserspace(config, node, null);
   }
 }
 
-/** Families in which iptables mode would work, and why not in all. */
-async function iptablesFamilies(
+/** iptables mode where it works, else userspace mode. */
+async function openBest(
   config: Config,
   node: NodeAccess,
+  why: string | null,
+): Promise<OpenDataPlane> {
+  const { families, reason } = await familiesOf(
+    node,
+    (runner) => tryIptables(runner, config.families),
+  );
+  if (families.length > 0) {
+    const cause = why === null ? "" : `, as ${why}`;
+    const rest = reason === null ? "" : `${why === null ? "," : ";"} not all of it: ${reason}`;
+    return await openIptables(config, node, families, `proxy mode iptables${cause}${rest}`);
+  }
+  const causes = [why, reason].filter((cause) => cause !== null).join("; ");
+  return await openUserspace(config, node, `proxy mode userspace, as ${causes}`);
+}
+
+/** Families in which a mode with rules would work, and why not in all. */
+async function familiesOf(
+  node: NodeAccess,
+  tryMode: (runner: ProgramRunner) => Promise<Trial>,
 ): Promise<{ readonly families: readonly Family[]; readonly reason: string | null }> {
   if (node.noIptables !== null) return { families: [], reason: node.noIptables };
   try {
-    const { usable, problems } = await tryIptables(runnerFor(node), config.families);
+    const { usable, problems } = await tryMode(runnerFor(node));
     return { families: usable, reason: problems.length === 0 ? null : problems.join("; ") };
   } catch (error) {
     return { families: [], reason: messageOf(error) };
@@ -99,6 +129,42 @@ async function openIptables(
     canaryPeriodMs: config.iptablesSync.periodMs,
     requestSync: () => request(),
   });
+  warn([...await cleanupIpvs(runnerFor(node)), ...runnerFor(node).inside(cleanupUserspace)]);
+  return {
+    dataPlane,
+    note,
+    onSyncNeeded(given) {
+      request = given;
+    },
+  };
+}
+
+/** The rules of iptables mode give way in the first sync. */
+async function openIpvs(
+  config: Config,
+  node: NodeAccess,
+  families: readonly Family[],
+  note: string | null,
+): Promise<OpenDataPlane> {
+  let request = () => {};
+  const { excludeCIDRs, strictARP, gracefulDeadlineMs } = config.ipvs;
+  const dataPlane = await IpvsDataPlane.start({
+    engine: LocalEngine.create(),
+    families,
+    node: config.nodeName,
+    rendering: ipvsOptions(config),
+    excludeCIDRs,
+    strictARP,
+    gracefulDeadlineMs,
+    timeouts: {
+      tcp: Math.round(config.ipvs.tcpTimeoutMs / 1000),
+      tcpFin: Math.round(config.ipvs.tcpFinTimeoutMs / 1000),
+      udp: Math.round(config.ipvs.udpTimeoutMs / 1000),
+    },
+    namespaceFd: node.namespaceFd,
+    watchPeriodMs: config.ipvsSync.periodMs,
+    requestSync: () => request(),
+  });
   warn(runnerFor(node).inside(cleanupUserspace));
   return {
     dataPlane,
@@ -117,8 +183,9 @@ async function openUserspace(
   checkMode(config, "userspace");
   const dataPlane = await UserspaceDataPlane.start({ namespaceFd: node.namespaceFd });
   // Where iptables cannot be used there is nothing that it could clean up.
-  if (config.proxyMode !== null && node.noIptables === null) {
-    warn(await cleanupIptables(runnerFor(node)));
+  if (node.noIptables === null) {
+    warn(await cleanupIpvs(runnerFor(node)));
+    if (config.proxyMode === "userspace") warn(await cleanupIptables(runnerFor(node)));
   }
   return { dataPlane, note, onSyncNeeded() {} };
 }

@@ -9,6 +9,7 @@ import { configureLogging } from "../config/logging.ts";
 import { refuseArguments } from "../config/usage.ts";
 import { VERSION } from "../config/version.ts";
 import { cleanupIptables } from "../dataplane/iptables/cleanup.ts";
+import { cleanupIpvs } from "../dataplane/ipvs/cleanup.ts";
 import { ProgramRunner } from "../dataplane/iptables/programs.ts";
 import { cleanupUserspace } from "../dataplane/userspace/cleanup.ts";
 import { commandHelp } from "./help.ts";
@@ -28,7 +29,12 @@ export async function cleanup(args: readonly string[]): Promise<number> {
 
 /** Cleans up this node in every mode; what fails is a line on standard error each. */
 export async function cleanupNode(): Promise<number> {
-  const failures = [...await cleanupIptables(new ProgramRunner()), ...cleanupUserspace()];
+  const runner = new ProgramRunner();
+  const failures = [
+    ...await cleanupIpvs(runner),
+    ...await cleanupIptables(runner),
+    ...cleanupUserspace(),
+  ];
   complainLines(...failures.map((failure) => `switchyard: cleanup: ${failure}`));
   return failures.length > 0 ? 1 : 0;
 }

@@ -15,6 +15,7 @@ import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
 import { NodeRulesAccess } from "../iptables/apply.ts";
 import { detectPrograms, type ProgramRunner } from "../iptables/programs.ts";
 import { chainLine } from "../iptables/text.ts";
+import type { Trial } from "../iptables/trial.ts";
 import { DUMMY_DEVICE } from "./state.ts";
 
 /** Where kube-proxy, too, tries its scheduler: an address of documentation (RFC 5737). */
@@ -22,13 +23,6 @@ const TRIAL_SERVER = { address: "198.51.100.0", port: 20000, protocol: 6 } as co
 const TRIAL_CHAIN = "SWITCHYARD-TRIAL";
 const TRIAL_SETS = { IPv4: "SWITCHYARD-TRIAL", IPv6: "SWITCHYARD-6-TRIAL" } as const;
 const TRIAL_DEVICE = "swy-trial0";
-
-/** What a trial found. */
-export interface IpvsTrial {
-  readonly usable: readonly Family[];
-  /** Why the others are not, one line each. */
-  readonly problems: readonly string[];
-}
 
 /**
  * Tries ipvs mode. Needs CAP_NET_ADMIN in the first user namespace; rejects with one line when it
@@ -38,7 +32,7 @@ export async function tryIpvs(
   runner: ProgramRunner,
   families: readonly Family[],
   scheduler: string,
-): Promise<IpvsTrial> {
+): Promise<Trial> {
   runner.inside(() => {
     using ipvs = Ipvs.open();
     if (!hasScheduler(ipvs, scheduler)) {
