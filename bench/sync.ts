@@ -82,7 +82,7 @@ async function measure(bed: Bed, size: number, rounds: number): Promise<Row[]> {
       }
     }
     const ours = field.get("switchyard");
-    for (const step of ["render", "least"] as const) {
+    for (const step of ["render", "floor"] as const) {
       figures.addAlone(step, await progress(ours, step, step));
     }
     if (bed.canRestoreWhole(size) && rewritings.allows) {

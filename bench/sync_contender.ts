@@ -12,9 +12,9 @@ import { linesOf } from "./sync_lines.ts";
 /**
  * What a contender may be asked for: `sync` makes the objects sent since the last one true on the
  * node. Only ours knows the others: `render` makes the restore text of everything, `rewrite` gives
- * that text to iptables-restore, `least` adds a chain with one rule, which go again unmeasured.
+ * that text to iptables-restore, `floor` adds a chain with one rule, which go again unmeasured.
  */
-export type Request = "sync" | "render" | "rewrite" | "least";
+export type Request = "sync" | "render" | "rewrite" | "floor";
 
 /** What a request took, as measured by the contender from objects in memory to rules in the kernel. */
 export interface Reply {

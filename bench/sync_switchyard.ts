@@ -24,8 +24,8 @@ import { linesOf } from "./sync_lines.ts";
 const NO_ENGINE = { apply: () => Promise.resolve() } as Partial<EngineHandle> as EngineHandle;
 
 /** Something new: nf_tables looks at the whole table for it, but not when it goes again at once. */
-const LEAST_CHANGE = "*nat\n:BENCH - [0:0]\n-A BENCH -j ACCEPT\nCOMMIT\n";
-const LEAST_CHANGE_UNDONE = "*nat\n-F BENCH\n-X BENCH\nCOMMIT\n";
+const ONE_RULE = "*nat\n:BENCH - [0:0]\n-A BENCH -j ACCEPT\nCOMMIT\n";
+const ONE_RULE_UNDONE = "*nat\n-F BENCH\n-X BENCH\nCOMMIT\n";
 /** Of 10,000 Services, nf_tables takes longer than the data plane would wait. */
 const REWRITE_TIMEOUT_MS = 3_600_000;
 
@@ -78,7 +78,7 @@ class Proxy {
     const start = performance.now();
     const lines = await this.#act(request);
     const seconds = (performance.now() - start) / 1000;
-    if (request === "least") await this.#restore(LEAST_CHANGE_UNDONE);
+    if (request === "floor") await this.#restore(ONE_RULE_UNDONE);
     return { seconds, lines, peak: peak() };
   }
 
@@ -90,8 +90,8 @@ class Proxy {
         return countLines(this.#text());
       case "rewrite":
         return await this.#restore(this.#text());
-      case "least":
-        return await this.#restore(LEAST_CHANGE);
+      case "floor":
+        return await this.#restore(ONE_RULE);
     }
   }
 
