@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   lab: async (args) => (await import("./commands/lab.ts")).lab(args),
   render: async (args) => (await import("./commands/render.ts")).render(args),
   explain: async (args) => (await import("./commands/explain.ts")).explain(args),
+  simulate: async (args) => (await import("./commands/simulate.ts")).simulate(args),
   cleanup: async (args) => (await import("./commands/cleanup.ts")).cleanup(args),
   version: (args) => {
     if (args.length > 0) {

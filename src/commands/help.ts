@@ -73,6 +73,7 @@ export function generalHelp(): string {
     "  lab        the lab, and commands in its namespaces",
     "  render     prints what would be programmed, from manifests",
     "  explain    says where packets go and why, from manifests or an iptables-save dump",
+    "  simulate   says how schedulers would spread load: simulate --help",
     "  cleanup    removes what a proxy left on this node",
     "  version    prints the version",
     "  help       prints this, or the help of a command: help run",
