@@ -101,7 +101,12 @@ export class HistoryStore implements HistoryListener {
     this.#later(() => id >= this.#lastId ? this.#append([{ outcome }], id) : NOTHING);
   }
 
-  /** Resolves when everything is written. */
+  /** Resolves when everything so far is written, or could not be. */
+  get written(): Promise<void> {
+    return this.#work;
+  }
+
+  /** Lets go of the folder when everything is written. */
   async close(): Promise<void> {
     await this.#work;
     this.#file?.close();
