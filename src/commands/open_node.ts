@@ -8,6 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { type OpenDataPlane, openDataPlane } from "../agent/data_plane.ts";
 import { setConntrack, setOomScore } from "../agent/kernel_settings.ts";
 import { lockNode, NodeTakenError } from "../agent/node_lock.ts";
+import { isInPod } from "../cluster/kubernetes/access.ts";
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import { messageOf } from "../errors.ts";
@@ -21,7 +22,7 @@ export interface OpenNode extends OpenDataPlane {
 }
 
 /**
- * Null where this node cannot be programmed and no mode was asked for by name.
+ * Null where this node cannot be programmed, no mode was asked for by name, and nobody relies on it.
  *
  * @throws {NodeTakenError} when another process programs it.
  */
@@ -38,6 +39,10 @@ export async function openNode(config: Config): Promise<OpenNode | null> {
         `this node cannot be programmed: ${reason}; run as root, or without --proxy-mode ` +
           "to answer queries only",
       );
+    }
+    // In kube-proxy's place, a node that is not programmed must not look as if it were.
+    if (config.configFile !== null || isInPod()) {
+      throw new Error(`this node cannot be programmed: ${reason}`);
     }
     logger.warn("this node is not programmed, only queries are answered: {reason}", { reason });
     return null;

@@ -26,6 +26,7 @@ const SYMBOLS = {
   readPointer: { name: "read", parameters: ["i32", "pointer", "u32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   writePointer: { name: "write", parameters: ["i32", "pointer", "u32"], result: "i32" },
+  readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
   ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
   ioctlValue: { name: "ioctl", parameters: ["i32", "u32", "u32"], result: "i32" },
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },

@@ -8,7 +8,17 @@
  * @module
  */
 
-import { check, close, libc, O_RDONLY, open } from "./libc.ts";
+import {
+  check,
+  close,
+  cString,
+  ERRNO,
+  lastErrno,
+  libc,
+  O_RDONLY,
+  open,
+  SystemError,
+} from "./libc.ts";
 
 const CLONE_NEWNET = 0x40000000;
 /** The calling thread's, where /proc/self would mean the first thread of the process. */
@@ -59,12 +69,19 @@ export class NetworkNamespace {
     return `/proc/${Deno.pid}/fd/${this.fd}`;
   }
 
-  /** Moves this thread into the namespace for good. For workers; elsewhere use {@link run}. */
+  /**
+   * Moves this thread into the namespace for good. For workers; elsewhere use {@link run}. Needs
+   * CAP_SYS_ADMIN, unless the thread is there already.
+   */
   enter(): void {
-    check(
-      libc().setns(this.fd, CLONE_NEWNET),
-      `enter the network namespace of descriptor ${this.fd}`,
-    );
+    if (libc().setns(this.fd, CLONE_NEWNET) === 0) return;
+    const errno = lastErrno();
+    if (errno === ERRNO.EPERM && this.#isOwn()) return;
+    throw new SystemError(errno, `enter the network namespace of descriptor ${this.fd}`);
+  }
+
+  #isOwn(): boolean {
+    return linkTarget(`/proc/thread-self/fd/${this.fd}`) === linkTarget(OWN);
   }
 
   /**
@@ -102,6 +119,13 @@ export class NetworkNamespace {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** "net:[4026531840]", which is the namespace's name. */
+function linkTarget(path: string): string {
+  const target = new Uint8Array(256);
+  const length = check(libc().readlink(cString(path), target, target.length), `read ${path}`);
+  return new TextDecoder().decode(target.subarray(0, length));
 }
 
 function asynchronous(): TypeError {

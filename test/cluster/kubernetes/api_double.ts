@@ -52,10 +52,22 @@ export interface ApiDoubleOptions {
   readonly port?: number;
 }
 
+/** An Event or a part of one. */
+export interface RawEvent {
+  readonly [field: string]: unknown;
+}
+
+const EVENTS = /^\/apis\/events\.k8s\.io\/v1\/namespaces\/[^/]+\/events(?:\/[^/]+)?$/;
+
 export class ApiDouble implements AsyncDisposable {
   /** Every request: "list Service", "page Service", "watch Service?resourceVersion=5". */
   readonly requests: string[] = [];
   readonly queries: URLSearchParams[] = [];
+  /** Every Event that was made or patched. */
+  readonly events: { readonly method: string; readonly path: string; readonly body: RawEvent }[] =
+    [];
+  /** What the next writes of Events are answered, instead of being taken. */
+  readonly refusals: { readonly status: number; readonly retryAfter?: number }[] = [];
   readonly faults: FaultRule[] = [];
   /** Bearer tokens that are good; null: none is asked for. */
   tokens: Set<string> | null = null;
@@ -147,6 +159,7 @@ export class ApiDouble implements AsyncDisposable {
       if (!this.tokens.has(token)) return status(401, "Unauthorized");
     }
     if (url.pathname === "/version") return Response.json({ major: "1" });
+    if (EVENTS.test(url.pathname) && request.method !== "GET") return await this.#event(request);
     if (kind === undefined) return status(404, "NotFound");
     const verb = query.has("watch") ? "watch" : query.has("continue") ? "page" : "list";
     this.requests.push(`${verb} ${kind}`);
@@ -160,6 +173,16 @@ export class ApiDouble implements AsyncDisposable {
     return verb === "watch"
       ? this.#watch(kind, query, selects, fault)
       : this.#list(kind, query, selects, fault);
+  }
+
+  async #event(request: Request): Promise<Response> {
+    const body = await request.json();
+    const refusal = this.refusals.shift();
+    if (refusal !== undefined) return status(refusal.status, "Fault", refusal.retryAfter);
+    const { method } = request;
+    this.requests.push(`${method === "POST" ? "create" : "patch"} Event`);
+    this.events.push({ method, path: new URL(request.url).pathname, body });
+    return Response.json(body, { status: method === "POST" ? 201 : 200 });
   }
 
   #faultFor(verb: FaultRule["on"], kind: string): Fault | null {
