@@ -9,6 +9,7 @@ import { joinWords, type SaveRule, type SaveTable } from "../../dataplane/iptabl
 import { MATCH_MODULES } from "./matches/modules.ts";
 import { NotUnderstood, type Test, unknown } from "./matches/result.ts";
 import { type Extensions, type MatchUse, sortWords } from "./options.ts";
+import { demandedDest, RuleIndex } from "./rule_index.ts";
 import { compileTarget, type Target, targetOptions } from "./targets.ts";
 
 /** A rule. */
@@ -23,6 +24,8 @@ export interface Rule {
   readonly comment: string | null;
   /** Asked in this order, as the kernel does. */
   readonly tests: readonly Test[];
+  /** The one address whose packets it can match; null: it may match others. */
+  readonly dest: string | null;
   readonly target: Target;
 }
 
@@ -32,6 +35,7 @@ export interface Chain {
   /** What happens to packets that reach the end of a built-in chain; null on all others. */
   readonly policy: string | null;
   readonly rules: readonly Rule[];
+  readonly index: RuleIndex<Rule>;
 }
 
 const EXTENSIONS: Extensions = {
@@ -71,11 +75,9 @@ export class Table {
   chain(name: string): Chain {
     let chain = this.#chains.get(name);
     if (chain === undefined) {
-      chain = {
-        name,
-        policy: this.saved.chains.get(name)?.policy ?? null,
-        rules: (this.#rules.get(name) ?? []).map((rule, i) => this.#understand(rule, i + 1)),
-      };
+      const rules = (this.#rules.get(name) ?? []).map((rule, i) => this.#understand(rule, i + 1));
+      const policy = this.saved.chains.get(name)?.policy ?? null;
+      chain = { name, policy, rules, index: new RuleIndex(rules) };
       this.#chains.set(name, chain);
     }
     return chain;
@@ -90,6 +92,7 @@ export class Table {
       text: `-A ${rule.chain} ${joinWords(rule.tokens.map(onOneLine))}`.trimEnd(),
       comment,
       tests: matches.filter((use) => use.module !== "comment").map(compileMatch),
+      dest: demandedDest(matches),
       target: target === null ? { kind: "none" } : compileTarget(target, (name) => this.has(name)),
     };
   }

@@ -130,7 +130,7 @@ export class TableWalk {
     const inside = [...callers, chain.name];
     const back: Path[] = [];
     let here = paths;
-    for (const rule of chain.rules) {
+    for (const rule of rulesFor(chain, paths)) {
       if (here.length === 0) break;
       this.budget.ask(here.length, chain.name);
       const next: Path[] = [];
@@ -291,6 +291,13 @@ export class TableWalk {
     const doubted = this.#step(chain, rule, path, `${assumption}: ${reason}`);
     return { ...doubted, trail: { ...doubted.trail!, comment: null } };
   }
+}
+
+/** The rules that any of the paths may match: where they go to stays the same within a table. */
+function rulesFor({ rules, index }: Chain, paths: readonly Path[]): readonly Rule[] {
+  const dest = paths.at(0)?.packet.dest.text;
+  const same = dest !== undefined && paths.every(({ packet }) => packet.dest.text === dest);
+  return same ? index.forDest(dest) : rules;
 }
 
 function withPacket(path: Path, packet: Packet): Path {

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { parseSave } from "../../../src/dataplane/iptables/save_text.ts";
+import { RuleSet } from "../../../src/explain/iptables/ruleset.ts";
+
+/** The numbers of the rules that packets to an address are asked about. */
+function asked(rules: readonly string[], dest: string): number[] {
+  const text = `*nat\n:A - [0:0]\n${rules.map((rule) => `-A A ${rule}\n`).join("")}COMMIT\n`;
+  const chain = new RuleSet(parseSave(text)).table("nat")!.chain("A");
+  return chain.index.forDest(dest).map(({ number }) => number);
+}
+
+Deno.test("rules that demand another address are passed over, and no others", () => {
+  const rules = [
+    "-d 10.0.0.1/32 -p tcp -j RETURN",
+    "-d 10.0.0.2/32 -j RETURN",
+    "! -d 10.0.0.2/32 -j RETURN",
+    "-d 10.0.0.0/8 -j RETURN",
+    "-s 10.0.0.9/32 -j RETURN",
+    "-d 10.0.0.1,10.0.0.2 -j RETURN",
+    "-d 10.0.0.2/32 -p nonsense -j RETURN",
+    "-m comment --comment x -m tcp -p tcp -d 10.0.0.1 --dport 80 -j RETURN",
+    "-j RETURN",
+  ];
+  assert.deepEqual(asked(rules, "10.0.0.1"), [1, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(asked(rules, "10.0.0.2"), [2, 3, 4, 5, 6, 7, 9]);
+  assert.deepEqual(asked(rules, "10.0.0.3"), [3, 4, 5, 6, 7, 9]);
+  assert.deepEqual(asked(rules.slice(2, 6), "10.0.0.3"), [1, 2, 3, 4]);
+});
+
+Deno.test("the index leaves out exactly what the address rules out", () => {
+  const octet = fc.integer({ min: 1, max: 4 });
+  const rule = fc.record({
+    octet,
+    prefix: fc.constantFrom("", "/32", "/31", "/24"),
+    not: fc.boolean(),
+  });
+  fc.assert(fc.property(fc.array(rule, { maxLength: 12 }), octet, (rules, dest) => {
+    const texts = rules.map(({ octet, prefix, not }) =>
+      `${not ? "! " : ""}-d 10.0.0.${octet}${prefix} -j RETURN`
+    );
+    const expected = rules.map((rule, i) => ({ ...rule, number: i + 1 }))
+      .filter(({ octet, prefix, not }) =>
+        not || prefix.length === 3 && prefix !== "/32" || octet === dest
+      )
+      .map(({ number }) => number);
+    assert.deepEqual(asked(texts, `10.0.0.${dest}`), expected);
+  }));
+});
