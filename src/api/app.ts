@@ -17,6 +17,7 @@ import { DriftWatch } from "./events/drift_watch.ts";
 import { EventStreams, STREAM_LIMITS, type StreamLimits } from "./events/stream.ts";
 import { addExplain } from "./explain.ts";
 import { addHealth } from "./health.ts";
+import { addHistory } from "./history.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
 import { addNode } from "./node.ts";
@@ -108,7 +109,8 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   const views = new PlanViews(state);
   const witnesses = new Witnesses(state, views);
   addLookup(app, state, bodyTimeoutMs);
-  addExplain(app, witnesses, bodyTimeoutMs);
+  addExplain(app, state, witnesses, bodyTimeoutMs);
+  addHistory(app, state);
   addConntrack(app, state, views);
   addRules(app, state, views);
   addPreview(app, state, views, bodyTimeoutMs);

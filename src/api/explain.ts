@@ -7,7 +7,8 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { PacketQuery as Packet } from "../engine/handle.ts";
 import { jsonBody } from "./body.ts";
-import { errorResponse } from "./errors.ts";
+import { ApiError, errorResponse } from "./errors.ts";
+import { historyId, notKept } from "./history.ts";
 import {
   address,
   frontendKind,
@@ -20,6 +21,8 @@ import {
   sourceClass,
   verdict,
 } from "./schemas.ts";
+import type { ApiState } from "./state.ts";
+import { witnessesOfThen } from "./witness/past.ts";
 import { engineAnswer, rulesAnswer, type RulesOf, type Witnesses } from "./witness/witnesses.ts";
 
 /** Longest body, bytes. */
@@ -30,6 +33,10 @@ const rulesOf = z.enum(["synced", "node"], { error: "expected synced or node" })
     description: "which rules are asked in iptables mode: those of the last sync, or what the " +
       "node has this moment; other modes have none and ask the plan",
   });
+
+const asOf = historyId.optional().openapi({
+  description: "id of an entry of the history: asks the plan as it was behind it",
+});
 
 const PORT = { error: "expected a whole number from 1 to 65535" };
 
@@ -46,6 +53,7 @@ const ExplainQuery = z.strictObject({
   port: portText.openapi({ example: 80 }),
   protocol,
   rules: rulesOf,
+  asOf,
 }).refine(sameFamily, sameFamilyError);
 
 const Ends = z.object({ address: z.string(), port: z.int() });
@@ -111,6 +119,7 @@ const Explanation = z.object({
     backend: Ends.nullable().openapi({ description: "the one that this packet would take now" }),
     reason: z.string(),
   }),
+  asOf: z.int().optional().openapi({ description: "the entry of the history that was asked" }),
   disagreements: z.array(DisagreementView).readonly().openapi({
     description: "about a new connection; empty when both witnesses say the same",
   }),
@@ -125,6 +134,7 @@ const responses = {
     content: { "application/json": { schema: Explanation } },
   },
   400: errorResponse("the request is of another shape"),
+  404: errorResponse("asOf: the entry is not kept, or not there yet"),
   409: errorResponse("rules=node, and this node is not programmed"),
   422: errorResponse("the rules let the packet go too many ways"),
   503: errorResponse("rules=node, and the node's rules cannot be read"),
@@ -149,7 +159,7 @@ const postRoute = createRoute({
   summary: "Where a packet goes, and why",
   description,
   request: {
-    query: z.strictObject({ rules: rulesOf }),
+    query: z.strictObject({ rules: rulesOf, asOf }),
     body: { required: true, content: { "application/json": { schema: PacketQuery } } },
   },
   responses: {
@@ -161,24 +171,52 @@ const postRoute = createRoute({
 });
 
 /** Adds both routes. */
-export function addExplain(app: OpenAPIHono, witnesses: Witnesses, bodyTimeoutMs: number): void {
+export function addExplain(
+  app: OpenAPIHono,
+  state: ApiState,
+  witnesses: Witnesses,
+  bodyTimeoutMs: number,
+): void {
+  const answer = async (name: string | undefined, packet: Packet, when: When) =>
+    await explain(await witnessesOf(state, witnesses, packet, when), name, packet, when);
   app.openapi(getRoute, async (context) => {
-    const { name, rules, ...packet } = context.req.valid("query");
-    return context.json(await explain(witnesses, name, packet, rules), 200);
+    const { name, rules, asOf, ...packet } = context.req.valid("query");
+    return context.json(await answer(name, packet, { rules, asOf }), 200);
   });
   app.post(postRoute.path, jsonBody({ maxBytes: MAX_BODY_BYTES, maxMs: bodyTimeoutMs }));
   app.openapi(postRoute, async (context) => {
     const { name, ...packet } = context.req.valid("json");
-    const { rules } = context.req.valid("query");
-    return context.json(await explain(witnesses, name, packet, rules), 200);
+    return context.json(await answer(name, packet, context.req.valid("query")), 200);
   });
+}
+
+/** Which state is asked: by default, that of now. */
+interface When {
+  readonly rules: RulesOf;
+  readonly asOf?: number;
+}
+
+async function witnessesOf(
+  state: ApiState,
+  now: Witnesses,
+  packet: Packet,
+  { rules, asOf }: When,
+): Promise<Witnesses> {
+  if (asOf === undefined) return now;
+  if (rules === "node") {
+    throw new ApiError(400, "invalid_request", "asOf: expected none with rules=node", "asOf");
+  }
+  const { history } = state;
+  const then = history.planAt(asOf);
+  if (then === null) throw notKept(history.entries(), asOf, "asOf");
+  return await witnessesOfThen(state, then, packet);
 }
 
 async function explain(
   witnesses: Witnesses,
   name: string | undefined,
   packet: Packet,
-  rulesOf: RulesOf,
+  { rules: rulesOf, asOf }: When,
 ): Promise<z.input<typeof Explanation>> {
   const said = await witnesses.ask(packet, rulesOf);
   const { verdict, backend, reason, frontend, sourceClass } = said.engine;
@@ -195,5 +233,6 @@ async function explain(
     witnesses: ["engine", witnesses.second],
     engine: { verdict, backend, reason },
     disagreements: said.disagreements,
+    ...(asOf === undefined ? {} : { asOf }),
   };
 }

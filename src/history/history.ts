@@ -124,10 +124,16 @@ export class History {
     return [...this.#find(id)?.before.keys() ?? []].sort();
   }
 
+  /** Whether an entry changed a Service, by "namespace/name". */
+  changes(id: number, service: string): boolean {
+    return this.#find(id)?.before.has(service) ?? false;
+  }
+
   /** The plan as it was behind an entry; null: it is not kept. It is the caller's. */
   planAt(id: number): Plan | null {
-    const index = this.#entries.findIndex(({ entry }) => entry.id === id);
-    if (index < 0 || this.#node === null) return null;
+    const kept = this.#find(id);
+    if (kept === undefined || this.#node === null) return null;
+    const index = this.#entries.indexOf(kept);
     const services = new Map(this.#services);
     let node = this.#node;
     for (let i = this.#entries.length - 1; i > index; i--) {
@@ -244,8 +250,9 @@ export class History {
     }
   }
 
+  /** Ids have no gaps. */
   #find(id: number): KeptEntry | undefined {
-    return this.#entries.find(({ entry }) => entry.id === id);
+    return this.#entries[id - (this.#entries.at(0)?.entry.id ?? 0)];
   }
 }
 
