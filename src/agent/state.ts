@@ -10,11 +10,12 @@ import type { Config } from "../config/config.ts";
 import type { DataPlane } from "../dataplane/dataplane.ts";
 import { ConnectionReader } from "../dataplane/conntrack/reader.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
+import { IpvsDataPlane } from "../dataplane/ipvs/dataplane.ts";
 import { NetworkNamespace } from "../linux/namespace.ts";
 import type { History } from "../history/history.ts";
 import type { Planner } from "../plan/planner.ts";
 import type { Agent } from "./agent.ts";
-import { ruleOptions } from "./options.ts";
+import { ipvsOptions, ruleOptions } from "./options.ts";
 
 /** What the API shows besides the agent itself. */
 export interface StateParts {
@@ -35,6 +36,7 @@ export function apiState(parts: StateParts): ApiState {
     mode: agent.dataPlane.mode,
     families: config.families,
     ruleOptions: ruleOptions(config),
+    ipvsOptions: ipvsOptions(config),
     node: nodeView(agent.dataPlane),
     programming,
     engine: agent.dataPlane.engine,
@@ -51,11 +53,12 @@ export function apiState(parts: StateParts): ApiState {
 
 function nodeView(dataPlane: DataPlane): NodeView {
   const differences = dataPlane.differences?.bind(dataPlane);
-  if (!(dataPlane instanceof IptablesDataPlane)) return { differences };
+  const inKernel = dataPlane instanceof IptablesDataPlane || dataPlane instanceof IpvsDataPlane;
+  if (!inKernel) return { differences };
   const reader = new ConnectionReader(() => dataPlane.inside(() => NetworkNamespace.current()));
   return {
     differences,
-    iptables: dataPlane,
+    ...(dataPlane instanceof IptablesDataPlane ? { iptables: dataPlane } : { ipvs: dataPlane }),
     connections: (filter, after) => reader.read(filter, after),
   };
 }

@@ -9,6 +9,10 @@ import type { ProxyMode } from "../dataplane/dataplane.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import { ruleStructure } from "../dataplane/iptables/structure.ts";
 import { restoreText } from "../dataplane/iptables/text.ts";
+import { DEFAULT_IPVS_OPTIONS } from "../dataplane/ipvs/options.ts";
+import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
+import { ipvsStructure } from "../dataplane/ipvs/structure.ts";
+import { ipvsText } from "../dataplane/ipvs/text.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
 import { routingStructure, routingText } from "../dataplane/userspace/structure.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -39,6 +43,29 @@ const Routing = z.object({
   })).readonly(),
 }).openapi("Routing");
 
+const VirtualServers = z.object({
+  family: z.enum(["IPv4", "IPv6"]),
+  device: z.string(),
+  addresses: z.array(z.string()).readonly().openapi({ description: "those of the device" }),
+  sets: z.array(z.object({
+    name: z.string(),
+    type: z.string(),
+    entries: z.array(z.string()).readonly(),
+  })).readonly(),
+  servers: z.array(z.object({
+    name: z.string().openapi({ example: "10.96.0.1:443/TCP" }),
+    scheduler: z.string(),
+    flags: z.array(z.string()).readonly(),
+    persistenceSeconds: z.int().nullable(),
+    realServers: z.array(z.object({
+      address: z.string(),
+      port: z.int(),
+      weight: z.int(),
+    })).readonly(),
+  })).readonly(),
+  tables: Tables.shape.tables,
+}).openapi("FamilyVirtualServers");
+
 const common = {
   running: z.boolean().openapi({ description: "whether this mode is the one that runs" }),
   source: z.enum(["synced", "plan"]).openapi({
@@ -46,7 +73,9 @@ const common = {
   }),
   node: z.string(),
   text: z.string().openapi({
-    description: "iptables: input of iptables-restore --noflush, below a comment for each family",
+    description:
+      "input of programs, each part below a comment: for iptables, of iptables-restore " +
+      "--noflush; for ipvs, of ip -batch, ipset restore and ipvsadm --restore too",
   }),
   problems: z.array(z.string()).readonly().openapi({
     description: "what of the plan is not in it",
@@ -58,6 +87,11 @@ const RulesView = z.union([
     mode: z.literal("iptables"),
     ...common,
     structure: z.object({ families: z.array(Tables).readonly() }),
+  }),
+  z.object({
+    mode: z.literal("ipvs"),
+    ...common,
+    structure: z.object({ families: z.array(VirtualServers).readonly() }),
   }),
   z.object({ mode: z.literal("userspace"), ...common, structure: Routing }),
 ]).openapi("Rules");
@@ -99,6 +133,7 @@ const route = createRoute({
 /** The modes that can be rendered from any plan. */
 const RENDERED: Readonly<Partial<Record<ProxyMode, typeof iptablesRules>>> = {
   iptables: iptablesRules,
+  ipvs: ipvsRules,
   userspace: userspaceRules,
 };
 
@@ -145,6 +180,40 @@ function iptablesRules(state: ApiState, views: PlanViews, service?: string): Rul
   };
 }
 
+/** Of one Service, what the plan asks for alone. */
+function ipvsRules(state: ApiState, _: PlanViews, service?: string): Rules {
+  const { ipvs } = state.node;
+  const plan = planOf(state, service);
+  const synced = service === undefined && ipvs !== undefined;
+  const problems = new Set<string>();
+  const states = state.families.flatMap((family) => {
+    const known = synced ? ipvs.state(family) : null;
+    if (synced) return known === null ? [] : [known];
+    const rendered = renderIpvs(plan, family, state.ipvsOptions ?? DEFAULT_IPVS_OPTIONS);
+    for (const { service, message } of rendered.problems) {
+      problems.add(`Service ${service}: ${message}`);
+    }
+    return [rendered.state];
+  });
+  return {
+    mode: "ipvs",
+    running: state.mode === "ipvs",
+    source: synced ? "synced" : "plan",
+    node: plan.node.name,
+    text: ipvsText(states),
+    structure: { families: states.map(ipvsStructure) },
+    problems: [...problems],
+  };
+}
+
+/** The plan, or that of one Service. */
+function planOf(state: ApiState, service: string | undefined): Plan {
+  const plan = state.plan();
+  const one = service === undefined ? undefined : plan.services.get(service);
+  if (service === undefined || one === undefined) return plan;
+  return { ...plan, services: new Map([[service, one]]) };
+}
+
 /** The rules of one Service, and those of all. */
 function only(rules: RuleSet, service: string | undefined): RuleSet {
   if (service === undefined) return rules;
@@ -154,18 +223,13 @@ function only(rules: RuleSet, service: string | undefined): RuleSet {
 
 /** Userspace mode's routing follows from the plan alone, at any time. */
 function userspaceRules(state: ApiState, _: PlanViews, service?: string): Rules {
-  const { node, services } = state.plan();
-  const one = service === undefined ? undefined : services.get(service);
-  const plan: Plan = {
-    node,
-    services: service === undefined || one === undefined ? services : new Map([[service, one]]),
-  };
+  const plan = planOf(state, service);
   const rules = renderRouting(plan, MASQUERADE_PORTS);
   return {
     mode: "userspace",
     running: state.mode === "userspace",
     source: "plan",
-    node: node.name,
+    node: plan.node.name,
     text: routingText(rules),
     structure: routingStructure(rules),
     problems: [],

@@ -7,6 +7,8 @@
 import type { ClusterProblem } from "../cluster/source.ts";
 import type { Difference, ProxyMode } from "../dataplane/dataplane.ts";
 import type { RuleOptions } from "../dataplane/iptables/options.ts";
+import type { IpvsOptions } from "../dataplane/ipvs/options.ts";
+import type { IpvsState } from "../dataplane/ipvs/state.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import type { EngineHandle } from "../engine/handle.ts";
 import type { Family } from "../net/address.ts";
@@ -39,9 +41,16 @@ export interface NodeRules {
   saved(family: Family): Promise<string>;
 }
 
+/** What the node has of ipvs mode. */
+export interface NodeServers {
+  /** As of the last successful sync; null before the first and in families not served. */
+  state(family: Family): IpvsState | null;
+}
+
 /** What only the node itself can say. What its mode has not, or a node that is not programmed, is absent. */
 export interface NodeView {
   readonly iptables?: NodeRules;
+  readonly ipvs?: NodeServers;
   /** What is not as the last successful sync left it. */
   differences?(): Promise<readonly Difference[]>;
   /**
@@ -57,6 +66,8 @@ export interface ApiState {
   readonly families: readonly Family[];
   /** Options of the rules that iptables mode has, or would have. */
   readonly ruleOptions: RuleOptions;
+  /** Options of what ipvs mode has, or would have (default: kube-proxy's). */
+  readonly ipvsOptions?: IpvsOptions;
   readonly node: NodeView;
   /** Whether this node's traffic is forwarded, or only queries are answered. */
   readonly programming: boolean;

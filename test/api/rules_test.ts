@@ -79,12 +79,23 @@ Deno.test("the routing of userspace mode", async () => {
   });
 });
 
+Deno.test("the virtual servers of ipvs mode, as the plan asks for them", async () => {
+  await withQueryApi(await state("iptables"), async (ask) => {
+    const { json } = await ask("/api/v1/rules/ipvs?service=default/other");
+    assert.deepEqual([json.running, json.source], [false, "plan"]);
+    assert.match(json.text, /^-A -t 10\.0\.1\.176:80 -s rr$/m);
+    const { servers, addresses } = json.structure.families[0];
+    assert.deepEqual(servers.map(({ name }: { name: string }) => name), ["10.0.1.176:80/TCP"]);
+    assert.deepEqual(addresses, ["10.0.1.176"]);
+  });
+});
+
 Deno.test("rules of modes that cannot be had are 404 and say which can", async () => {
   await withQueryApi(await state("userspace"), async (ask) => {
-    for (const mode of ["ipvs", "constructor", "__proto__", "x"]) {
+    for (const mode of ["nftables", "constructor", "__proto__", "x"]) {
       const { status, json } = await ask(`/api/v1/rules/${mode}`);
       assert.equal(status, 404);
-      assert.match(json.error.message, /expected iptables or userspace$/);
+      assert.match(json.error.message, /expected iptables or ipvs or userspace$/);
     }
     assert.equal((await ask("/api/v1/rules/iptables?format=xml")).status, 400);
     assert.equal((await ask("/api/v1/rules/iptables?family=IPv4")).status, 400);

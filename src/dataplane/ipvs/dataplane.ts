@@ -361,7 +361,7 @@ function setTimeouts(kernel: NetlinkKernel, timeouts: Partial<IpvsTimeouts>): vo
 function report(syncs: readonly IpvsSync[]): void {
   for (const { problems, drift } of syncs) {
     for (const { service, message } of problems) {
-      logger.warn("Service {service} is left out: {message}", { service, message });
+      logger.warn("Service {service} is not served as asked: {message}", { service, message });
     }
     for (const { where, problem, found, expected } of drift) {
       logger.warn("someone changed what is ours: {where} {problem}{detail}", {

@@ -162,7 +162,9 @@ export class DesiredState {
         continue;
       }
       const fragment = renderService(service, this.#context);
-      if (fragment !== null) this.#take(key, fragment, touch);
+      if (fragment === null) continue;
+      this.#take(key, fragment, touch);
+      for (const message of fragment.problems) problems.push({ service: key, message });
     }
     return { problems, servers, addresses, members };
   }

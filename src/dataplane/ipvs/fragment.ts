@@ -25,4 +25,6 @@ export interface IpvsFragment {
   readonly shortCircuits: readonly string[];
   /** Those of its node ports, which come after everybody's with an address. */
   readonly nodePortShortCircuits: readonly string[];
+  /** What of the Service is not in it, one line each. */
+  readonly problems: readonly string[];
 }

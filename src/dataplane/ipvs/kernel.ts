@@ -51,12 +51,8 @@ export interface Kernel {
     set: { readonly name: string; readonly type: IpSetType },
     change: Partial<ItemChange>,
   ): readonly string[];
-  /** Whether the set was there. */
-  destroySet(name: string): boolean;
-  /** Makes kube-ipvs0 unless it is there. Whether it was not. */
-  ensureDevice(): boolean;
-  /** Whether it was there. */
-  deleteDevice(): boolean;
+  /** Makes kube-ipvs0 unless it is there. */
+  ensureDevice(): void;
   addresses(family: Family): NodeAddresses;
   /** Done already is fine. What was refused, one line each. */
   changeAddresses(change: ItemChange): readonly string[];
@@ -139,27 +135,10 @@ export class NetlinkKernel implements Kernel {
       .map(({ error }) => error.message);
   }
 
-  destroySet(name: string): boolean {
-    try {
-      this.#ipset.destroy(name);
-      return true;
-    } catch (error) {
-      if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return false;
-      throw error;
-    }
-  }
-
   /** As kube-proxy leaves it: down, which addresses on it don't mind. */
-  ensureDevice(): boolean {
-    if (this.#net.links.get(DUMMY_DEVICE) !== null) return false;
+  ensureDevice(): void {
+    if (this.#net.links.get(DUMMY_DEVICE) !== null) return;
     this.#net.links.createDummy({ name: DUMMY_DEVICE });
-    return true;
-  }
-
-  deleteDevice(): boolean {
-    if (this.#net.links.get(DUMMY_DEVICE) === null) return false;
-    this.#net.links.delete(DUMMY_DEVICE);
-    return true;
   }
 
   addresses(family: Family): NodeAddresses {

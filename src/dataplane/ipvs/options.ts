@@ -6,7 +6,7 @@
 
 import { type Family, familyOf } from "../../net/address.ts";
 import type { NodeInfo, SchedulerFlagName, SchedulerName } from "../../plan/plan.ts";
-import { ruleContext, type RuleOptions } from "../iptables/options.ts";
+import { DEFAULT_RULE_OPTIONS, ruleContext, type RuleOptions } from "../iptables/options.ts";
 
 /** A scheduler of the kernel. */
 export type KernelScheduler = Exclude<SchedulerName, "random">;
@@ -29,6 +29,15 @@ export interface IpvsOptions {
   /** Further addresses that other links of the node have, which kube-ipvs0 must not have too. */
   readonly otherAddresses: ReadonlySet<string>;
 }
+
+/** kube-proxy's defaults, on a node with every scheduler. */
+export const DEFAULT_IPVS_OPTIONS: IpvsOptions = {
+  rules: DEFAULT_RULE_OPTIONS,
+  masqueradeAll: false,
+  scheduling: { scheduler: "rr", flags: [] },
+  missingSchedulers: new Set(),
+  otherAddresses: new Set(),
+};
 
 /** The options as they are for one family on one node. */
 export interface IpvsContext {

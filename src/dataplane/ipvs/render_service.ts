@@ -49,6 +49,7 @@ class ServiceParts implements IpvsFragment {
   readonly sourceFilters: string[] = [];
   readonly shortCircuits: string[] = [];
   readonly nodePortShortCircuits: string[] = [];
+  readonly problems: string[] = [];
   readonly #context: IpvsContext;
 
   constructor(context: IpvsContext) {
@@ -57,7 +58,11 @@ class ServiceParts implements IpvsFragment {
 
   addPort(port: ServicePortPlan): void {
     for (const { address, port: number, local } of port.endpoints) {
-      if (local) {
+      if (!isForwardable(address)) {
+        this.problems.push(
+          `${servicePortName(port)}: endpoint ${address}: IPVS forwards to no such address`,
+        );
+      } else if (local) {
         this.members.push(["loopBack", `${member(address, number, port)},${address}`]);
       }
     }
@@ -97,6 +102,7 @@ class ServiceParts implements IpvsFragment {
     list: ListName | "none",
   ): VirtualServerState {
     const realServers: RealServerState[] = (list === "none" ? [] : port[list])
+      .filter(({ address }) => isForwardable(address))
       .map(({ address, port, weight }) => ({ address, port, weight }));
     return {
       key: { protocol: port.protocol, address, port: frontend.port },
@@ -183,6 +189,21 @@ class ServiceParts implements IpvsFragment {
     ];
     (address === null ? this.nodePortShortCircuits : this.shortCircuits).push(words.join(" "));
   }
+}
+
+/** Networks without hosts that could be forwarded to; the kernel refuses servers in them. */
+const NOT_FORWARDABLE = [
+  "0.0.0.0/8",
+  "224.0.0.0/4",
+  "255.255.255.255",
+  "::",
+  "fe80::/10",
+  "ff00::/8",
+]
+  .map((text) => parseNetwork(text)!);
+
+function isForwardable(address: string): boolean {
+  return !NOT_FORWARDABLE.some((network) => networkContains(network, address));
 }
 
 const VERDICT_SETS = {
