@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Scale, scaleOf } from "./scale.ts";
+import { LARGEST, type Scale, scaleOf, SMALLEST } from "./scale.ts";
 
 /** One line. */
 export interface Series {
@@ -31,7 +31,7 @@ export interface LineChart {
 }
 
 const WIDTH = 760;
-const PLOT = { left: 64, top: 48, width: 520, height: 280 } as const;
+const PLOT = { left: 64, top: 60, width: 520, height: 280 } as const;
 const HEIGHT = PLOT.top + PLOT.height + 56;
 
 /** Distinct also to those who don't see all colours (Okabe and Ito), on white and on black. */
@@ -67,12 +67,14 @@ export function lineChart(chart: LineChart): string {
 
 /** Of the values that can have a place on it. */
 function scaleFor(kind: "linear" | "log", values: readonly number[]): Scale {
-  const shown = values.filter((value) =>
-    Number.isFinite(value) && (kind === "linear" || value > 0)
-  );
+  const shown = values.filter((value) => isShown(value) && (kind === "linear" || value > SMALLEST));
   if (shown.length === 0) return scaleOf(kind, 1, 10);
   const least = shown.reduce((a, b) => Math.min(a, b));
   return scaleOf(kind, least, shown.reduce((a, b) => Math.max(a, b)));
+}
+
+function isShown(value: number): boolean {
+  return Math.abs(value) <= LARGEST;
 }
 
 function xAt(scale: Scale, value: number): number {
@@ -123,7 +125,7 @@ function pen(i: number): string {
 }
 
 function line(points: Series["points"], i: number, x: Scale, y: Scale): string {
-  const places = points.filter(([, value]) => Number.isFinite(value))
+  const places = points.filter((point) => point.every(isShown))
     .map(([at, value]) => `${xAt(x, at)},${yAt(y, value)}`);
   return `<polyline ${pen(i)} points="${places.join(" ")}"/>`;
 }

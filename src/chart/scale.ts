@@ -16,9 +16,15 @@ export function scaleOf(kind: "linear" | "log", least: number, most: number): Sc
   return kind === "log" ? logarithmic(least, most) : linear(least, most);
 }
 
+/** Values beyond these have no place on a chart. */
+export const SMALLEST = 1e-100;
+export const LARGEST = 1e100;
+
 function linear(least: number, most: number): Scale {
-  const span = most > least ? most - least : Math.abs(least) || 1;
-  const step = roundStep(span / 5);
+  const magnitude = Math.max(Math.abs(least), Math.abs(most));
+  // Nearly equal values need not be told apart, and nothing is so small that it could not be.
+  const span = most - least > magnitude * 1e-9 ? most - least : magnitude;
+  const step = roundStep(span > SMALLEST ? span / 5 : 0.2);
   const first = Math.floor(least / step + 1e-9);
   const last = Math.max(Math.ceil(most / step - 1e-9), first + 1);
   const ticks = Array.from({ length: last - first + 1 }, (_, i) => tidy((first + i) * step));

@@ -1,0 +1,70 @@
+/** `simulate` as its task runs it. */
+
+import assert from "node:assert/strict";
+import { withQueryApi } from "../api/http.ts";
+import { RealState, web } from "../api/real_state.ts";
+import { runProgram, taskPermissions } from "./cli.ts";
+
+const permissions = await taskPermissions("simulate");
+
+const simulate = (args: readonly string[], input = "") =>
+  runProgram(permissions, ["simulate", ...args], input);
+
+Deno.test("simulate prints a table, figures or a chart", async () => {
+  const input = "seconds: 10\nevents: [{atSeconds: 5, backend: 1, weight: null}]\n";
+  const [text, json, svg] = await Promise.all([
+    simulate(["-", "--scheduler", "lc"], input),
+    simulate(["-", "--output", "json"], input),
+    simulate(["--output", "svg", "--seed", "7", "--nodes", "2"]),
+  ]);
+  assert.deepEqual([text.code, text.stderr], [0, ""]);
+  assert.match(text.stdout, /^lc +\d\.\d\d×/m);
+  assert.match(text.stdout, /^at 5 s, 10\.244\.0\.2:8080: gone\n {2}lc {2}\d+ connections broken/m);
+  assert.deepEqual(
+    JSON.parse(json.stdout).outcomes.map(({ scheduler }: { scheduler: string }) => scheduler),
+    ["rr", "lc", "mh"],
+  );
+  assert.match(svg.stdout, /^<svg .*<\/svg>\n$/s);
+});
+
+Deno.test("simulate asks a running server, which knows Services", async () => {
+  const state = new RealState("userspace");
+  await state.apply(web());
+  await withQueryApi(state, async (_, base) => {
+    const asked = ["-", "--server", base, "--scheduler", "rr"];
+    const [good, bad, svg] = [
+      await simulate([...asked, "--output", "json"], "service: default/web"),
+      await simulate(asked, "nodes: 0"),
+      await simulate([...asked, "--output", "svg"], "seconds: 1"),
+    ];
+    assert.equal(good.code, 0, good.stderr);
+    const { outcomes } = JSON.parse(good.stdout);
+    assert.equal(
+      outcomes[0].backends.length,
+      state.plan().services.get("default/web")!.ports[0].cluster.length,
+    );
+    assert.equal(bad.code, 2);
+    assert.match(bad.stderr, /^switchyard: http:\/\/127\.0\.0\.1:\d+: nodes: expected a whole/);
+    assert.match(svg.stdout, /^<svg /);
+  });
+});
+
+Deno.test("simulate refuses what it cannot do in one line", async () => {
+  const refusals: readonly [readonly string[], string, RegExp][] = [
+    [["--output", "xml"], "", /^switchyard: --output "xml": expected text, json or svg\n$/],
+    [["--server", "localhost:1"], "", /^switchyard: --server "localhost:1": expected a URL/],
+    [["-"], "{", /^switchyard: standard input: [^\n]+\n$/],
+    [["-"], "[]", /^switchyard: standard input: expected an object\n$/],
+    [["-"], "seconds: -1", /^switchyard: standard input: seconds: expected a number from/],
+    [["-"], "service: a/b", /^switchyard: standard input: service: expected --server/],
+    [["a", "b"], "", /^switchyard: unexpected argument "b"/],
+    [["/nonexistent"], "", /^switchyard: simulate: \/nonexistent: no such file\n$/],
+    [["--scheduler", "best"], "", /^switchyard: schedulers\[0\]: expected one of rr, /],
+  ];
+  await Promise.all(refusals.map(async ([args, input, expected]) => {
+    const run = await simulate(args, input);
+    assert.equal(run.code, 2, run.stderr);
+    assert.match(run.stderr, expected);
+    assert.equal(run.stdout, "");
+  }));
+});
