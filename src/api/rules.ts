@@ -54,6 +54,14 @@ const VirtualServers = z.object({
   })).readonly(),
   servers: z.array(z.object({
     name: z.string().openapi({ example: "10.96.0.1:443/TCP" }),
+    key: z.union([
+      z.object({
+        protocol: z.enum(["TCP", "UDP", "SCTP"]),
+        address: z.string(),
+        port: z.int(),
+      }),
+      z.object({ mark: z.int() }),
+    ]),
     scheduler: z.string(),
     flags: z.array(z.string()).readonly(),
     persistenceSeconds: z.int().nullable(),
