@@ -37,10 +37,14 @@ export function familyOf(address: string): Family {
  * out. IPv4-mapped IPv6 addresses become IPv4, as in Go's net.IP. Zone identifiers are refused.
  */
 export function parseAddress(text: string): string | null {
+  // What is canonical is kept as it is, which saves a copy of each address of a cluster.
+  if (CANONICAL_IPV4.test(text)) return text;
   if (text.includes(":")) return parseIPv6(text);
   const bytes = parseIPv4(text);
   return bytes === null ? null : formatAddress(bytes);
 }
+
+const CANONICAL_IPV4 = /^(?:(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}$/;
 
 /** The bytes of a dotted quad; by hand, as clusters have a hundred thousand of them. */
 function parseIPv4(text: string): Uint8Array<ArrayBuffer> | null {

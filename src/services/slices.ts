@@ -37,6 +37,9 @@ export interface SliceInfo {
   readonly endpoints: readonly EndpointInfo[];
 }
 
+/** Hints of an endpoint without any, shared: most have none. */
+const NO_HINTS: readonly string[] = [];
+
 /** "namespace/name" of the Service that a slice belongs to; null when its label is missing. */
 export function serviceOfSlice(slice: EndpointSlice): string | null {
   const name = slice.metadata.labels?.[SERVICE_NAME_LABEL] ?? "";
@@ -74,8 +77,8 @@ export function describeSlice(
       ...(nodeName === undefined ? {} : { node: nodeName }),
       ...(zone === undefined ? {} : { zone }),
       ...(pod === undefined ? {} : { pod }),
-      zoneHints: (hints?.forZones ?? []).map(({ name }) => name),
-      nodeHints: (hints?.forNodes ?? []).map(({ name }) => name),
+      zoneHints: hints?.forZones?.map(({ name }) => name) ?? NO_HINTS,
+      nodeHints: hints?.forNodes?.map(({ name }) => name) ?? NO_HINTS,
     });
   }
   return { name: slice.metadata.name, family, ports, endpoints };

@@ -55,16 +55,42 @@ const zoneOrNode = optional(list(object({ name: text }), 1000));
 /** A port name, where "" is the name of an unnamed port. */
 const portName = optional(z.union([z.literal(""), dnsLabel], { error: "expected a DNS label" }));
 
+type Conditions = NonNullable<EndpointSlice["endpoints"][number]["conditions"]>;
+
+/** A hundred thousand endpoints share the few combinations of conditions that there are. */
+const CONDITIONS = new Map<string, Conditions>();
+
+function sharedConditions(conditions: Conditions): Conditions {
+  const key = `${conditions.ready}/${conditions.serving}/${conditions.terminating}`;
+  const known = CONDITIONS.get(key);
+  if (known === undefined) CONDITIONS.set(key, conditions);
+  return known ?? conditions;
+}
+
+/** Names of nodes and zones, one string for each, as many as a big cluster has. */
+const TEXTS = new Map<string, string>();
+const MAX_TEXTS = 10_000;
+
+function sharedText(text: string): string {
+  const known = TEXTS.get(text);
+  if (known !== undefined) return known;
+  if (TEXTS.size >= MAX_TEXTS) TEXTS.clear();
+  TEXTS.set(text, text);
+  return text;
+}
+
 const endpoint = object({
   addresses: list(text, 100).min(1, { error: "expected at least one address" }),
-  conditions: optional(object({
-    ready: optional(flag),
-    serving: optional(flag),
-    terminating: optional(flag),
-  })),
+  conditions: optional(
+    object({
+      ready: optional(flag),
+      serving: optional(flag),
+      terminating: optional(flag),
+    }).transform(sharedConditions),
+  ),
   hostname: optional(dnsLabel),
-  nodeName: optional(dnsSubdomain),
-  zone: optional(text),
+  nodeName: optional(dnsSubdomain.transform(sharedText)),
+  zone: optional(text.transform(sharedText)),
   targetRef,
   hints: optional(object({ forZones: zoneOrNode, forNodes: zoneOrNode })),
 });
