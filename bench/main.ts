@@ -1,6 +1,6 @@
 /**
  * Runs a benchmark: `deno task bench NAME [--output text|json] [--rounds N] [--seconds N]
- * [--services N,N] [--backend nft|legacy]`.
+ * [--services N,N] [--backend nft|legacy] [--charts FOLDER]`.
  *
  * @module
  */
@@ -10,8 +10,15 @@ import type { Backend } from "../src/dataplane/iptables/programs.ts";
 import type { BenchOptions } from "./options.ts";
 import { formatRows, type Row } from "./report.ts";
 
+/** What a benchmark's module has. */
+interface Benchmark {
+  run(options: BenchOptions): Promise<Row[]>;
+  /** SVG by file name, for `--charts`. */
+  charts?(rows: readonly Row[]): Readonly<Record<string, string>>;
+}
+
 /** Benchmarks by name, loaded when asked for. */
-const BENCHMARKS: Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>> = {
+const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
   cluster: () => import("./cluster.ts"),
   datapath: () => import("./datapath.ts"),
   schedulers: () => import("./schedulers.ts"),
@@ -30,6 +37,7 @@ async function main(args: string[]): Promise<number> {
       seconds: { type: "string", default: "3" },
       services: { type: "string", default: "1000,5000,10000" },
       backend: { type: "string" },
+      charts: { type: "string" },
     },
   });
   const [name] = positionals;
@@ -38,7 +46,8 @@ async function main(args: string[]): Promise<number> {
   const services = values.services.split(",").map(Number);
   const backend = BACKENDS.find((known) => known === values.backend);
   const usage = `usage: bench ${Object.keys(BENCHMARKS).join("|")} ` +
-    "[--output text|json] [--rounds N] [--seconds N] [--services N,N] [--backend nft|legacy]\n";
+    "[--output text|json] [--rounds N] [--seconds N] [--services N,N] [--backend nft|legacy] " +
+    "[--charts FOLDER]\n";
   const encoder = new TextEncoder();
   const valid = positionals.length === 1 && Object.hasOwn(BENCHMARKS, name) &&
     ["text", "json"].includes(values.output) && Number.isInteger(rounds) && rounds > 0 &&
@@ -48,15 +57,22 @@ async function main(args: string[]): Promise<number> {
     await Deno.stderr.write(encoder.encode(usage));
     return 2;
   }
-  const rows = await (await BENCHMARKS[name]()).run({
-    rounds,
-    seconds,
-    services,
-    backend,
-  });
+  const benchmark = await BENCHMARKS[name]();
+  const rows = await benchmark.run({ rounds, seconds, services, backend });
+  if (values.charts !== undefined) await writeCharts(values.charts, benchmark.charts?.(rows) ?? {});
   const text = values.output === "json" ? JSON.stringify(rows, null, 2) : formatRows(rows);
   await Deno.stdout.write(encoder.encode(text + "\n"));
   return 0;
+}
+
+async function writeCharts(
+  folder: string,
+  charts: Readonly<Record<string, string>>,
+): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  for (const [file, svg] of Object.entries(charts)) {
+    await Deno.writeTextFile(`${folder}/${file}`, svg);
+  }
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
