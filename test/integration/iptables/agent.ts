@@ -2,6 +2,8 @@
 
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import type { NetworkNamespace } from "../../../src/linux/namespace.ts";
+import type { Family } from "../../../src/net/address.ts";
+import { dataIn } from "./families.ts";
 import { lines, type Order, type ProcessOptions, type Report } from "./agent_process.ts";
 
 const PROGRAM = new URL("agent_process.ts", import.meta.url).pathname;
@@ -14,6 +16,7 @@ const PATIENCE_MS = 15_000;
 export class AgentProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #family: Family;
   readonly #reports: Report[] = [];
   #wake: () => void = () => {};
   /** Reports that {@link next} has given. */
@@ -21,7 +24,8 @@ export class AgentProcess implements AsyncDisposable {
   #ended = false;
   #errors = "";
 
-  private constructor(child: Deno.ChildProcess) {
+  private constructor(family: Family, child: Deno.ChildProcess) {
+    this.#family = family;
     this.#child = child;
     this.#input = child.stdin.getWriter();
     (async () => {
@@ -39,7 +43,7 @@ export class AgentProcess implements AsyncDisposable {
   static async start(
     namespace: NetworkNamespace,
     path: string,
-    options: Partial<ProcessOptions> & Pick<ProcessOptions, "backend">,
+    options: Partial<ProcessOptions> & Pick<ProcessOptions, "backend" | "family">,
   ): Promise<AgentProcess> {
     const complete: ProcessOptions = {
       fullSyncPeriodMs: 3_600_000,
@@ -58,7 +62,7 @@ export class AgentProcess implements AsyncDisposable {
         stderr: "piped",
       }).spawn()
     );
-    const agent = new AgentProcess(child);
+    const agent = new AgentProcess(complete.family, child);
     await agent.next((report) => "started" in report);
     return agent;
   }
@@ -87,7 +91,8 @@ export class AgentProcess implements AsyncDisposable {
   }
 
   async #tell(order: Order): Promise<void> {
-    await this.#input.write(new TextEncoder().encode(`${JSON.stringify(order)}\n`));
+    const line = JSON.stringify(dataIn(this.#family, order));
+    await this.#input.write(new TextEncoder().encode(`${line}\n`));
   }
 
   /** The next report, of those that were not looked at yet, for which something holds. */

@@ -14,11 +14,13 @@ import { formatDrift } from "../../../src/dataplane/iptables/drift.ts";
 import { IptablesDataPlane } from "../../../src/dataplane/iptables/dataplane.ts";
 import type { Backend } from "../../../src/dataplane/iptables/programs.ts";
 import type { EngineHandle } from "../../../src/engine/handle.ts";
+import type { Family } from "../../../src/net/address.ts";
 import { testPlanner } from "../../dataplane/iptables/plans.ts";
 
 /** How the agent is to be. */
 export interface ProcessOptions {
   readonly backend: Backend;
+  readonly family: Family;
   readonly fullSyncPeriodMs: number;
   readonly canaryPeriodMs: number;
   readonly retryMs: number;
@@ -51,7 +53,7 @@ async function main(options: ProcessOptions): Promise<void> {
   let agent: Agent | null = null;
   const dataPlane = await IptablesDataPlane.start({
     engine: { apply: () => Promise.resolve() } as Partial<EngineHandle> as EngineHandle,
-    families: ["IPv4"],
+    families: [options.family],
     backend: options.backend,
     fullSyncPeriodMs: options.fullSyncPeriodMs,
     canaryPeriodMs: options.canaryPeriodMs,
@@ -65,10 +67,10 @@ async function main(options: ProcessOptions): Promise<void> {
   });
   agent = new Agent({
     source: new InputSource(() => agent?.requestSync()),
-    planner: testPlanner({ families: ["IPv4"] }),
+    planner: testPlanner({ families: [options.family] }),
     dataPlane,
     nodeName: "node1",
-    families: ["IPv4"],
+    families: [options.family],
     minSyncMs: options.minSyncMs,
     syncPeriodMs: 30_000,
     retryMs: options.retryMs,

@@ -14,10 +14,12 @@ import {
 } from "../../../src/dataplane/iptables/programs.ts";
 import type { EngineHandle } from "../../../src/engine/handle.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
+import type { Family } from "../../../src/net/address.ts";
 import { testPlanner } from "../../dataplane/iptables/plans.ts";
 import { requires } from "../../requirements.ts";
 import { AgentProcess } from "./agent.ts";
 import type { ProcessOptions } from "./agent_process.ts";
+import { dataIn, textIn } from "./families.ts";
 import { TestNetwork } from "./network.ts";
 import { FaultyPrograms } from "./programs.ts";
 
@@ -31,8 +33,12 @@ export class Bed implements AsyncDisposable {
     this.#runner = new ProgramRunner(network.node);
   }
 
-  static async start(backend: Backend): Promise<Bed> {
-    return new Bed(backend, await TestNetwork.start());
+  static async start(backend: Backend, family: Family = "IPv4"): Promise<Bed> {
+    return new Bed(backend, await TestNetwork.start(family));
+  }
+
+  get family(): Family {
+    return this.network.family;
   }
 
   /** Starts an agent on the node, with the programs that can fail. */
@@ -40,6 +46,7 @@ export class Bed implements AsyncDisposable {
     const agent = await AgentProcess.start(this.network.node, this.programs.path, {
       ...options,
       backend: this.backend,
+      family: this.family,
     });
     this.#agents.push(agent);
     return agent;
@@ -56,17 +63,37 @@ export class Bed implements AsyncDisposable {
     return agent;
   }
 
-  /** Runs the real iptables on the node. */
+  /** Runs the real iptables of the family on the node. */
   async iptables(...args: readonly string[]): Promise<string> {
-    const name = programName({ suffix: `-${this.backend}` }, "IPv4", "");
-    const { code, stdout, stderr } = await this.#runner.run(name, ["-w", "5", ...args]);
+    const name = programName({ suffix: `-${this.backend}` }, this.family, "");
+    const translated = args.map((arg) => textIn(this.family, arg));
+    const { code, stdout, stderr } = await this.#runner.run(name, ["-w", "5", ...translated]);
     assert.equal(code, 0, `${name} ${args.join(" ")}: ${stderr}`);
     return stdout;
   }
 
   /** All rules of the node: sorted lines of chains and rules by table, without counters. */
   async rules(): Promise<string[]> {
-    return await savedRules(this.#runner, this.backend);
+    return await savedRules(this.#runner, this.backend, this.family);
+  }
+
+  /** The rules of a node that never had any others than those for these objects. */
+  async cleanRules(objects: readonly ClusterObject[]): Promise<string[]> {
+    const { backend, family } = this;
+    using namespace = NetworkNamespace.create();
+    const planner = testPlanner({ families: [family] });
+    const translated = dataIn(family, objects);
+    const change = planner.update(translated.map((object) => ({ action: "apply", object })));
+    const plane = await IptablesDataPlane.start({
+      engine: { apply: () => Promise.resolve() } as Partial<EngineHandle> as EngineHandle,
+      families: [family],
+      backend,
+      namespaceFd: namespace.fd,
+      canaryPeriodMs: 0,
+    });
+    await plane.sync(planner.plan, change);
+    await plane.stop();
+    return await savedRules(new ProgramRunner(namespace), backend, family);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,51 +103,49 @@ export class Bed implements AsyncDisposable {
   }
 }
 
-/** A test with each implementation of iptables. */
+/** Which implementations a test is run with, by family. */
+export type Places = Readonly<Record<Family, readonly Backend[]>>;
+
+const BOTH: readonly Backend[] = ["nft", "legacy"];
+/** Both in IPv4, and the quicker one in IPv6. */
+const USUAL: Places = { IPv4: BOTH, IPv6: ["legacy"] };
+/** Where the family makes no difference. */
+export const IPV4_ONLY: Places = { IPv4: BOTH, IPv6: [] };
+
+/** A test in each of these places. */
 export function faultTest(
   name: string,
   fn: (bed: Bed) => Promise<void>,
-  backends: readonly Backend[] = ["nft", "legacy"],
+  places: Partial<Places> = {},
 ): void {
-  for (const backend of backends) {
+  const { IPv4, IPv6 } = { ...USUAL, ...places };
+  const all = [
+    ...IPv4.map((backend) => ({ backend, family: "IPv4" as const, program: "iptables" })),
+    ...IPv6.map((backend) => ({ backend, family: "IPv6" as const, program: "ip6tables" })),
+  ];
+  for (const { backend, family, program } of all) {
     Deno.test({
       ...requires(
-        `iptables (${backend}): ${name}`,
+        `${program} (${backend}): ${name}`,
         "root",
         "netns",
-        `iptables-${backend}`,
-        `iptables-${backend}-restore`,
+        `${program}-${backend}`,
+        `${program}-${backend}-restore`,
       ),
       async fn() {
-        await using bed = await Bed.start(backend);
+        await using bed = await Bed.start(backend, family);
         await fn(bed);
       },
     });
   }
 }
 
-/** The rules of a node that never had any others than those for these objects. */
-export async function cleanRules(
+async function savedRules(
+  runner: ProgramRunner,
   backend: Backend,
-  objects: readonly ClusterObject[],
+  family: Family,
 ): Promise<string[]> {
-  using namespace = NetworkNamespace.create();
-  const planner = testPlanner({ families: ["IPv4"] });
-  const change = planner.update(objects.map((object) => ({ action: "apply", object })));
-  const plane = await IptablesDataPlane.start({
-    engine: { apply: () => Promise.resolve() } as Partial<EngineHandle> as EngineHandle,
-    families: ["IPv4"],
-    backend,
-    namespaceFd: namespace.fd,
-    canaryPeriodMs: 0,
-  });
-  await plane.sync(planner.plan, change);
-  await plane.stop();
-  return await savedRules(new ProgramRunner(namespace), backend);
-}
-
-async function savedRules(runner: ProgramRunner, backend: Backend): Promise<string[]> {
-  const name = programName({ suffix: `-${backend}` }, "IPv4", "-save");
+  const name = programName({ suffix: `-${backend}` }, family, "-save");
   const { code, stdout, stderr } = await runner.run(name, []);
   assert.equal(code, 0, stderr);
   let table = "";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import type { AgentProcess } from "./agent.ts";
-import { type Bed, cleanRules, faultTest } from "./bed.ts";
+import { type Bed, faultTest } from "./bed.ts";
 import { SERVERS } from "./network.ts";
 import { service, slice } from "./objects.ts";
 
@@ -73,7 +73,7 @@ faultTest("1,000 changes in a second make a few syncs and end right", async (bed
   // One more than whole intervals fit in; the first sync was that of the start.
   const syncs = countSyncs(agent) - 1;
   assert.ok(syncs <= Math.ceil(endedMs / MIN_SYNC_MS) + 1, `${syncs} syncs in ${endedMs} ms`);
-  assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, objects));
+  assert.deepEqual(await bed.rules(), await bed.cleanRules(objects));
 });
 
 faultTest("a burst whose first syncs fail ends right, too", async (bed) => {
@@ -86,5 +86,5 @@ faultTest("a burst whose first syncs fail ends right, too", async (bed) => {
   assert.ok(agent.log.some((line) => line.startsWith("sync failed")));
   bed.programs.set("iptables-restore", null);
   await arrived(bed, agent);
-  assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, objects));
+  assert.deepEqual(await bed.rules(), await bed.cleanRules(objects));
 });

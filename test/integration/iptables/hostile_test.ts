@@ -9,17 +9,23 @@ import type { EndpointSlice, Service } from "../../../src/cluster/objects.ts";
 import { NodeRulesAccess } from "../../../src/dataplane/iptables/apply.ts";
 import { FamilyRules } from "../../../src/dataplane/iptables/family.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
-import { type Backend, ProgramRunner } from "../../../src/dataplane/iptables/programs.ts";
+import {
+  type Backend,
+  programName,
+  ProgramRunner,
+} from "../../../src/dataplane/iptables/programs.ts";
 import { findDrift } from "../../../src/dataplane/iptables/drift.ts";
 import { readRules } from "../../../src/dataplane/iptables/read.ts";
 import { render } from "../../../src/dataplane/iptables/render.ts";
 import { restoreText } from "../../../src/dataplane/iptables/text.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
+import type { Family } from "../../../src/net/address.ts";
 import { testPlanner } from "../../dataplane/iptables/plans.ts";
 import { requires } from "../../requirements.ts";
+import { dataIn } from "./families.ts";
 import { service, slice } from "./objects.ts";
 
-const RUNS = 60;
+const RUNS: Readonly<Record<Family, number>> = { IPv4: 60, IPv6: 30 };
 
 /** Text that means something to iptables, a shell or a parser of lines, and any other. */
 const hostile = fc.oneof(
@@ -132,39 +138,40 @@ function objects(given: Values): (Service | EndpointSlice)[] {
 const HARMLESS = [service("web", "172.30.0.1"), slice("web", ["10.180.0.1"])];
 
 /** A planner's plan for harmless objects and these. */
-function planOf(given: Values) {
-  const planner = testPlanner({ families: ["IPv4"] });
-  const all = [...HARMLESS, ...objects(given)];
+function planOf(given: Values, family: Family) {
+  const planner = testPlanner({ families: [family] });
+  const all = dataIn(family, [...HARMLESS, ...objects(given)]);
   planner.update(all.map((object) => ({ action: "apply", object })));
   return planner.plan;
 }
 
-function hostileTest(
-  name: string,
-  fn: (runner: ProgramRunner, backend: Backend) => Promise<void>,
-): void {
-  for (const backend of ["nft", "legacy"] as const) {
-    Deno.test({
-      ...requires(
-        `iptables (${backend}): ${name}`,
-        "root",
-        "netns",
-        `iptables-${backend}`,
-        `iptables-${backend}-restore`,
-      ),
-      async fn() {
-        using namespace = NetworkNamespace.create();
-        await fn(new ProgramRunner(namespace, 20_000), backend);
-      },
-    });
+/** Where a test is. */
+interface Place {
+  readonly runner: ProgramRunner;
+  readonly backend: Backend;
+  readonly family: Family;
+}
+
+function hostileTest(name: string, fn: (place: Place) => Promise<void>): void {
+  for (const family of ["IPv4", "IPv6"] as const) {
+    for (const backend of ["nft", "legacy"] as const) {
+      const program = programName({ suffix: `-${backend}` }, family, "");
+      Deno.test({
+        ...requires(`${program}: ${name}`, "root", "netns", program, `${program}-restore`),
+        async fn() {
+          using namespace = NetworkNamespace.create();
+          await fn({ runner: new ProgramRunner(namespace, 20_000), backend, family });
+        },
+      });
+    }
   }
 }
 
-hostileTest("hostile values never break the restore text", async (runner, backend) => {
+hostileTest("hostile values never break the restore text", async ({ runner, backend, family }) => {
   let rendered = 0;
   await fc.assert(
     fc.asyncProperty(values, async (given) => {
-      const { rules } = render(planOf(given), "IPv4", DEFAULT_RULE_OPTIONS);
+      const { rules } = render(planOf(given, family), family, DEFAULT_RULE_OPTIONS);
       assert.ok(rules.services.has("test/web"), "the harmless Service is left out");
       if (rules.services.size > 1) rendered++;
       const text = restoreText(rules);
@@ -175,28 +182,35 @@ hostileTest("hostile values never break the restore text", async (runner, backen
           /^(\*(filter|nat)|:KUBE-\S+ - \[0:0\]|-A (KUBE-)?[A-Z\d-]+ [^]+|COMMIT|)$/,
         );
       }
-      const program = `iptables-${backend}-restore`;
+      const program = programName({ suffix: `-${backend}` }, family, "-restore");
       const result = await runner.run(program, ["--test", "--noflush"], text);
       assert.equal(result.code, 0, `${result.stderr}\n${text}`);
     }),
-    { numRuns: RUNS },
+    { numRuns: RUNS[family] },
   );
-  assert.ok(rendered > RUNS / 5, `only ${rendered} of ${RUNS} were rendered at all`);
+  const runs = RUNS[family];
+  assert.ok(rendered > runs / 5, `only ${rendered} of ${runs} were rendered at all`);
 });
 
-hostileTest("hostile values are read back as what was written", async (runner, backend) => {
-  const access = new NodeRulesAccess(runner, { backend, suffix: `-${backend}`, version: [1, 8] });
-  await fc.assert(
-    fc.asyncProperty(values, async (given) => {
-      const family = new FamilyRules("IPv4", access);
-      const { drift, problems } = await family.syncAll(planOf(given), DEFAULT_RULE_OPTIONS);
-      assert.deepEqual(drift, []);
-      assert.ok(problems.every(({ message }) => !message.includes("\n")));
-      const text = await access.read("IPv4");
-      assert.deepEqual(findDrift(readRules(text, "IPv4"), family.rules!), []);
-      // What leads elsewhere is only what we made.
-      assert.doesNotMatch(text, /^:(INPUT|FORWARD|OUTPUT) DROP/m);
-    }),
-    { numRuns: RUNS },
-  );
-});
+hostileTest(
+  "hostile values are read back as what was written",
+  async ({ runner, backend, family }) => {
+    const access = new NodeRulesAccess(runner, { backend, suffix: `-${backend}`, version: [1, 8] });
+    await fc.assert(
+      fc.asyncProperty(values, async (given) => {
+        const rules = new FamilyRules(family, access);
+        const { drift, problems } = await rules.syncAll(
+          planOf(given, family),
+          DEFAULT_RULE_OPTIONS,
+        );
+        assert.deepEqual(drift, []);
+        assert.ok(problems.every(({ message }) => !message.includes("\n")));
+        const text = await access.read(family);
+        assert.deepEqual(findDrift(readRules(text, family), rules.rules!), []);
+        // What leads elsewhere is only what we made.
+        assert.doesNotMatch(text, /^:(INPUT|FORWARD|OUTPUT) DROP/m);
+      }),
+      { numRuns: RUNS[family] },
+    );
+  },
+);

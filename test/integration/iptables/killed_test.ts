@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Backend } from "../../../src/dataplane/iptables/programs.ts";
-import { type Bed, cleanRules, faultTest } from "./bed.ts";
+import { type Bed, faultTest } from "./bed.ts";
 import { SERVERS } from "./network.ts";
 import { service, slice } from "./objects.ts";
 import type { Fault, Tool } from "./programs.ts";
@@ -103,7 +103,7 @@ for (const { what, tool, fault, full = false, done, backends } of STEPS) {
   faultTest(`killed ${what}, forwarding goes on and a restart puts it right`, async (bed) => {
     const agent = await bed.agentWith(BEFORE, full ? { fullSyncPeriodMs: 0 } : {});
     const before = await bed.rules();
-    const after = await cleanRules(bed.backend, AFTER);
+    const after = await bed.cleanRules(AFTER);
     await forwardingMeanwhile(bed, async () => {
       bed.programs.set(tool, fault);
       await agent.update(AFTER, BEFORE.slice(2));
@@ -116,7 +116,7 @@ for (const { what, tool, fault, full = false, done, backends } of STEPS) {
       await bed.agentWith(AFTER);
     });
     assert.deepEqual(await bed.rules(), after);
-  }, backends);
+  }, backends === undefined ? {} : { IPv4: backends, IPv6: backends });
 }
 
 function howMuch(
@@ -141,7 +141,7 @@ faultTest("what the killed one's programs still do after the restart is put righ
     const { drift } = await again.next((report) => "lines" in report);
     assert.notDeepEqual(drift, []);
   });
-  assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, AFTER));
+  assert.deepEqual(await bed.rules(), await bed.cleanRules(AFTER));
 });
 
 faultTest("killed without having done anything, it leaves nothing to do", async (bed) => {

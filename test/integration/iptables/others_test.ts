@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { cleanupIptables } from "../../../src/dataplane/iptables/cleanup.ts";
 import { ProgramRunner } from "../../../src/dataplane/iptables/programs.ts";
 import type { AgentProcess } from "./agent.ts";
-import { type Bed, cleanRules, faultTest } from "./bed.ts";
+import { type Bed, faultTest } from "./bed.ts";
 import { SERVERS } from "./network.ts";
 import { service, slice } from "./objects.ts";
 
@@ -98,7 +98,7 @@ faultTest("what others have stays through syncs, a failure, a restart and cleanu
   await bed.agentWith(OBJECTS);
   assertKept(await bed.rules(), foreign);
   // Nothing else is there but what a node without foreign rules has too.
-  const ours = new Set(await cleanRules(bed.backend, OBJECTS));
+  const ours = new Set(await bed.cleanRules(OBJECTS));
   const rest = (await bed.rules()).filter((line) => !ours.has(line));
   assert.deepEqual(
     rest.filter((line) => !foreign.includes(line) && !/^\w+ :[A-Z]+ ACCEPT$/.test(line)),
@@ -125,27 +125,27 @@ const MEDDLING: readonly Meddling[] = [
       '-t nat -D PREROUTING -m comment --comment "kubernetes service portals" ' +
       "-j KUBE-SERVICES",
     ],
-    drift: [/^IPv4 nat PREROUTING: without "-m comment .*-j KUBE-SERVICES"$/],
+    drift: [/^IPv[46] nat PREROUTING: without "-m comment .*-j KUBE-SERVICES"$/],
   },
   {
     what: "a rule in front of one of our chains",
     commands: ["-t nat -I KUBE-SERVICES -d 172.30.0.1 -p tcp -j RETURN"],
-    drift: [/^IPv4 nat KUBE-SERVICES: with "-d 172.30.0.1\/32 -p tcp -j RETURN"$/],
+    drift: [/^IPv[46] nat KUBE-SERVICES: with "-d \S+ -p tcp -j RETURN"$/],
   },
   {
     what: "a rule of one of our chains deleted",
     commands: ["-t nat -D KUBE-POSTROUTING 1"],
-    drift: [/^IPv4 nat KUBE-POSTROUTING: without "-m mark ! --mark /],
+    drift: [/^IPv[46] nat KUBE-POSTROUTING: without "-m mark ! --mark /],
   },
   {
     what: "a rule in a chain of ours twice",
     commands: ["-t nat -A KUBE-MARK-MASQ -j MARK --or-mark 0x4000"],
-    drift: [/^IPv4 nat KUBE-MARK-MASQ: /],
+    drift: [/^IPv[46] nat KUBE-MARK-MASQ: /],
   },
   {
     what: "a Service's chain emptied",
     commands: ["-t nat -F KUBE-SVC-*"],
-    drift: [/^IPv4 nat KUBE-SVC-\w+: without "/],
+    drift: [/^IPv[46] nat KUBE-SVC-\w+: without "/],
   },
   {
     what: "an endpoint changed",
@@ -154,15 +154,15 @@ const MEDDLING: readonly Meddling[] = [
       "-t nat -A KUBE-SEP-* -p tcp -j DNAT --to-destination 10.180.0.99:1",
     ],
     drift: [
-      /^IPv4 nat KUBE-SEP-\w+: without .* and 1 more, with "-p tcp -j DNAT --to-destination /,
+      /^IPv[46] nat KUBE-SEP-\w+: without .* and 1 more, with "-p tcp -j DNAT --to-destination /,
     ],
   },
   {
     what: "a chain of ours that leads nowhere any more",
     commands: ["-t filter -F KUBE-FORWARD", "-t filter -F FORWARD", "-t filter -X KUBE-FORWARD"],
     drift: [
-      /^IPv4 filter KUBE-FORWARD: the chain was removed$/,
-      /^IPv4 filter FORWARD: without "/,
+      /^IPv[46] filter KUBE-FORWARD: the chain was removed$/,
+      /^IPv[46] filter FORWARD: without "/,
     ],
   },
 ];
@@ -183,7 +183,9 @@ for (const { what, commands, drift } of MEDDLING) {
     for (const pattern of drift) {
       assert.ok(found.some((line) => pattern.test(line)), `${pattern}: ${found.join("\n")}`);
     }
-    assert.ok(agent.log.some((line) => line.startsWith("someone changed our rules: IPv4 ")));
+    assert.ok(
+      agent.log.some((line) => line.startsWith(`someone changed our rules: ${bed.family} `)),
+    );
     assert.deepEqual(await bed.rules(), right);
     assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[0]);
     assert.deepEqual(await fullSync(agent), []);
@@ -209,7 +211,7 @@ faultTest("a flush of all tables is noticed and undone, without any change", asy
     await bed.iptables("-t", table, "-F");
     await bed.iptables("-t", table, "-X");
   }
-  await agent.logged(/IPv4 tables were flushed: all rules are made anew/);
+  await agent.logged(/IPv[46] tables were flushed: all rules are made anew/);
   // When the flush takes long, what was made meanwhile falls to it and is made again.
   do {
     assert.equal(await agent.synced(), true);
@@ -222,7 +224,7 @@ for (const table of ["nat", "filter"]) {
     const agent = await bed.agentWith(OBJECTS, { canaryPeriodMs: 100 });
     const right = await bed.rules();
     await bed.iptables("-t", table, "-F");
-    await agent.logged(/IPv4 tables were flushed: all rules are made anew/);
+    await agent.logged(/IPv[46] tables were flushed: all rules are made anew/);
     assert.equal(await agent.synced(), true);
     assert.deepEqual(await bed.rules(), right);
     assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[0]);

@@ -24,10 +24,11 @@ export type Fault =
   /** Kills itself. */
   | { readonly kind: "killed"; readonly signal: "KILL" | "TERM" };
 
-/** A program of iptables, without "-nft" or "-legacy". */
+/** A program of iptables, without "-nft" or "-legacy"; it stands for that of ip6tables, too. */
 export type Tool = "iptables" | "iptables-save" | "iptables-restore";
 
 const TOOLS: readonly Tool[] = ["iptables", "iptables-save", "iptables-restore"];
+const FAMILIES = ["iptables", "ip6tables"];
 const SUFFIXES = ["-nft", "-legacy"];
 
 /** What stops, stops for longer than any test. */
@@ -39,10 +40,10 @@ export class FaultyPrograms implements Disposable {
 
   constructor() {
     for (const tool of TOOLS) {
-      for (const suffix of SUFFIXES) {
-        const real = realPath(named(tool, suffix));
+      for (const name of namesOf(tool)) {
+        const real = realPath(name);
         if (real === null) continue;
-        Deno.writeTextFileSync(`${this.#folder}/${named(tool, suffix)}`, this.#script(tool, real), {
+        Deno.writeTextFileSync(`${this.#folder}/${name}`, this.#script(tool, real), {
           mode: 0o755,
         });
       }
@@ -76,7 +77,7 @@ export class FaultyPrograms implements Disposable {
 
   /** Takes a tool away; the returned function puts it back. */
   uninstall(tool: Tool): () => void {
-    const names = SUFFIXES.map((suffix) => `${this.#folder}/${named(tool, suffix)}`).filter(exists);
+    const names = namesOf(tool).map((name) => `${this.#folder}/${name}`).filter(exists);
     for (const name of names) Deno.renameSync(name, `${name}.away`);
     return () => {
       for (const name of names) Deno.renameSync(`${name}.away`, name);
@@ -154,8 +155,10 @@ function script(fault: Fault, tool: string): string {
   }
 }
 
-function named(tool: Tool, suffix: string): string {
-  return tool.replace("iptables", `iptables${suffix}`);
+function namesOf(tool: Tool): string[] {
+  return FAMILIES.flatMap((family) =>
+    SUFFIXES.map((suffix) => tool.replace("iptables", `${family}${suffix}`))
+  );
 }
 
 function realPath(program: string): string | null {

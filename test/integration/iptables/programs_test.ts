@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { requires } from "../../requirements.ts";
 import type { AgentProcess } from "./agent.ts";
-import { Bed, cleanRules, faultTest } from "./bed.ts";
+import { Bed, faultTest, IPV4_ONLY, type Places } from "./bed.ts";
 import { SERVERS } from "./network.ts";
 import { service, slice } from "./objects.ts";
 import type { Fault, Tool } from "./programs.ts";
@@ -36,7 +36,7 @@ async function failsThenConverges(
   assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[0]);
   right();
   while (!await agent.synced());
-  assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, AFTER));
+  assert.deepEqual(await bed.rules(), await bed.cleanRules(AFTER));
   assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[1]);
 }
 
@@ -45,6 +45,8 @@ interface Case {
   readonly tool: Tool;
   readonly fault: Fault;
   readonly message: RegExp;
+  /** What is tried of IPv6 is tried in a few cases only. */
+  readonly places?: Partial<Places>;
 }
 
 const CASES: readonly Case[] = [
@@ -53,6 +55,7 @@ const CASES: readonly Case[] = [
     tool: "iptables-restore",
     fault: { kind: "fail", status: 1, stderr: "iptables-restore: line 2 failed" },
     message: /refused line 2 \(.+\): exit status 1$/,
+    places: {},
   },
   {
     what: "iptables-restore that fails at a line with a reason",
@@ -76,6 +79,7 @@ const CASES: readonly Case[] = [
     tool: "iptables-restore",
     fault: { kind: "killed", signal: "KILL" },
     message: /-restore was killed by SIGKILL$/,
+    places: {},
   },
   {
     what: "iptables-save that fails",
@@ -91,7 +95,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-for (const { what, tool, fault, message } of CASES) {
+for (const { what, tool, fault, message, places = IPV4_ONLY } of CASES) {
   faultTest(`${what}: the old rules stay, and the change arrives later`, async (bed) => {
     // Rules are read at each sync.
     const agent = await bed.agentWith(BEFORE, { fullSyncPeriodMs: 0 });
@@ -101,7 +105,7 @@ for (const { what, tool, fault, message } of CASES) {
       right: () => bed.programs.set(tool, null),
       message,
     });
-  });
+  }, places);
 }
 
 for (const tool of ["iptables-restore", "iptables-save"] as const) {
@@ -113,7 +117,7 @@ for (const tool of ["iptables-restore", "iptables-save"] as const) {
       wrong: () => install = bed.programs.uninstall(tool),
       right: () => install(),
       message: new RegExp(
-        `^sync failed: ${tool.replace("-", `-${bed.backend}-`)} is not installed`,
+        `^sync failed: ip6?${tool.slice(2).replace("-", `-${bed.backend}-`)} is not installed`,
       ),
     });
   });
@@ -132,7 +136,7 @@ faultTest("a change that is refused is followed by a comparison of all rules", a
   bed.programs.set("iptables-restore", null);
   const { full } = await agent.next((report) => "lines" in report);
   assert.equal(full, true);
-  assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, AFTER));
+  assert.deepEqual(await bed.rules(), await bed.cleanRules(AFTER));
 });
 
 faultTest("while iptables-restore is slow, changes wait and come together", async (bed) => {
@@ -146,7 +150,7 @@ faultTest("while iptables-restore is slow, changes wait and come together", asyn
   assert.equal(await agent.synced(), true);
   assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[1]);
   const all = [service("first", "172.30.0.9"), ...AFTER];
-  assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, all));
+  assert.deepEqual(await bed.rules(), await bed.cleanRules(all));
 });
 
 /** Holds the lock of legacy iptables in the node's view of the file system until it is released. */
@@ -190,16 +194,16 @@ Deno.test({
       await release();
     }
     assert.equal(await agent.synced(), true);
-    assert.deepEqual(await bed.rules(), await cleanRules("legacy", AFTER));
+    assert.deepEqual(await bed.rules(), await bed.cleanRules(AFTER));
   },
 });
 
 for (
   const { fault, message } of [
-    { fault: { kind: "killed", signal: "KILL" }, message: /iptables-\w+ was killed by SIGKILL$/ },
+    { fault: { kind: "killed", signal: "KILL" }, message: /ip6?tables-\w+ was killed by SIGKILL$/ },
     {
       fault: { kind: "fail", status: 4, stderr: "Another app is currently holding the lock." },
-      message: /iptables-\w+ failed: Another app .* \(exit status 4\)$/,
+      message: /ip6?tables-\w+ failed: Another app .* \(exit status 4\)$/,
     },
   ] as const
 ) {
@@ -211,7 +215,7 @@ for (
     await agent.apply(...AFTER);
     assert.equal(await agent.synced(), true);
     assert.deepEqual(agent.log.filter((line) => /flushed/.test(line)), []);
-    assert.deepEqual(await bed.rules(), await cleanRules(bed.backend, AFTER));
+    assert.deepEqual(await bed.rules(), await bed.cleanRules(AFTER));
   });
 }
 
@@ -220,4 +224,4 @@ faultTest("without iptables, it does not start, and says so", async (bed) => {
     bed.programs.uninstall(tool);
   }
   await assert.rejects(bed.agent(), /iptables.* is not installed/);
-}, ["nft"]);
+}, { IPv4: ["nft"], IPv6: ["nft"] });

@@ -76,7 +76,8 @@ const methods = {
     const key = String(localPort);
     let socket = sockets.get(key);
     if (socket === undefined) {
-      socket = Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port: localPort });
+      const any = hostname.includes(":") ? "::" : "0.0.0.0";
+      socket = Deno.listenDatagram({ transport: "udp", hostname: any, port: localPort });
       sockets.set(key, socket);
     }
     await socket.send(new Uint8Array([1]), { transport: "udp", hostname, port });
