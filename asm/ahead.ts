@@ -7,12 +7,12 @@
 import { PoolKind } from "./abi";
 import { region } from "./memory";
 import { likelyReplyHash } from "./nat";
-import { KIND_FLOW, Packet, packetOf, tupleOf } from "./packet";
+import { KIND_FLOW, Packet, packetOf, PACKET_SIZE, tupleOf } from "./packet";
 import { backendAt } from "./tables/backends";
 import { frontendAt, headOfDestination, headOfSource } from "./tables/frontends";
 import { Member, memberAt } from "./tables/pools";
 import { poolOf, ServicePort, servicePortAt } from "./tables/service_ports";
-import { backendOf, entryAt, isV6 } from "./tables/entry";
+import { addressesOf, backendIn, entryAt, isV6In } from "./tables/entry";
 import { bucketOf, likelyLink } from "./tables/tuple_index";
 
 /** Takes part in the result, so that the touching is not optimised away. */
@@ -22,28 +22,32 @@ let touched: u32 = 0;
 export function touch(first: u32, end: u32): void {
   let sink = touched;
   misses = 0;
-  for (let slot = first; slot < end; slot++) {
-    sink += <u32>load<u8>(bucketOf(packetOf(slot).hash));
+  const from = changetype<usize>(packetOf(first));
+  const behind = changetype<usize>(packetOf(end));
+  for (let at = from; at < behind; at += PACKET_SIZE) {
+    sink += load<u32>(bucketOf(changetype<Packet>(at).hash));
   }
-  for (let slot = first; slot < end; slot++) {
-    const p = packetOf(slot);
+  for (let at = from; at < behind; at += PACKET_SIZE) {
+    const p = changetype<Packet>(at);
     if (p.kind != KIND_FLOW) continue;
-    p.link = likelyLink(p.hash);
-    if (p.link != 0) continue;
-    store<u32>(slots + (<usize>misses << 2), slot);
+    const link = likelyLink(p.hash);
+    p.link = link;
+    if (link != 0) continue;
+    store<u32>(slots + (<usize>misses << 2), p.slot);
     misses++;
   }
   // An entry may lie in two cache lines.
-  for (let slot = first; slot < end; slot++) {
-    const at = changetype<usize>(entryAt(packetOf(slot).link >> 1));
-    sink += <u32>load<u8>(at) + <u32>load<u8>(at, 47);
+  for (let at = from; at < behind; at += PACKET_SIZE) {
+    const e = entryAt(changetype<Packet>(at).link >> 1);
+    sink += e.source + load<u32>(changetype<usize>(e), 44);
   }
-  for (let slot = first; slot < end; slot++) {
-    const e = entryAt(packetOf(slot).link >> 1);
-    sink += <u32>load<u8>(changetype<usize>(backendAt(backendOf(e))));
-    if (isV6(e)) {
-      const addresses = changetype<usize>(entryAt(e.source));
-      sink += <u32>load<u8>(addresses) + <u32>load<u8>(addresses, 39);
+  for (let at = from; at < behind; at += PACKET_SIZE) {
+    const e = entryAt(changetype<Packet>(at).link >> 1);
+    const owner = e.owner;
+    sink += backendAt(backendIn(owner)).total;
+    if (isV6In(owner)) {
+      const addresses = changetype<usize>(addressesOf(e));
+      sink += load<u32>(addresses) + load<u32>(addresses, 36);
     }
   }
   touched = misses == 0 ? sink : touchForNew(sink);

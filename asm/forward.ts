@@ -24,6 +24,7 @@ import {
   transportAt,
   tupleOf as tupleOfPacket,
 } from "./packet";
+import { handlePlain4 } from "./plain";
 import { reject } from "./reject";
 import * as retry from "./retry";
 import * as sctpState from "./sctp_state";
@@ -90,6 +91,7 @@ export function processBatch(first: u32, number: u32): void {
 
 function handle(p: Packet): void {
   count(Counter.Bytes, <u64>max<u32>(lengthIn(p.slot), 12) - 12);
+  if (handlePlain4(p)) return;
   const kind = p.kind;
   if (kind == KIND_FLOW) handleFlow(p);
   else if (kind == KIND_INVALID) drop(p.slot, <DropReason>p.reason);
@@ -104,11 +106,13 @@ function handleFlow(p: Packet): void {
   const direction = foundDirection;
   const protocol = protocolOf(tupleOfPacket(p));
   if (protocol == IpProtocol.Tcp) {
-    if (!tcpState.trackPlain(e, direction, transportAt(p), p.transportLength)) {
-      return handleTcp(p, e, direction);
-    }
+    const at = transportAt(p);
+    const word = load<u32>(at, 12);
+    const marks = e.marks;
+    if (!tcpState.isPlain(marks, word)) return handleTcp(p, e, direction);
+    tcpState.trackPlain(e, marks, direction, at, word, p.transportLength);
   } else if (protocol == IpProtocol.Udp) {
-    udpState.track(e);
+    udpState.track(e, e.marks, direction);
   } else if (!sctpState.track(e, direction, transportAt(p), p.transportLength)) {
     return drop(p.slot, DropReason.SctpInvalid);
   } else ipvsState.setActive(e, sctpState.isEstablished(e));

@@ -5,13 +5,13 @@
  */
 
 import { DropReason, ForwardReason, IpFamily, IpProtocol, PassReason } from "./abi";
-import { isMasqueradePort } from "./nat";
+import { addressSum, isMasqueradePort } from "./nat";
 import { region } from "./memory";
 import { Packet, transportAt, tupleOf as tupleOfPacket } from "./packet";
 import { drop, forward, pass } from "./slots";
-import { Entry, entryAt, find, isNone, tupleOf } from "./tables/conntrack";
+import { find } from "./tables/conntrack";
+import { Entry, entryAt, isNone, tupleOf } from "./tables/entry";
 import { sourceIsFrontend } from "./tables/frontends";
-import { directed } from "./translate";
 import { familyOf, hashTuple, invert, mapped, Tuple, TUPLE_SIZE } from "./tuple";
 import { delta, finish, pseudoHeader, sum, update } from "./wire/checksum";
 import * as icmp from "./wire/icmp";
@@ -158,9 +158,11 @@ export function translateError(p: Packet, e: Entry, direction: u32): void {
 
 /** The quoted packet becomes what its sender had sent: the other tuple. */
 function translateQuote(at: usize, length: u32, e: Entry, direction: u32, family: u32): void {
+  const own = tupleOf(e, direction);
   const other = tupleOf(e, 1 - direction);
-  const addresses = directed(e.addressDelta, direction);
-  const ports = directed(e.portDelta, direction);
+  // The quote changes from the inverse of the error's own tuple to the other one.
+  const addresses = delta(addressSum(own), addressSum(other));
+  const ports = delta(own.ports, other.ports);
   if (family == IpFamily.V4) {
     store<u32>(at, <u32>(other.sourceLo >> 32), 12);
     store<u32>(at, <u32>(other.destLo >> 32), 16);
@@ -177,11 +179,11 @@ function translateQuote(at: usize, length: u32, e: Entry, direction: u32, family
   const protocol = other.meta & 0xff;
   if (protocol == IpProtocol.Tcp && available >= tcp.TCP_CHECKSUM + 2) {
     const field = transport + tcp.TCP_CHECKSUM;
-    store<u16>(field, update(load<u16>(field), addresses + ports));
+    store<u16>(field, update(load<u16>(field), <u64>addresses + ports));
   } else if (protocol == IpProtocol.Udp && available >= UDP_SIZE) {
     const field = transport + UDP_CHECKSUM;
     if (load<u16>(field) == 0) return;
-    const sum = update(load<u16>(field), addresses + ports);
+    const sum = update(load<u16>(field), <u64>addresses + ports);
     store<u16>(field, sum == 0 ? 0xffff : sum);
   }
 }

@@ -6,7 +6,7 @@
 
 import { loadChanged } from "./schedulers/least";
 import { backendAt } from "./tables/backends";
-import { Entry } from "./tables/conntrack";
+import { ACTIVE, backendOf, Entry, has, IPVS_SHIFT } from "./tables/entry";
 import * as tcp from "./wire/tcp";
 
 const NO: u8 = 0, ES: u8 = 1, SS: u8 = 2, SR: u8 = 3, FW: u8 = 4, TW: u8 = 5, CL: u8 = 6, CW: u8 = 7,
@@ -49,25 +49,31 @@ function after(state: u8, direction: u32, flags: u32): u8 {
   return load<u8>(TRANSITIONS + <usize>((direction * EVENTS + event) * STATES + state));
 }
 
+function setIpvsState(e: Entry, state: u8): void {
+  e.marks = (e.marks & ~(<u32>15 << IPVS_SHIFT)) | (<u32>state << IPVS_SHIFT);
+}
+
 /** Sets up a new TCP entry, which is in no backend's count yet, by its first segment's flags. */
 export function beginTcp(e: Entry, flags: u32): void {
-  e.ipvsState = after(NO, 0, flags);
-  e.active = isActive(e.ipvsState);
+  const state = after(NO, 0, flags);
+  setIpvsState(e, state);
+  if (isActive(state)) e.marks |= ACTIVE;
 }
 
 /** Follows a segment of a TCP connection. */
 export function trackTcp(e: Entry, direction: u32, flags: u32): void {
-  const next = after(e.ipvsState, direction, flags);
-  if (next == e.ipvsState) return;
-  e.ipvsState = next;
+  const old = <u8>((e.marks >> IPVS_SHIFT) & 15);
+  const next = after(old, direction, flags);
+  if (next == old) return;
+  setIpvsState(e, next);
   setActive(e, isActive(next));
 }
 
 /** Says whether a connection is active from now on. */
 export function setActive(e: Entry, active: bool): void {
-  if (e.active == active) return;
-  e.active = active;
-  const b = backendAt(e.backend);
+  if (has(e, ACTIVE) == active) return;
+  e.marks ^= ACTIVE;
+  const b = backendAt(backendOf(e));
   if (active) b.active++;
   else b.active--;
   loadChanged(b);

@@ -8,24 +8,25 @@ import {
   QueryRecord,
   TupleRecord,
 } from "./abi";
-import { now } from "./clock";
 import * as decision from "./decide";
 import { region } from "./memory";
 import { affinityLeft } from "./tables/affinity";
 import { backendAt } from "./tables/backends";
+import { find, nextEntry } from "./tables/conntrack";
 import {
   ASSURED,
+  backendOf,
   Entry,
   entryAt,
-  find,
   has,
   isNone,
-  MASQUERADED,
-  nextEntry,
+  masqueradeOf,
   ORIGINAL,
   REPLY,
+  stateOf,
+  timeLeft,
   tupleOf,
-} from "./tables/conntrack";
+} from "./tables/entry";
 import { frontendAt } from "./tables/frontends";
 import { memberAt, Pool } from "./tables/pools";
 import { poolOf, servicePortAt } from "./tables/service_ports";
@@ -74,9 +75,9 @@ function reasonOf(action: u32): LookupReason {
 
 function answerTracked(at: usize, e: Entry): void {
   store<u8>(at, LookupReason.Tracked, AnswerRecord.Reason);
-  store<u8>(at, has(e, MASQUERADED) ? 1 : 0, AnswerRecord.Masquerade);
-  store<u8>(at, e.state, AnswerRecord.State);
-  writeBackend(at, e.backend);
+  store<u8>(at, masqueradeOf(e) != 0 ? 1 : 0, AnswerRecord.Masquerade);
+  store<u8>(at, <u8>stateOf(e), AnswerRecord.State);
+  writeBackend(at, backendOf(e));
 }
 
 function writeBackend(at: usize, id: u32): void {
@@ -152,10 +153,10 @@ function writeConnection(e: Entry, at: usize): void {
   writeTuple(tupleOf(e, REPLY), at + ConnectionRecord.Reply);
   store<u8>(at, <u8>protocolOf(o), ConnectionRecord.Protocol);
   store<u8>(at, <u8>familyOf(o), ConnectionRecord.Family);
-  store<u8>(at, e.state, ConnectionRecord.State);
+  store<u8>(at, <u8>stateOf(e), ConnectionRecord.State);
   store<u8>(at, has(e, ASSURED) ? 1 : 0, ConnectionRecord.Assured);
-  store<u32>(at, <u32>(e.expiresAt - now), ConnectionRecord.ExpiresIn);
-  store<u32>(at, e.backend, ConnectionRecord.Backend);
+  store<u32>(at, timeLeft(e), ConnectionRecord.ExpiresIn);
+  store<u32>(at, backendOf(e), ConnectionRecord.Backend);
 }
 
 function writeTuple(t: Tuple, at: usize): void {

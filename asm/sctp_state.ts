@@ -3,8 +3,7 @@
  * nf_conntrack_proto_sctp.c (6.6 and later).
  */
 
-import { now } from "./clock";
-import { ASSURED, Entry, ORIGINAL } from "./tables/conntrack";
+import { ASSURED, Entry, keepFor, ORIGINAL, sctpOf, setState, stateOf } from "./tables/entry";
 import * as sctp from "./wire/sctp";
 
 const NO: u8 = 0, CL: u8 = 1, CW: u8 = 2, CE: u8 = 3, ES: u8 = 4, SS: u8 = 5, SR: u8 = 6,
@@ -102,12 +101,12 @@ function initTag(at: usize, length: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function tagOf(e: Entry, direction: u32): u32 {
-  return direction == ORIGINAL ? e.end0 : e.end1;
+  return direction == ORIGINAL ? sctpOf(e).tag0 : sctpOf(e).tag1;
 }
 
 function setTag(e: Entry, direction: u32, tag: u32): void {
-  if (direction == ORIGINAL) e.end0 = tag;
-  else e.end1 = tag;
+  if (direction == ORIGINAL) sctpOf(e).tag0 = tag;
+  else sctpOf(e).tag1 = tag;
 }
 
 /** Whether a packet may begin an association. */
@@ -123,13 +122,13 @@ export function canBegin(at: usize, length: u32): bool {
 /** Sets up a new entry for its first packet. */
 export function begin(e: Entry, at: usize, length: u32): void {
   scan(at, length);
-  e.state = NO;
   if (contains(sctp.INIT)) setTag(e, 1, initTag(at, length));
   else setTag(e, 0, sctp.verificationTag(at));
-  e.state = advance(NO, ORIGINAL);
+  let state = advance(NO, ORIGINAL);
   // Data of an association that was there before us: Linux keeps it as closed.
-  if (e.state == NO) e.state = CL;
-  e.expiresAt = now + load<u32>(TIMEOUTS + (<usize>e.state << 2));
+  if (state == NO) state = CL;
+  setState(e, state);
+  keepFor(e, load<u32>(TIMEOUTS + (<usize>state << 2)));
 }
 
 /** The state after the scanned chunks. */
@@ -148,23 +147,23 @@ function advance(state: u8, direction: u32): u8 {
 export function track(e: Entry, direction: u32, at: usize, length: u32): bool {
   if (!scan(at, length)) return false;
   if (!tagFits(e, direction, sctp.verificationTag(at))) return false;
-  const old = e.state;
+  const old = <u8>stateOf(e);
   const next = advance(old, direction);
   if (next == iv) return false;
   if (contains(sctp.INIT) || contains(sctp.INIT_ACK)) {
     setTag(e, 1 - direction, initTag(at, length));
   }
-  e.state = next;
+  setState(e, next);
   // A client that keeps trying must not keep its backend for ever.
   if (contains(sctp.INIT) && direction == ORIGINAL && old == CL && next == CL) return true;
-  if (next == ES && old != ES) e.status |= ASSURED;
-  e.expiresAt = now + load<u32>(TIMEOUTS + (<usize>next << 2));
+  if (next == ES && old != ES) e.marks |= ASSURED;
+  keepFor(e, load<u32>(TIMEOUTS + (<usize>next << 2)));
   return true;
 }
 
 /** Whether the association is open. */
 export function isEstablished(e: Entry): bool {
-  return e.state == ES;
+  return stateOf(e) == ES;
 }
 
 function tagFits(e: Entry, direction: u32, tag: u32): bool {

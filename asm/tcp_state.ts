@@ -179,18 +179,30 @@ const SETTLED: u32 = 3 | SEEN_REPLY | ASSURED | MAX_ACK_KNOWN | END_KNOWN | (MAX
   (END_KNOWN << 4) | (1 << IPVS_SHIFT);
 
 /**
- * Does what {@link track} and ipvs_state.ts do, for what most segments are: a plain ACK in the middle
- * of a connection's life. False when the segment is something else, and nothing is done.
+ * Whether a segment is what most are: a plain ACK in the middle of a connection's life. `word` is its
+ * bytes 12 to 15.
  */
 // @ts-ignore: decorator
 @inline
-export function trackPlain(e: Entry, direction: u32, at: usize, length: u32): bool {
-  let marks = e.marks;
-  const word = load<u32>(at, 12);
+export function isPlain(marks: u32, word: u32): bool {
   const flags = (word >> 8) & (tcp.SYN | tcp.FIN | tcp.RST | tcp.ACK);
-  if ((marks & SETTLED_MASK) != SETTLED || flags != tcp.ACK) return false;
-  const seq = tcp.sequence(at);
-  const ack = tcp.acknowledgment(at);
+  return (marks & SETTLED_MASK) == SETTLED && flags == tcp.ACK;
+}
+
+/** Does what {@link track} and ipvs_state.ts do, for what {@link isPlain}. */
+// @ts-ignore: decorator
+@inline
+export function trackPlain(
+  e: Entry,
+  marks: u32,
+  direction: u32,
+  at: usize,
+  word: u32,
+  length: u32,
+): void {
+  const numbers = load<u64>(at, 4);
+  const seq = bswap<u32>(<u32>numbers);
+  const ack = bswap<u32>(<u32>(numbers >> 32));
   const end = seq + length - ((word & 0xf0) >> 2);
   const own = partOf(e, direction);
   const peer = 1 - direction;
@@ -202,14 +214,14 @@ export function trackPlain(e: Entry, direction: u32, at: usize, length: u32): bo
   const maxAck = load<u32>(own, offsetof<TcpPart>("maxAck0"));
   if (after(ack, maxAck) && !after(ack, sent)) store<u32>(own, ack, offsetof<TcpPart>("maxAck0"));
   if (ack == sent) marks &= ~flagOf(peer, UNACKNOWLEDGED);
-  marks = remember(followAck(e, marks, direction, seq, ack, end, at), CLASS_ACK, direction);
+  const window = <u32>bswap<u16>(<u16>(word >> 16));
+  marks = remember(followAck(e, marks, direction, seq, ack, end, window), CLASS_ACK, direction);
   let timeout = tcpTimeout(TcpState.Established);
   const unsure = (marks & (UNACKNOWLEDGED | UNACKNOWLEDGED << 4)) != 0 ||
     (marks & WINDOW_OPEN) == 0 || (marks & REPEATED_MASK) == REPEATED_MASK;
   if (unsure && timeout > TCP_DOUBTFUL) timeout = TCP_DOUBTFUL;
   e.marks = marks;
   keepFor(e, timeout);
-  return true;
 }
 
 /** Moves the state on by a segment of an existing connection. */
@@ -359,7 +371,9 @@ function follow(
     }
     if (ack == sent) marks &= ~flagOf(peer, UNACKNOWLEDGED);
   }
-  return class_ == CLASS_ACK ? followAck(e, marks, direction, seq, ack, end, at) : marks;
+  return class_ == CLASS_ACK
+    ? followAck(e, marks, direction, seq, ack, end, tcp.window(at))
+    : marks;
 }
 
 /** Counts how often one ACK comes again. */
@@ -372,9 +386,8 @@ function followAck(
   seq: u32,
   ack: u32,
   end: u32,
-  at: usize,
+  window: u32,
 ): u32 {
-  const window = tcp.window(at);
   const mark = digest(seq, ack, window);
   const t = tcpOf(e);
   if (lastDirection(marks) == direction && e.digest == mark && t.lastEnd == end) {

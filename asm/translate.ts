@@ -1,9 +1,11 @@
 /** Rewriting a packet by the entry of its connection: addresses, ports, checksums. */
 
-import { IpFamily, IpProtocol } from "./abi";
+import { IpProtocol } from "./abi";
 import { Packet, transportAt, tupleOf as tupleOfPacket } from "./packet";
-import { Entry, ORIGINAL, tupleOf } from "./tables/conntrack";
-import { familyOf, protocolOf, Tuple } from "./tuple";
+import { backendAt } from "./tables/backends";
+import { addressesOf, backendOf, Entry, isV6, masqueradeOf, ORIGINAL } from "./tables/entry";
+import { masqueradeAddressAt } from "./tables/masquerade";
+import { protocolOf } from "./tuple";
 import { update, updatePartial } from "./wire/checksum";
 import { crc32c, SCTP_CHECKSUM } from "./wire/sctp";
 import { TCP_CHECKSUM } from "./wire/tcp";
@@ -12,57 +14,121 @@ import { UDP_CHECKSUM } from "./wire/udp";
 /** A checksum difference in the packet's direction: the reply's is the complement. */
 // @ts-ignore: decorator
 @inline
-export function directed(change: u16, direction: u32): u32 {
-  return direction == ORIGINAL ? <u32>change : ~<u32>change & 0xffff;
+export function directed(change: u32, direction: u32): u32 {
+  return direction == ORIGINAL ? change : ~change & 0xffff;
 }
 
-/**
- * Makes a packet of one direction look as the other end expects it: like the inverse of the other
- * tuple.
- */
+/** Makes a packet of one direction look as the other end expects it. */
 export function translate(p: Packet, e: Entry, direction: u32): void {
-  const other = tupleOf(e, 1 - direction);
-  const addresses = directed(e.addressDelta, direction);
-  rewriteAddresses(p, other, addresses);
+  const addresses = rewriteAddresses(p, e, direction);
   const at = transportAt(p);
-  const ports = rotl<u32>(other.ports, 16);
-  const protocol = protocolOf(other);
-  const portsChange = load<u32>(at) != ports;
-  store<u32>(at, ports);
+  const t = tupleOfPacket(p);
+  const old = t.ports;
+  const ports = direction == ORIGINAL
+    ? <u32>e.replyPort | (<u32>backendAt(backendOf(e)).port << 16)
+    : rotl<u32>(e.ports, 16);
+  const protocol = protocolOf(t);
   if (protocol == IpProtocol.Tcp) {
-    rewriteChecksum(p, at + TCP_CHECKSUM, addresses, directed(e.portDelta, direction));
+    rewriteTcp(at, ports, old, addresses, p.partial);
   } else if (protocol == IpProtocol.Udp) {
-    const field = at + UDP_CHECKSUM;
-    // 0 says that there is no checksum, unless the kernel is still to make it.
-    if (!p.partial && load<u16>(field) == 0) return;
-    rewriteChecksum(p, field, addresses, directed(e.portDelta, direction));
-    if (!p.partial && load<u16>(field) == 0) store<u16>(field, 0xffff);
-  } else if (portsChange && !p.partial && !p.firstFragment) {
+    rewriteUdp(at, ports, old, addresses, p.partial);
+  } else {
+    store<u32>(at, ports);
+    if (old == ports || p.partial || p.firstFragment) return;
     store<u32>(at, crc32c(at, p.transportLength), SCTP_CHECKSUM);
   }
 }
 
+/** Difference of all that the checksum covers; words of 32 bits add up as their halves do. */
 // @ts-ignore: decorator
 @inline
-function rewriteChecksum(p: Packet, field: usize, addresses: u32, ports: u32): void {
-  const old = load<u16>(field);
-  store<u16>(field, p.partial ? updatePartial(old, addresses) : update(old, addresses + ports));
+function withPorts(addresses: u64, ports: u32, old: u32): u64 {
+  return addresses + (<u64>ports + (<u64>0xffffffff - old));
 }
 
-/**
- * The part that every fragment needs. `other` is the tuple that the packet is to be the inverse
- * of.
- */
-export function rewriteAddresses(p: Packet, other: Tuple, change: u32): void {
-  const at = p.base;
-  if (familyOf(tupleOfPacket(p)) == IpFamily.V4) {
-    store<u32>(at, <u32>(other.destLo >> 32), 12);
-    store<u32>(at, <u32>(other.sourceLo >> 32), 16);
-    store<u16>(at, update(load<u16>(at, 10), change), 10);
-  } else {
-    store<u64>(at, other.destHi, 8);
-    store<u64>(at, other.destLo, 16);
-    store<u64>(at, other.sourceHi, 24);
-    store<u64>(at, other.sourceLo, 32);
+/** Rewrites ports and checksum of the TCP header at `at`. */
+// @ts-ignore: decorator
+@inline
+export function rewriteTcp(
+  at: usize,
+  ports: u32,
+  old: u32,
+  addresses: u64,
+  partial: bool,
+): void {
+  const field = load<u16>(at, TCP_CHECKSUM);
+  store<u32>(at, ports);
+  store<u16>(
+    at,
+    partial ? updatePartial(field, addresses) : update(field, withPorts(addresses, ports, old)),
+    TCP_CHECKSUM,
+  );
+}
+
+/** The same for a UDP header. */
+// @ts-ignore: decorator
+@inline
+export function rewriteUdp(
+  at: usize,
+  ports: u32,
+  old: u32,
+  addresses: u64,
+  partial: bool,
+): void {
+  const field = load<u16>(at, UDP_CHECKSUM);
+  store<u32>(at, ports);
+  if (partial) return store<u16>(at, updatePartial(field, addresses), UDP_CHECKSUM);
+  // 0 says that there is no checksum.
+  if (field == 0) return;
+  const sum = update(field, withPorts(addresses, ports, old));
+  store<u16>(at, sum == 0 ? 0xffff : sum, UDP_CHECKSUM);
+}
+
+/** The part that every fragment needs; returns the difference that it makes to checksums. */
+export function rewriteAddresses(p: Packet, e: Entry, direction: u32): u64 {
+  return isV6(e) ? rewrite6(p, e, direction) : rewrite4(p, e, direction);
+}
+
+/** Rewrites the addresses of the IPv4 header at `at`, whose own ones are the old ones. */
+// @ts-ignore: decorator
+@inline
+export function rewriteHeader4(at: usize, from: u32, to: u32, oldFrom: u32, oldTo: u32): u64 {
+  const change = <u64>from + to + (0x1fffffffe - oldFrom - oldTo);
+  const field = load<u16>(at, 10);
+  store<u64>(at, <u64>from | (<u64>to << 32), 12);
+  store<u16>(at, update(field, change), 10);
+  return change;
+}
+
+function rewrite4(p: Packet, e: Entry, direction: u32): u64 {
+  let from = e.dest, to = e.source;
+  if (direction == ORIGINAL) {
+    const number = masqueradeOf(e);
+    from = number == 0 ? e.source : <u32>(masqueradeAddressAt(number).lo >> 32);
+    to = <u32>(backendAt(backendOf(e)).addressLo >> 32);
   }
+  const t = tupleOfPacket(p);
+  return rewriteHeader4(p.base, from, to, <u32>(t.sourceLo >> 32), <u32>(t.destLo >> 32));
+}
+
+function rewrite6(p: Packet, e: Entry, direction: u32): u64 {
+  const a = addressesOf(e);
+  const at = p.base;
+  if (direction == ORIGINAL) {
+    const b = backendAt(backendOf(e));
+    const number = masqueradeOf(e);
+    if (number != 0) {
+      const m = masqueradeAddressAt(number);
+      store<u64>(at, m.hi, 8);
+      store<u64>(at, m.lo, 16);
+    }
+    store<u64>(at, b.addressHi, 24);
+    store<u64>(at, b.addressLo, 32);
+  } else {
+    store<u64>(at, a.destHi, 8);
+    store<u64>(at, a.destLo, 16);
+    store<u64>(at, a.sourceHi, 24);
+    store<u64>(at, a.sourceLo, 32);
+  }
+  return <u64>directed(a.delta, direction);
 }

@@ -104,6 +104,16 @@ function finish(sum: u64): u32 {
   return <u32>(sum >> 32);
 }
 
+/** What {@link hashTuple} gives for an IPv4 tuple. */
+// @ts-ignore: decorator
+@inline
+export function hash4(source: u32, dest: u32, ports: u32, protocol: u32): u32 {
+  return finish(
+    <u64>(source + <u32>k0) * <u64>(dest + <u32>(k0 >> 32)) +
+      <u64>(ports + <u32>k4) * <u64>(protocol + <u32>(k4 >> 32)),
+  );
+}
+
 /**
  * Keyed hash of a tuple: NH, almost universal for a random key, so that nobody outside can make
  * connections meet in one bucket. IPv4 costs two multiplications less three than IPv6.

@@ -18,35 +18,37 @@ export const LEAVING: u8 = 2;
 export class Backend {
   addressHi: u64;
   addressLo: u64;
-  connections: u64;
   packets: u64;
   bytes: u64;
+  /** Network order. */
+  port: u16;
+  family: u8;
+  state: u8;
+  servicePort: u32;
   /** Its connections, as conntrack holds them. */
   total: u32;
   /** Those of them that IPVS calls active. */
   active: u32;
+  /** Index + 1 in the pools, by PoolKind. */
+  inCluster: u32;
+  inLocal: u32;
+  /** All that it ever had. */
+  connections: u64;
   /** Caches of schedulers that know it. */
   holds: u32;
   /** As in its pools; of a removed one, the last. */
   weight: u32;
   /** Used while a pool is replaced, 0 otherwise. */
   mark: u32;
-  servicePort: u32;
-  /** First of its connections (entry id) and affinities (id). */
+  /** First of its UDP connections (entry id) and affinities (id). */
   entries: u32;
   affinities: u32;
-  /** Index + 1 in the pools, by PoolKind. */
-  inCluster: u32;
-  inLocal: u32;
   /** Counts the uses of this place, so that an old id is known as such. */
   generation: u32;
-  /** Network order. */
-  port: u16;
-  family: u8;
-  state: u8;
 }
 
-const SIZE: usize = (offsetof<Backend>() + 7) & ~7;
+/** Two cache lines: the first has what packets and new connections need. */
+const SIZE: usize = 128;
 
 let table: usize = 0;
 let capacity: u32 = 0;

@@ -8,7 +8,8 @@ import { now } from "../clock";
 import { region } from "../memory";
 import { Packet, tupleOf } from "../packet";
 import { hashAddress } from "../tuple";
-import { Entry, entryAt, idOf, isSame } from "./conntrack";
+import { isSame } from "./conntrack";
+import { Entry, entryAt, idOf, signatureOf } from "./entry";
 
 const PLACES: u32 = 4096;
 /** IPv4 identifications come again after seconds at speed (RFC 4963). */
@@ -21,10 +22,10 @@ class Fragmented {
   destHi: u64;
   destLo: u64;
   expiresAt: u64;
+  signature: u64;
   identification: u32;
   meta: u32;
   entry: u32;
-  generation: u32;
   direction: u32;
 }
 
@@ -54,7 +55,7 @@ export function rememberFragment(p: Packet, e: Entry, direction: u32): void {
   f.meta = t.meta;
   f.identification = p.identification;
   f.entry = idOf(e);
-  f.generation = e.generation;
+  f.signature = signatureOf(e);
   f.direction = direction;
   f.expiresAt = now + LIFETIME;
 }
@@ -68,7 +69,7 @@ export function findFragment(p: Packet): Entry {
   const f = placeOf(p);
   const known = f.expiresAt > now && f.identification == p.identification && f.meta == t.meta &&
     f.sourceLo == t.sourceLo && f.destLo == t.destLo && f.sourceHi == t.sourceHi &&
-    f.destHi == t.destHi && isSame(f.entry, f.generation);
+    f.destHi == t.destHi && isSame(f.entry, f.signature);
   if (!known) return entryAt(0);
   fragmentDirection = f.direction;
   return entryAt(f.entry);

@@ -44,14 +44,14 @@ export function delta(before: u64, after: u64): u16 {
 /** Updates a complete checksum. */
 // @ts-ignore: decorator
 @inline
-export function update(field: u16, change: u32): u16 {
+export function update(field: u16, change: u64): u16 {
   return <u16>~fold(<u64>(~<u32>field & 0xffff) + change);
 }
 
 /** Updates a partial one, which holds a sum that is not inverted. */
 // @ts-ignore: decorator
 @inline
-export function updatePartial(field: u16, change: u32): u16 {
+export function updatePartial(field: u16, change: u64): u16 {
   return <u16>fold(<u64>field + change);
 }
 

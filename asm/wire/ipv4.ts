@@ -63,6 +63,15 @@ export function dest(at: usize): u32 {
   return load<u32>(at, 16);
 }
 
+/** Whether packets go from such sources to such destinations: RFC 1122 3.2.1.3. */
+// @ts-ignore: decorator
+@inline
+export function mayTravel(source: u32, dest: u32): bool {
+  const from = source & 255, to = dest & 255;
+  // 0, 127, and all from 224 on.
+  return from - 1 < 223 && to - 1 < 223 && from != 127 && to != 127;
+}
+
 /** Whether a packet of `length` bytes is one that may be forwarded: RFC 1122, RFC 1812. */
 export function check(at: usize, length: u32): DropReason {
   if (length < IPV4_SIZE) return DropReason.Malformed;

@@ -66,6 +66,22 @@ export function segmentEnd(at: usize, length: u32): u32 {
   return sequence(at) + (length - headerLength(at)) + (f & SYN ? 1 : 0) + (f & FIN ? 1 : 0);
 }
 
+/** The same as {@link check}, for bytes 12 to 15 of a header that is within bounds. */
+// @ts-ignore: decorator
+@inline
+export function checkWord(word: u32, length: u32): DropReason {
+  const header = (word & 0xf0) >> 2;
+  const f = (word >> 8) & (FIN | SYN | RST | ACK | URG);
+  if (header < TCP_SIZE || header > length) return DropReason.TcpFlags;
+  return ((VALID_FLAGS >> f) & 1) != 0 ? DropReason.None : DropReason.TcpFlags;
+}
+
+const ONE: u64 = 1;
+/** Bit n stands for the set of flags n, without PSH, ECE and CWR. */
+const VALID_FLAGS: u64 = ONE << SYN | ONE << (SYN | URG) | ONE << (SYN | ACK) | ONE << RST |
+  ONE << (RST | ACK) | ONE << (FIN | ACK) | ONE << (FIN | ACK | URG) | ONE << ACK |
+  ONE << (ACK | URG);
+
 /**
  * Whether the header fits into `length` bytes and its flags are a set that occurs
  * (nf_conntrack's).

@@ -144,7 +144,14 @@ export class PlanTables {
     for (const family of ["IPv4", "IPv6"] as const) {
       const address = addresses.find((candidate) => familyOf(candidate) === family);
       if (address !== undefined) this.#scratch.writeAddress(0, address);
-      this.#engine.masqueradeSet(familyNumber(family), address !== undefined);
+      if (this.#engine.masqueradeSet(familyNumber(family), address !== undefined)) continue;
+      logger.error(
+        "connections have too many former {family} addresses: no masquerade to {address}",
+        {
+          family,
+          address,
+        },
+      );
     }
   }
 
