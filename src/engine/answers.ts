@@ -23,21 +23,11 @@ import {
   TCP_STATES,
   TupleRecord,
 } from "./abi.ts";
-import type { ConntrackEntry, LookupResult, PacketQuery, Verdict } from "./handle.ts";
+import type { ConntrackEntry, LookupResult, PacketQuery } from "./handle.ts";
 import type { EngineExports } from "./module.ts";
 import type { Scratch } from "./scratch.ts";
 import type { PlanTables } from "./tables.ts";
-
-const VERDICTS: Readonly<Record<LookupReason, Verdict>> = {
-  [LookupReason.NoFrontend]: "PASS",
-  [LookupReason.Tracked]: "FORWARD",
-  [LookupReason.SourceRange]: "DROP",
-  [LookupReason.NoEndpoints]: "REJECT",
-  [LookupReason.NoLocalEndpoint]: "DROP",
-  [LookupReason.Affinity]: "FORWARD",
-  [LookupReason.Scheduled]: "FORWARD",
-  [LookupReason.NoUsableBackend]: "REJECT",
-};
+import { VERDICTS } from "./verdicts.ts";
 
 const SCHEDULER_NAMES = new Map(
   Object.entries(SCHEDULERS).map(([name, scheduler]) => [scheduler, name]),

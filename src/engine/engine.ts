@@ -25,8 +25,10 @@ import type {
   EngineCounters,
   LookupResult,
   PacketQuery,
+  RecordAnswers,
 } from "./handle.ts";
 import { type Capacity, type EngineExports, instantiate } from "./module.ts";
+import { RecordQuestions } from "./records.ts";
 import { Scratch } from "./scratch.ts";
 import { PlanTables } from "./tables.ts";
 
@@ -97,6 +99,7 @@ export class Engine {
   readonly #scratch: Scratch;
   readonly #tables: PlanTables;
   readonly #questions: Questions;
+  readonly #recordQuestions: RecordQuestions;
   readonly #slotsAt: number;
   readonly #slotStride: number;
   readonly #lengthsIn: Uint32Array;
@@ -138,6 +141,7 @@ export class Engine {
       masqueradeAddresses ? Object.values(masqueradeAddresses) : null,
     );
     this.#questions = new Questions(exports, this.#scratch, this.#tables);
+    this.#recordQuestions = new RecordQuestions(exports, this.#scratch, this.#tables);
   }
 
   /** Makes an engine without a plan. Throws RangeError when an option is out of bounds. */
@@ -194,6 +198,11 @@ export class Engine {
   /** Where packets would go now; changes nothing. Throws TypeError for impossible addresses. */
   lookup(queries: readonly PacketQuery[], nowMs = this.#nowMs): LookupResult[] {
     return queries.map((query) => this.#questions.lookup(query, nowMs));
+  }
+
+  /** The same in records of fixed size: see records.ts. */
+  lookupRecords(questions: Uint8Array, nowMs = this.#nowMs): RecordAnswers {
+    return this.#recordQuestions.lookup(questions, nowMs);
   }
 
   /** A page of connections: at most `limit`, starting behind `cursor` (0 first). */

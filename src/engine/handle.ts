@@ -41,6 +41,13 @@ export interface LookupResult {
   readonly reason: string;
 }
 
+/** Answers in records of fixed size: see records.ts. */
+export interface RecordAnswers {
+  readonly records: Uint8Array<ArrayBuffer>;
+  /** Names of service ports, which the records name by index. */
+  readonly services: readonly string[];
+}
+
 /** Live counters of one backend of one service port. */
 export interface BackendCounters {
   readonly service: string;
@@ -85,6 +92,8 @@ export interface EngineHandle {
   apply(change: PlanChange): Promise<void>;
   /** Answers in the order asked. */
   lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]>;
+  /** The same in records of fixed size, which the caller has checked: see records.ts. */
+  lookupRecords(questions: Uint8Array): Promise<RecordAnswers>;
   counters(): Promise<EngineCounters>;
   /** A page of entries: at most `limit`, starting after `cursor` (0 first); `next` is null at the end. */
   conntrack(

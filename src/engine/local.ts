@@ -13,6 +13,7 @@ import type {
   EngineHandle,
   LookupResult,
   PacketQuery,
+  RecordAnswers,
 } from "./handle.ts";
 
 /** Slots that an engine without packets needs. */
@@ -46,6 +47,10 @@ export class LocalEngine implements EngineHandle {
   // deno-lint-ignore require-await
   async lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]> {
     return this.engine.lookup(queries, this.#now());
+  }
+
+  lookupRecords(questions: Uint8Array): Promise<RecordAnswers> {
+    return Promise.resolve(this.engine.lookupRecords(questions, this.#now()));
   }
 
   counters(): Promise<EngineCounters> {

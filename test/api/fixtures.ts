@@ -6,6 +6,7 @@ import type {
   EngineHandle,
   LookupResult,
   PacketQuery,
+  RecordAnswers,
 } from "../../src/engine/handle.ts";
 import { EventHub } from "../../src/api/events/hub.ts";
 import { History } from "../../src/history/history.ts";
@@ -193,6 +194,10 @@ export class EchoEngine implements EngineHandle {
       masquerade: false,
       reason: "echo",
     })));
+  }
+
+  lookupRecords(): Promise<RecordAnswers> {
+    return Promise.reject(new Error("this engine echoes no records"));
   }
 
   counters(): Promise<EngineCounters> {

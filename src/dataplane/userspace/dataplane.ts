@@ -55,6 +55,7 @@ export class UserspaceDataPlane implements DataPlane {
     this.engine = {
       apply: (change) => remote.apply(change),
       lookup: (queries) => remote.lookup(queries),
+      lookupRecords: (questions) => remote.lookupRecords(questions),
       counters: () => remote.counters(),
       conntrack: (cursor, limit) => remote.conntrack(cursor, limit),
     };

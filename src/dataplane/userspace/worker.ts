@@ -14,6 +14,7 @@ import type {
   EngineCounters,
   LookupResult,
   PacketQuery,
+  RecordAnswers,
 } from "../../engine/handle.ts";
 import { close, drainEvent, poll, pollSet } from "../../linux/libc.ts";
 import { NetworkNamespace } from "../../linux/namespace.ts";
@@ -42,6 +43,7 @@ export type WorkerMethods = {
   /** See {@link NodeRouting.apply}. */
   program(transaction: Transaction): string[];
   lookup(queries: readonly PacketQuery[]): LookupResult[];
+  lookupRecords(questions: Uint8Array): RecordAnswers;
   counters(): EngineCounters;
   conntrack(
     cursor: number,
@@ -134,6 +136,7 @@ const methods: WorkerMethods = {
   apply: (change) => running().engine.apply(change),
   program: (transaction) => running().routing.apply(transaction),
   lookup: (queries) => running().engine.lookup(queries),
+  lookupRecords: (questions) => running().engine.lookupRecords(questions),
   counters: () => running().engine.counters(),
   conntrack: (cursor, limit) => running().engine.conntrack(cursor, limit),
   async stop() {
