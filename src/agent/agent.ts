@@ -33,6 +33,8 @@ export interface PlanMaker {
   /** What the Services ask for and cannot have. */
   readonly problems: readonly ClusterProblem[];
   update(changes: readonly ClusterChange[]): PlanChange;
+  /** Has the next update know the node by these addresses of its interfaces. */
+  setLocalAddresses?(addresses: readonly string[]): void;
 }
 
 /** Numbers of changes. */
@@ -118,6 +120,8 @@ export class Agent {
   readonly #triggers: TriggerTimes;
   #revision = 0;
   #waiting: ClusterChange[] = [];
+  /** The node is another than the plan knows. */
+  #replan = false;
   /** When the first of the waiting changes came. */
   #waitingSince: number | null = null;
   /** What the data plane has not taken yet, because a sync failed. */
@@ -184,6 +188,13 @@ export class Agent {
     this.#runner.request();
   }
 
+  /** Has the node synced with these addresses of its interfaces. */
+  setLocalAddresses(addresses: readonly string[]): void {
+    this.#options.planner.setLocalAddresses?.(addresses);
+    this.#replan = true;
+    this.#runner.request();
+  }
+
   /** Ends: no sync starts any more, then the data plane is stopped. */
   async stop(): Promise<void> {
     if (this.#abort.signal.aborted) return;
@@ -247,7 +258,8 @@ export class Agent {
     let failure: string | null = null;
     let changes: readonly ClusterChange[] = [];
     try {
-      if (this.#waiting.length > 0 || isNoChange(change)) {
+      if (this.#waiting.length > 0 || this.#replan || isNoChange(change)) {
+        this.#replan = false;
         changes = this.#waiting;
         change = this.#unsynced = mergeChanges(change, planner.update(changes));
         this.#revision++;

@@ -5,7 +5,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { interfaceAddresses } from "../agent/addresses.ts";
+import { followAddresses, interfaceAddresses } from "../agent/addresses.ts";
 import { startAgent } from "../agent/assemble.ts";
 import { ClusterEvents } from "../agent/cluster_events.ts";
 import { checkMode } from "../agent/mode.ts";
@@ -49,6 +49,10 @@ export async function runNode(
     localAddresses: interfaceAddresses(),
     clusterEvents: events === null ? undefined : new ClusterEvents(events, nodeName),
   });
+  // With addresses that were given, the interfaces' don't count.
+  using _addresses = programming && config.nodeIPs.length === 0
+    ? followAddresses((addresses) => running.agent.setLocalAddresses(addresses))
+    : undefined;
   const over = watch === null ? end : Promise.race([end, watch.changed]);
   try {
     await serveUntil(config, over, running, () => announce(config, running, programming));

@@ -55,13 +55,14 @@ const FIELDS: Readonly<Record<FrontendKind, string>> = {
  * only a change of this node itself looks at all of them.
  */
 export class Planner {
-  readonly #config: PlannerConfig;
+  #config: PlannerConfig;
   #tracker: ServiceTracker;
   #claims = new FrontendClaims();
   #services = new Map<string, ServicePlan>();
   /** Of each ServiceCIDR, by name. */
   readonly #serviceCIDRs = new Map<string, readonly string[]>();
   #serviceNetworks: readonly string[] = [];
+  #nodeObject: Node | null = null;
   #node: NodeContext;
   #started = false;
   /** Services with an annotation that cannot be used. */
@@ -85,6 +86,7 @@ export class Planner {
     fork.#services = new Map(this.#services);
     for (const [name, cidrs] of this.#serviceCIDRs) fork.#serviceCIDRs.set(name, cidrs);
     fork.#serviceNetworks = this.#serviceNetworks;
+    fork.#nodeObject = this.#nodeObject;
     fork.#node = this.#node;
     fork.#started = this.#started;
     fork.#misannotated = new Set(this.#misannotated);
@@ -117,12 +119,17 @@ export class Planner {
     ];
   }
 
+  /** Has the next update know the node by these addresses of its interfaces. */
+  setLocalAddresses(localAddresses: readonly string[]): void {
+    this.#config = { ...this.#config, localAddresses };
+  }
+
   /** Takes over a batch of changes and says what became different in the plan. */
   update(changes: readonly ClusterChange[]): PlannerChange {
     const formerNode = this.#node;
     for (const { action, object } of changes) {
       if (object.kind === "Node" && object.metadata.name === this.#config.nodeName) {
-        this.#node = this.#nodeContext(action === "delete" ? null : object);
+        this.#nodeObject = action === "delete" ? null : object;
       } else if (object.kind === "ServiceCIDR") {
         const { metadata: { name }, spec: { cidrs } } = object;
         if (action === "delete") this.#serviceCIDRs.delete(name);
@@ -130,6 +137,7 @@ export class Planner {
         this.#serviceNetworks = [...new Set([...this.#serviceCIDRs.values()].flat())].sort();
       }
     }
+    this.#node = this.#nodeContext();
     this.#tracker.apply(changes);
     const { services: changed, udp } = this.#tracker.drain();
     const stale = new Set(this.#node === formerNode ? [] : this.#tracker.keys());
@@ -145,8 +153,8 @@ export class Planner {
   }
 
   /** The node's context, the very same one when nothing about it is different. */
-  #nodeContext(node: Node | null): NodeContext {
-    const context = describeNode(this.#config, node);
+  #nodeContext(): NodeContext {
+    const context = describeNode(this.#config, this.#nodeObject);
     return isDeepStrictEqual(context, this.#node) ? this.#node : context;
   }
 
