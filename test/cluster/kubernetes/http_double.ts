@@ -99,22 +99,33 @@ function close(connection: Deno.Conn): void {
   }
 }
 
-/** A request without a body; null when the connection ends. */
+/** A request, with its body if its length is told; null when the connection ends. */
 async function readHead(connection: Deno.Conn): Promise<Request | null> {
-  let text = "";
+  let received = new Uint8Array();
   const buffer = new Uint8Array(16_384);
-  while (!text.endsWith("\r\n\r\n")) {
+  const more = async () => {
     const length = await connection.read(buffer).catch(() => null);
-    if (length === null) return null;
-    text += new TextDecoder().decode(buffer.subarray(0, length));
-  }
-  const [first, ...lines] = text.trimEnd().split("\r\n");
-  const headers = lines.map((line): [string, string] => {
+    if (length === null) return false;
+    received = new Uint8Array([...received, ...buffer.subarray(0, length)]);
+    return true;
+  };
+  let end: number;
+  while ((end = latin1.decode(received).indexOf("\r\n\r\n")) < 0) if (!await more()) return null;
+  const [first, ...lines] = latin1.decode(received.subarray(0, end)).split("\r\n");
+  const headers = new Headers(lines.map((line): [string, string] => {
     const colon = line.indexOf(":");
     return [line.slice(0, colon), line.slice(colon + 1).trim()];
-  });
-  return new Request(`http://double${first.split(" ")[1]}`, { headers });
+  }));
+  const [method, target] = first.split(" ");
+  const url = `http://double${target}`;
+  const bodyLength = Number(headers.get("content-length") ?? 0);
+  if (bodyLength === 0) return new Request(url, { method, headers });
+  while (received.length < end + 4 + bodyLength) if (!await more()) return null;
+  const body = received.slice(end + 4, end + 4 + bodyLength);
+  return new Request(url, { method, headers, body });
 }
+
+const latin1 = new TextDecoder("latin1");
 
 function headOf(response: Response): Uint8Array {
   const lines = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join("");
