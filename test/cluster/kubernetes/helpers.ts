@@ -1,7 +1,7 @@
 /** A source at work on an API server double, and what it has told. */
 
 import assert from "node:assert/strict";
-import { type ClusterObject, objectKey } from "../../../src/cluster/objects.ts";
+import { type ClusterObject, type Node, objectKey } from "../../../src/cluster/objects.ts";
 import { formatProblem } from "../../../src/cluster/source.ts";
 import { ApiClient, type ApiTransport } from "../../../src/cluster/kubernetes/api_client.ts";
 import { DEFAULT_LIMITS, type ReflectorLimits } from "../../../src/cluster/kubernetes/reflector.ts";
@@ -59,6 +59,7 @@ export interface RunningOptions {
   readonly limits?: ReflectorLimits;
   readonly transport?: ApiTransport;
   readonly nodeGraceMs?: number;
+  readonly isNodeReady?: (node: Node) => boolean;
 }
 
 export class RunningSource implements AsyncDisposable {
@@ -74,15 +75,11 @@ export class RunningSource implements AsyncDisposable {
   private constructor(api: ApiDouble, transport: ApiTransport, options: RunningOptions) {
     this.#api = api;
     this.#transport = transport;
-    const { timing = fastTiming(), limits = FAST_LIMITS, nodeName, nodeGraceMs, serviceCIDRs } =
-      options;
     const source = new KubernetesSource({
+      timing: fastTiming(),
+      limits: FAST_LIMITS,
+      ...options,
       transport,
-      nodeName,
-      serviceCIDRs,
-      timing,
-      limits,
-      nodeGraceMs,
     });
     this.done = source.run({
       changed: (changes) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Node } from "../../../src/cluster/objects.ts";
 import { ApiDouble } from "./api_double.ts";
 import { rawNode, rawService, rawSlice, RunningSource } from "./helpers.ts";
 
@@ -206,4 +207,35 @@ Deno.test("A server without ServiceCIDRs, or one that hides them, is as good as 
     api.put(serviceCIDR("kubernetes", "10.96.0.0/16"));
     await running.until(() => running.objects.has("ServiceCIDR kubernetes"));
   }
+});
+
+/** What kube-proxy needs of the node. */
+const hasAddresses = (node: Node) => (node.status?.addresses ?? []).length > 0;
+
+Deno.test("The initial state waits for a node that says what is needed of it", async () => {
+  await using api = new ApiDouble();
+  api.put(rawService("web"), rawNode("node-a"));
+  await using running = await RunningSource.on(api, {
+    nodeName: "node-a",
+    nodeGraceMs: 3_600_000,
+    isNodeReady: hasAddresses,
+  });
+  await running.until(() => api.openWatches === 3);
+  assert.equal(running.batches.length, 0);
+  const addresses = [{ type: "InternalIP", address: "192.0.2.1" }];
+  api.put({ ...rawNode("node-a"), status: { addresses } });
+  await running.until(() => running.batches.length > 0);
+  assert.equal(running.batches[0].length, 2);
+});
+
+Deno.test("A node that never comes holds nothing up for long", async () => {
+  await using api = new ApiDouble();
+  api.put(rawService("web"));
+  await using running = await RunningSource.on(api, {
+    nodeName: "node-a",
+    nodeGraceMs: 10_000,
+    isNodeReady: hasAddresses,
+  });
+  await running.until(() => running.batches.length > 0);
+  assert.equal(running.batches[0].length, 1);
 });
