@@ -8,7 +8,7 @@ import { ERRNO } from "../../linux/errno.ts";
 import type { Family } from "../../net/address.ts";
 import { Conntrack } from "../../netlink/netfilter/conntrack.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { IPPROTO_UDP, staleUdp } from "./stale_udp.ts";
+import { IPPROTO_UDP, servesUdp, staleUdp } from "./stale_udp.ts";
 
 /**
  * Deletes the stale flows of this thread's namespace; the next datagram of each is sent anew. Other
@@ -18,8 +18,11 @@ import { IPPROTO_UDP, staleUdp } from "./stale_udp.ts";
  * refuses to delete one.
  */
 export function forgetStaleUdp(plan: Pick<Plan, "services">, families: readonly Family[]): number {
+  // Even an empty table takes the kernel tens of milliseconds to go through.
+  const concerned = families.filter((family) => servesUdp(plan, family));
+  if (concerned.length === 0) return 0;
   using conntrack = Conntrack.open();
-  const stale = families.flatMap((family) =>
+  const stale = concerned.flatMap((family) =>
     staleUdp(plan, family, conntrack.list({ family, protocol: IPPROTO_UDP }))
   );
   const results = conntrack.deleteAll(stale);

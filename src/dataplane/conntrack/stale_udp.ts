@@ -40,6 +40,18 @@ export function staleUdp(
   });
 }
 
+/** Whether any Service of a family has UDP flows to look after. */
+export function servesUdp({ services }: Pick<Plan, "services">, family: Family): boolean {
+  for (const { ports } of services.values()) {
+    for (const port of ports) {
+      if (port.protocol === "UDP" && port.family === family && port.endpoints.length > 0) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 /** IP protocol number. */
 export const IPPROTO_UDP = 17;
 
