@@ -5,8 +5,8 @@
  */
 
 import type { MiddlewareHandler } from "hono";
-import type { EngineHandle } from "../engine/handle.ts";
-import { ANSWER, findBadRecord, NO_SERVICE, QUESTION } from "../engine/records.ts";
+import type { EngineHandle, RecordAnswers } from "../engine/handle.ts";
+import { ANSWER, findBadRecord, QUESTION } from "../engine/records.ts";
 import { ApiError } from "./errors.ts";
 
 /** The media type of both bodies. */
@@ -17,9 +17,6 @@ export const MAX_RECORDS = 16_384;
 
 /** Longest body, bytes. */
 export const MAX_RECORDS_BYTES = MAX_RECORDS * QUESTION.size;
-
-/** Questions that the engine is asked at a time, so that packets get their turns between. */
-const ENGINE_BATCH = 2048;
 
 /** What the answer begins with: u32 number of records, u32 bytes of the names, 8 bytes of 0. */
 const HEADER_BYTES = 16;
@@ -51,8 +48,8 @@ export function answerRecords(engine: Pick<EngineHandle, "lookupRecords">): Midd
     if (type !== RECORDS_TYPE) return await next();
     const questions = new Uint8Array(await context.req.arrayBuffer());
     check(questions);
-    const body = await ask(engine, questions);
-    return context.body(body, 200, { "Content-Type": RECORDS_TYPE });
+    const answers = await engine.lookupRecords(questions);
+    return context.body(bodyOf(answers), 200, { "Content-Type": RECORDS_TYPE });
   };
 }
 
@@ -67,55 +64,14 @@ function check(questions: Uint8Array): void {
   throw new ApiError(400, "invalid_request", `${field}: expected ${bad.expected}`, field);
 }
 
-async function ask(
-  engine: Pick<EngineHandle, "lookupRecords">,
-  questions: Uint8Array,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const count = questions.length / QUESTION.size;
-  const records = new Uint8Array(HEADER_BYTES + count * ANSWER.size);
-  const names: string[] = [];
-  const indexes = new Map<string, number>();
-  let at = HEADER_BYTES;
-  for (let from = 0; from < questions.length; from += ENGINE_BATCH * QUESTION.size) {
-    const batch = questions.subarray(from, from + ENGINE_BATCH * QUESTION.size);
-    const answers = await engine.lookupRecords(batch);
-    const places = answers.services.map((name) => {
-      let index = indexes.get(name);
-      if (index === undefined) indexes.set(name, index = names.push(name) - 1);
-      return index;
-    });
-    records.set(answers.records, at);
-    if (from > 0) renumber(records, at, answers.records.length, places);
-    at += answers.records.length;
-  }
-  return withNames(records, count, names);
-}
-
-/** Turns a batch's own indexes of names into those of the whole answer. */
-function renumber(
-  records: Uint8Array<ArrayBuffer>,
-  start: number,
-  length: number,
-  places: readonly number[],
-): void {
-  const view = new DataView(records.buffer, start, length);
-  for (let at = ANSWER.service; at < length; at += ANSWER.size) {
-    const index = view.getUint32(at, true);
-    if (index !== NO_SERVICE) view.setUint32(at, places[index], true);
-  }
-}
-
-function withNames(
-  records: Uint8Array<ArrayBuffer>,
-  count: number,
-  names: readonly string[],
-): Uint8Array<ArrayBuffer> {
-  const text = new TextEncoder().encode(names.map((name) => `${name}\n`).join(""));
-  const body = new Uint8Array(records.length + text.length);
-  body.set(records);
-  body.set(text, records.length);
+/** The answers behind the header, and the names behind them. */
+function bodyOf({ records, services }: RecordAnswers): Uint8Array<ArrayBuffer> {
+  const names = new TextEncoder().encode(services.map((name) => `${name}\n`).join(""));
+  const body = new Uint8Array(HEADER_BYTES + records.length + names.length);
   const header = new DataView(body.buffer);
-  header.setUint32(0, count, true);
-  header.setUint32(4, text.length, true);
+  header.setUint32(0, records.length / ANSWER.size, true);
+  header.setUint32(4, names.length, true);
+  body.set(records, HEADER_BYTES);
+  body.set(names, HEADER_BYTES + records.length);
   return body;
 }

@@ -98,6 +98,7 @@ export class RecordQuestions {
   readonly #view: DataView<ArrayBuffer>;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #tables: PlanTables;
+  readonly #names = new Names();
 
   constructor(engine: EngineExports, { view }: Scratch, tables: PlanTables) {
     this.#engine = engine;
@@ -112,7 +113,8 @@ export class RecordQuestions {
     const asked = aligned(questions);
     const records = new Uint8Array(count * ANSWER.size);
     const answers = new Uint32Array(records.buffer);
-    const names = new Names();
+    const names = this.#names;
+    names.begin();
     for (let i = 0; i < count; i++) {
       const at = i * WORDS.question;
       for (let word = 0; word < WORDS.question; word++) this.#words[word] = asked[at + word];
@@ -157,30 +159,48 @@ export class RecordQuestions {
   }
 }
 
-/** Names of service ports, each once, by the index that answers have. */
+/** Names of service ports by the index that the answers of one call have. */
 class Names {
-  readonly list: string[] = [];
-  readonly #byPort = new Map<number, number>();
+  /** A name may be there twice: by its port, and by connections. */
+  list: string[] = [];
+  /** By service port: the call in which it was named last, and its index there. */
+  #calls = new Uint32Array(1024);
+  #indexes = new Uint32Array(1024);
+  #call = 0;
   readonly #byName = new Map<string, number>();
 
-  ofPort(servicePort: number, tables: PlanTables): number {
-    if (servicePort === 0) return NO_SERVICE;
-    let index = this.#byPort.get(servicePort);
-    if (index === undefined) {
-      index = this.ofName(tables.serviceName(servicePort));
-      this.#byPort.set(servicePort, index);
-    }
-    return index;
+  /** Begins another call. */
+  begin(): void {
+    this.list = [];
+    this.#byName.clear();
+    this.#call++;
   }
 
+  ofPort(servicePort: number, tables: PlanTables): number {
+    if (this.#calls[servicePort] === this.#call) return this.#indexes[servicePort];
+    const name = servicePort === 0 ? null : tables.serviceName(servicePort);
+    if (name === null) return NO_SERVICE;
+    if (servicePort >= this.#calls.length) this.#grow(servicePort);
+    this.#calls[servicePort] = this.#call;
+    return this.#indexes[servicePort] = this.list.push(name) - 1;
+  }
+
+  /** The name of a service port that may have left the plan. */
   ofName(name: string | null): number {
     if (name === null) return NO_SERVICE;
     let index = this.#byName.get(name);
-    if (index === undefined) {
-      index = this.list.push(name) - 1;
-      this.#byName.set(name, index);
-    }
+    if (index === undefined) this.#byName.set(name, index = this.list.push(name) - 1);
     return index;
+  }
+
+  #grow(servicePort: number): void {
+    const grown = (from: Uint32Array) => {
+      const to = new Uint32Array(2 * servicePort);
+      to.set(from);
+      return to;
+    };
+    this.#calls = grown(this.#calls);
+    this.#indexes = grown(this.#indexes);
   }
 }
 
@@ -192,4 +212,37 @@ function isMapped(words: Uint32Array, at: number): boolean {
 function aligned(bytes: Uint8Array): Uint32Array {
   const { buffer, byteOffset, byteLength } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   return new Uint32Array(buffer, byteOffset, byteLength / 4);
+}
+
+/** Asks in batches, so that whoever answers can do other work between them. */
+export async function askInBatches(
+  ask: (questions: Uint8Array) => Promise<RecordAnswers>,
+  questions: Uint8Array,
+  batch: number,
+): Promise<RecordAnswers> {
+  const records = new Uint8Array(questions.length / QUESTION.size * ANSWER.size);
+  const services: string[] = [];
+  const indexes = new Map<string, number>();
+  let at = 0;
+  for (let from = 0; from < questions.length; from += batch * QUESTION.size) {
+    const answers = await ask(questions.subarray(from, from + batch * QUESTION.size));
+    const places = answers.services.map((name) => {
+      let index = indexes.get(name);
+      if (index === undefined) indexes.set(name, index = services.push(name) - 1);
+      return index;
+    });
+    renumber(answers.records, places);
+    records.set(answers.records, at);
+    at += answers.records.length;
+  }
+  return { records, services };
+}
+
+/** Turns a batch's own indexes of services into those of all. */
+function renumber({ buffer, byteOffset, byteLength }: Uint8Array, places: readonly number[]): void {
+  const view = new DataView(buffer, byteOffset, byteLength);
+  for (let at = ANSWER.service; at < byteLength; at += ANSWER.size) {
+    const index = view.getUint32(at, true);
+    if (index !== NO_SERVICE) view.setUint32(at, places[index], true);
+  }
 }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { LookupResult, PacketQuery } from "../../src/engine/handle.ts";
+import { askInBatches } from "../../src/engine/records.ts";
 import { post, withQueryApi } from "./http.ts";
 import { RealState, web } from "./real_state.ts";
 import { decode, type Decoded, encode, TYPE } from "./records.ts";
@@ -129,4 +130,16 @@ Deno.test("any bytes are answered as they are described", async () => {
       else assert.equal((await response.json()).error.code, "invalid_request");
     }));
   });
+});
+
+Deno.test("answers of batches are those of one call", async () => {
+  const { engine } = await realState();
+  const dests = ["10.0.1.200", "10.0.1.175", "1.2.3.4", "10.0.1.175", "10.0.1.200"];
+  const source = "10.180.0.1";
+  const packets = dests.map((dest): PacketQuery => ({ source, dest, port: 80, protocol: "TCP" }));
+  const whole = await engine.lookupRecords(encode(packets));
+  for (const batch of [1, 2, 3, 5, 9]) {
+    const ask = (questions: Uint8Array) => engine.lookupRecords(questions);
+    assert.deepEqual(await askInBatches(ask, encode(packets), batch), whole);
+  }
 });

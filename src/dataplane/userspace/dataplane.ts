@@ -7,6 +7,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { EngineHandle } from "../../engine/handle.ts";
+import { askInBatches } from "../../engine/records.ts";
 import { close, eventfd, signalEvent } from "../../linux/libc.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import { connectWorker, type Remote } from "../../rpc/worker_rpc.ts";
@@ -17,6 +18,9 @@ import { routingChange } from "./structure.ts";
 import type { WorkerMethods } from "./worker.ts";
 
 const logger = getLogger(["switchyard", "userspace"]);
+
+/** Records of a lookup that packets wait for: about a millisecond. */
+const RECORDS_BETWEEN_PACKETS = 2048;
 
 /** How to run userspace mode. */
 export interface UserspaceOptions {
@@ -55,7 +59,8 @@ export class UserspaceDataPlane implements DataPlane {
     this.engine = {
       apply: (change) => remote.apply(change),
       lookup: (queries) => remote.lookup(queries),
-      lookupRecords: (questions) => remote.lookupRecords(questions),
+      lookupRecords: (questions) =>
+        askInBatches(remote.lookupRecords, questions, RECORDS_BETWEEN_PACKETS),
       counters: () => remote.counters(),
       conntrack: (cursor, limit) => remote.conntrack(cursor, limit),
     };
