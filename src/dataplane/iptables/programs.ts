@@ -94,11 +94,25 @@ function spawn(program: string, command: Deno.Command): Deno.ChildProcess {
 /** Writes all of the input; a program that stops reading tells why by its exit status. */
 async function feed(stdin: WritableStream<Uint8Array>, input: string): Promise<void> {
   const writer = stdin.getWriter();
+  const encoder = new TextEncoder();
   try {
-    await writer.write(new TextEncoder().encode(input));
+    for (const part of inParts(input)) await writer.write(encoder.encode(part));
     await writer.close();
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+/** Characters that are in memory twice at a time, as text and as bytes. */
+const PART = 1 << 20;
+
+/** A text in pieces that end with a line. */
+export function* inParts(text: string, size = PART): Generator<string> {
+  for (let start = 0; start < text.length;) {
+    const end = text.indexOf("\n", start + size - 1);
+    const next = end < 0 ? text.length : end + 1;
+    yield text.slice(start, next);
+    start = next;
   }
 }
 

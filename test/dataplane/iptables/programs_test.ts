@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { atLeast, programName, ProgramRunner } from "../../../src/dataplane/iptables/programs.ts";
+import fc from "fast-check";
+import {
+  atLeast,
+  inParts,
+  programName,
+  ProgramRunner,
+} from "../../../src/dataplane/iptables/programs.ts";
 import { requires } from "../../requirements.ts";
 
 Deno.test("programs are named by implementation, family and tool", () => {
@@ -14,6 +20,17 @@ Deno.test("versions are compared by their parts", () => {
   assert.ok(atLeast([2], [1, 6, 2]));
   assert.ok(!atLeast([1, 6], [1, 6, 2]));
   assert.ok(!atLeast([1, 4, 21], [1, 6, 2]));
+});
+
+Deno.test("input is cut behind lines, and nothing of it is lost", () => {
+  assert.deepEqual([...inParts("", 4)], []);
+  assert.deepEqual([...inParts("a\nbc\ndefghi\nj", 4)], ["a\nbc\n", "defghi\n", "j"]);
+  const text = fc.string({ unit: fc.constantFrom("a", "\n", "😀"), maxLength: 50 });
+  fc.assert(fc.property(text, fc.integer({ min: 1, max: 20 }), (input, size) => {
+    const parts = [...inParts(input, size)];
+    assert.equal(parts.join(""), input);
+    for (const part of parts.slice(0, -1)) assert.ok(part.endsWith("\n") && part.length >= size);
+  }));
 });
 
 Deno.test("a program that is missing, hangs or does not read is told apart", async () => {
