@@ -101,7 +101,8 @@ export function disruptionRows(rounds: number): Row[] {
   return SPREADING.flatMap((scheduler) =>
     Object.entries(EVENTS).flatMap(([name, changes]) => {
       const input = { ...WORKLOADS.equal, ...changes };
-      const events = outcomesOf(scheduler, input, rounds).map(({ events }) => events[0]);
+      const outcomes = outcomesOf(scheduler, input, rounds);
+      const events = outcomes.map(({ events }) => events[0]);
       const rowOf = (what: string, unit: string, values: readonly (number | null)[]) => {
         const known = values.filter((value) => value !== null);
         if (known.length === 0) return [];
@@ -111,10 +112,17 @@ export function disruptionRows(rounds: number): Row[] {
         ...(name === "leave"
           ? rowOf("broken", "connections", events.map(({ broken }) => broken))
           : []),
+        ...(name === "drain"
+          ? rowOf("refused", "% of connections", outcomes.map(refusedShare))
+          : []),
         ...rowOf("moved", "% of clients", events.map(({ moved }) => moved && moved * 100)),
         ...rowOf("rush", "× its part", events.map(({ rush }) => rush)),
         ...rowOf("settled", "s", events.map(({ settledSeconds }) => settledSeconds)),
       ];
     })
   );
+}
+
+function refusedShare({ refused, arrived }: Outcome): number {
+  return 100 * refused / arrived;
 }

@@ -83,7 +83,8 @@ const route = createRoute({
   description: "The engine's own schedulers, on a thread of their own, one request at a time and " +
     `for at most ${MAX_SIMULATION_MS / 1000} seconds. At most ${MAX_BODY_BYTES} bytes, ` +
     `${SIMULATION_LIMITS.connections} connections on average (perSecond × seconds × schedulers), ` +
-    `${SIMULATION_LIMITS.counters} nodes × backends. Changes nothing.`,
+    `${SIMULATION_LIMITS.counters} nodes × backends, ` +
+    `${SIMULATION_LIMITS.figures} schedulers × backends. Changes nothing.`,
   request: {
     query: z.strictObject({
       format: z.enum(["json", "svg"], FORMAT).default("json").openapi({

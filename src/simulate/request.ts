@@ -15,6 +15,8 @@ export const SIMULATION_LIMITS = {
   connections: 500_000,
   /** Nodes × backends. */
   counters: 100_000,
+  /** Schedulers × backends: what is answered about. */
+  figures: 20_000,
   backends: 10_000,
   nodes: 1000,
   clients: 1_000_000,
@@ -194,22 +196,17 @@ function checkBackends(backends: readonly SimulatedBackend[], { events }: Simula
 }
 
 function checkAmount({ nodes, backends, seconds, arrivals }: Workload, schedulers: number): void {
-  const counters = nodes * backends.length;
-  if (counters > SIMULATION_LIMITS.counters) {
-    const most = SIMULATION_LIMITS.counters;
-    throw new SimulationError(
-      "nodes",
-      `${counters} nodes × backends: expected at most ${most}`,
-      true,
-    );
-  }
-  const connections = Math.ceil(arrivals.perSecond * seconds * schedulers);
-  if (connections > SIMULATION_LIMITS.connections) {
-    throw new SimulationError(
-      "arrivals.perSecond",
-      `${connections} connections (perSecond × seconds × schedulers): ` +
-        `expected at most ${SIMULATION_LIMITS.connections}`,
-      true,
-    );
-  }
+  const atMost = (field: string, amount: number, most: number, what: string) => {
+    if (amount <= most) return;
+    throw new SimulationError(field, `${amount} ${what}: expected at most ${most}`, true);
+  };
+  const { counters, figures, connections } = SIMULATION_LIMITS;
+  atMost("nodes", nodes * backends.length, counters, "nodes × backends");
+  atMost("backends", schedulers * backends.length, figures, "schedulers × backends");
+  atMost(
+    "arrivals.perSecond",
+    Math.ceil(arrivals.perSecond * seconds * schedulers),
+    connections,
+    "connections (perSecond × seconds × schedulers)",
+  );
 }

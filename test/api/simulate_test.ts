@@ -52,6 +52,7 @@ Deno.test("what is wrong or too much is refused with its field", async () => {
     [{ events: Array(101).fill({ atSeconds: 1, backend: 0, weight: 1 }) }, 413, "events"],
     [{ arrivals: { perSecond: 1_000_000 } }, 422, "arrivals.perSecond"],
     [{ nodes: 1000, backends: 101 }, 422, "nodes"],
+    [{ schedulers: ["rr", "lc", "mh"], backends: 7000 }, 422, "backends"],
   ];
   await withQueryApi(new RealState("userspace"), async (ask) => {
     for (const [body, status, field] of refusals) {
