@@ -58,6 +58,8 @@ export class FamilyIpvs {
   readonly #leaving: LeavingServers;
   /** What the node was last brought to, or is about to be; null before the first sync. */
   #desired: DesiredState | null = null;
+  /** Names of virtual servers that the node may have of ours, from syncs that did not succeed. */
+  readonly #uncertain = new Set<string>();
   /** What other links have, as of the last full sync. */
   #elsewhere: readonly string[] = [];
   #doubtful = true;
@@ -111,6 +113,7 @@ export class FamilyIpvs {
     });
     const node = this.#read(tables, this.#desired, desired);
     const drift = former === null ? [] : this.#differences(node, tables, former.state);
+    for (const name of this.#desired?.serverNames ?? []) this.#uncertain.add(name);
     this.#desired = desired;
     this.#elsewhere = elsewhere;
     this.#leaving.clear();
@@ -129,6 +132,9 @@ export class FamilyIpvs {
     }
     this.#begin();
     const { change: step, problems } = this.#desired.apply(change);
+    for (const { before, after } of step.servers) {
+      this.#uncertain.add(serverName((before ?? after)!.key));
+    }
     const rules = step.rules === null ? [] : diffRules(step.rules.before, step.rules.after);
     const changes = await this.#send(step, rules, this.#desired);
     return { family: this.family, full: false, changes, problems, drift: [] };
@@ -178,7 +184,11 @@ export class FamilyIpvs {
     next: DesiredState | null,
   ): IpvsState {
     return readNode(this.#kernel, tables, this.family, {
-      known: new Set([...former?.serverNames ?? [], ...next?.serverNames ?? []]),
+      known: new Set([
+        ...this.#uncertain,
+        ...former?.serverNames ?? [],
+        ...next?.serverNames ?? [],
+      ]),
       excluded: this.#options.excludeCIDRs,
     });
   }
@@ -223,6 +233,7 @@ export class FamilyIpvs {
     count += this.#changeMembers(change, "removed", refused);
     if (refused.length > 0) throw new RefusedError(this.family, refused);
     this.#doubtful = this.#doubtedAgain;
+    this.#uncertain.clear();
     return count;
   }
 
