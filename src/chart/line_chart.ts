@@ -140,7 +140,7 @@ function legend(name: string, i: number): string {
 function format(value: number): string {
   return value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-4)
     ? value.toExponential()
-    : value.toLocaleString("en");
+    : value.toLocaleString("en", { notation: "compact", maximumFractionDigits: 6 });
 }
 
 function round(value: number): number {
