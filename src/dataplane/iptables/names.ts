@@ -86,9 +86,11 @@ export function endpointKey({ address, port }: Pick<Backend, "address" | "port">
   return formatSocketAddress(address, port);
 }
 
+const HASHED = new RegExp(`^(?:${HASHED_PREFIXES.join("|")})`);
+
 /** Whether a chain of nat is one of a Service or endpoint. */
 export function isHashedChain(name: string): boolean {
-  return HASHED_PREFIXES.some((prefix) => name.startsWith(prefix));
+  return HASHED.test(name);
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

@@ -108,8 +108,11 @@ export function fragments(rules: RuleSet): Fragment[] {
   return [rules.head, ...rules.services.values(), rules.tail];
 }
 
-/** Chains of a table with their rules in order, from these parts. */
-export function collectChains(parts: Iterable<Fragment>, table: TableName): Chains {
+/** Chains of a table with their rules in order, from these parts. The map is the caller's. */
+export function collectChains(
+  parts: Iterable<Fragment>,
+  table: TableName,
+): Map<string, readonly string[]> {
   const collected = new Map<string, string[]>();
   for (const part of parts) {
     const { chains, rules } = part[table];

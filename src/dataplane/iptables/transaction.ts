@@ -53,7 +53,7 @@ export function desiredChains(
 ): ReadonlyMap<string, readonly string[]> {
   const chains = table === "mangle"
     ? new Map<string, readonly string[]>()
-    : new Map(collectChains(fragments(rules), table));
+    : collectChains(fragments(rules), table);
   for (const chain of chains.keys()) if (!isOwnChain(table, chain)) chains.delete(chain);
   return chains.set(CHAIN.canary, []);
 }
