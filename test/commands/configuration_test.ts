@@ -1,0 +1,140 @@
+/** The agent as a process with a configuration file. */
+
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { NetworkNamespace } from "../../src/linux/namespace.ts";
+import { requires } from "../requirements.ts";
+import { EXAMPLES, runProgram, taskPermissions } from "./cli.ts";
+import { Program } from "./processes.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
+
+/** Addresses that only a namespace of its own has free. */
+const QUIET = `${HEAD}healthzBindAddress: 127.0.0.1:1
+metricsBindAddress: 127.0.0.1:2
+`;
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const run = async (...args: string[]) => await runProgram(await taskPermissions("run"), args);
+
+Deno.test("--write-config-to writes what flags and file make, which --config takes again", () =>
+  withFolder(async (folder) => {
+    const [first, second] = [`${folder}/first.yaml`, `${folder}/second.yaml`];
+    const flags = ["--cluster-cidr=10.244.0.0/16", "--ipvs-min-sync-period=2s", "--v=3"];
+    const written = await run("--write-config-to", first, ...flags);
+    assert.deepEqual([written.code, written.stdout, written.stderr], [0, "", ""]);
+    const text = await Deno.readTextFile(first);
+    assert.match(text, /^clusterCIDR: 10\.244\.0\.0\/16$/m);
+    assert.match(text, /^ {2}minSyncPeriod: 2s$/m);
+    assert.equal((await run(`--config=${first}`, `--write-config-to=${second}`)).code, 0);
+    // What the mode that is not chosen would do is not kept.
+    assert.equal(
+      await Deno.readTextFile(second),
+      text.replace(/minSyncPeriod: 2s/, "minSyncPeriod: 0s"),
+    );
+    const failed = await run("--write-config-to", `${folder}/none/file`);
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /^switchyard: --write-config-to \S+\/none\/file: .*\n$/);
+  }));
+
+Deno.test("with a configuration file the agent is in kube-proxy's place, and never in the lab", () =>
+  withFolder(async (folder) => {
+    const file = `${folder}/config`;
+    await Deno.writeTextFile(file, HEAD);
+    const { code, stderr } = await run(`--config=${file}`);
+    assert.equal(code, 2);
+    assert.match(stderr, /^switchyard: no cluster is known: expected --kubeconfig or --master/);
+  }));
+
+Deno.test({
+  ...requires("a changed configuration ends the agent, unless nobody could start with it", ...[
+    "root",
+    "netns",
+    "tun",
+  ]),
+  fn: () =>
+    withFolder(async (folder) => {
+      const file = `${folder}/config`;
+      const good = `${QUIET}mode: userspace\n`;
+      await Deno.writeTextFile(file, good);
+      using namespace = NetworkNamespace.create();
+      const args = [
+        ...[MAIN, "run", `--config=${file}`, `--manifests=${EXAMPLES}`, "--node-ip=192.0.2.1"],
+        ...["--api-bind-address=", "--kube-api-qps=9", "--boot-id-file=/x", "--output=json"],
+      ];
+      const program = new Program(args, {}, namespace);
+      try {
+        await program.line();
+        assert.match(program.stderr, /accepted, but without effect: --boot-id-file$/m);
+        assert.match(program.stderr, /not read, because there is --config: --kube-api-qps$/m);
+        await Deno.writeTextFile(file, `${good}oomScoreAdj: 9999\n`);
+        await until(() => /oomScoreAdj: Invalid value: 9999.*going on/.test(program.stderr));
+        // As it was: nothing has changed.
+        await Deno.writeTextFile(file, good);
+        await Deno.writeTextFile(`${folder}/new`, `${good}oomScoreAdj: -998\n`);
+        await Deno.rename(`${folder}/new`, file);
+        const { code, stderr } = await program.end();
+        assert.equal(code, 1);
+        assert.match(
+          stderr,
+          /^switchyard: --config \S+ has changed; ending, to be started again$/m,
+        );
+      } finally {
+        await program.kill();
+      }
+    }),
+});
+
+Deno.test({
+  ...requires("a node has one agent, and the next after it, however it ended", ...[
+    "root",
+    "netns",
+    "tun",
+  ]),
+  async fn() {
+    using namespace = NetworkNamespace.create();
+    const quiet = ["healthz", "metrics", "api"].map((name) => `--${name}-bind-address=`);
+    const args = [
+      ...["run", `--manifests=${EXAMPLES}`, "--proxy-mode=userspace", "--node-ip=192.0.2.1"],
+      ...quiet,
+    ];
+    const first = new Program([MAIN, ...args], {}, namespace);
+    try {
+      await first.line();
+      const permissions = await taskPermissions("run");
+      const second = await runProgram(permissions, args, "", namespace);
+      assert.equal(second.code, 1);
+      assert.equal(
+        second.stderr.trim(),
+        `switchyard: another switchyard programs this node: process ${first.pid}; end it first`,
+      );
+      first.signal("SIGKILL");
+      await first.end();
+    } finally {
+      await first.kill();
+    }
+    const third = new Program([MAIN, ...args], {}, namespace);
+    try {
+      await third.line();
+    } finally {
+      await third.kill();
+    }
+  },
+});
+
+/** Resolves when it holds; fails after ten seconds. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; !condition(); i++) {
+    assert.ok(i < 200, "not in 10 s");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
