@@ -6,6 +6,7 @@
  */
 
 import { OpenAPIHono } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
 import { etag } from "hono/etag";
 import { requestId } from "hono/request-id";
 import { type Arrival, guard } from "./access.ts";
@@ -63,14 +64,20 @@ function application(): OpenAPIHono {
   app.onError(onError);
   app.notFound(notFound(app));
   app.use(requestId({ limitLength: 128 }));
-  app.use(async (context, next) => {
-    await next();
+  app.use((context, next) => {
+    // Set before there is an answer, which would have to be copied to get more headers.
     context.header("X-Content-Type-Options", "nosniff");
-    // What has a tag may be kept, if it is asked for again each time.
-    context.header("Cache-Control", context.res.headers.has("etag") ? "no-cache" : "no-store");
+    context.header("Cache-Control", "no-store");
+    return next();
   });
   return app;
 }
+
+/** What has a tag may be kept, if it is asked for again each time. */
+const tagged: MiddlewareHandler = async (context, next) => {
+  await next();
+  if (context.res.headers.has("etag")) context.header("Cache-Control", "no-cache");
+};
 
 /** What answers on `--healthz-bind-address`. */
 export function healthApp(state: ApiState, metrics: Metrics): OpenAPIHono {
@@ -99,7 +106,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   const { token } = options;
   const sessions = token === null ? null : new Sessions(token);
   app.use(guard(token, sessions));
-  for (const path of TAGGED) app.use(path, etag());
+  for (const path of TAGGED) app.use(path, tagged, etag());
   addHealth(app, state, metrics);
   addProxyMode(app, state);
   addMetrics(app, state, metrics);

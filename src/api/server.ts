@@ -82,15 +82,17 @@ function listening<Server extends { readonly finished: Promise<void> }>(
   start: (options: ServeOptions, handle: Handler) => Server,
 ): { readonly server: Server; stop(): Promise<void> } {
   const abort = new AbortController();
-  const underWay = new Set<Promise<unknown>>();
-  const handle = async (request: Request): Promise<Response> => {
-    const answer = Promise.resolve(handler(request));
-    underWay.add(answer);
-    try {
-      return await answer;
-    } finally {
-      underWay.delete(answer);
-    }
+  let underWay = 0;
+  let idle = () => {};
+  const ended = () => {
+    if (--underWay === 0) idle();
+  };
+  const handle = (request: Request): Response | Promise<Response> => {
+    const answer = handler(request);
+    if (answer instanceof Response) return answer;
+    underWay++;
+    answer.then(ended, ended);
+    return answer;
   };
   let server: Server;
   try {
@@ -106,7 +108,9 @@ function listening<Server extends { readonly finished: Promise<void> }>(
       // Deno's shutdown() waits for slow clients without limit, and cannot be cut short.
       const grace = Promise.withResolvers<void>();
       const timer = setTimeout(grace.resolve, GRACE_MS);
-      await Promise.race([Promise.allSettled(underWay), grace.promise]);
+      idle = grace.resolve;
+      if (underWay === 0) idle();
+      await grace.promise;
       clearTimeout(timer);
       abort.abort();
       await server.finished;

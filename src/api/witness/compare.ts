@@ -62,6 +62,7 @@ function compareBackends(
   rules: Answer,
   affinity: boolean,
 ): Disagreement[] {
+  if (sameInOrder(engine, rules)) return [];
   const theirs = new Map(rules.backends.map((backend) => [key(backend), backend.probability]));
   const ours = new Map(engine.backends.map((backend) => [key(backend), backend.probability]));
   const remembered = affinity && ours.size === 1;
@@ -78,6 +79,15 @@ function compareBackends(
   const shares = (of: ReadonlyMap<string, number>) =>
     different.map((backend) => `${backend} ${of.get(backend)!.toFixed(6)}`).join(", ");
   return [{ field: "probability", engine: shares(ours), rules: shares(theirs) }];
+}
+
+/** Most often both name the same backends in the same order, with the same chances. */
+function sameInOrder({ backends }: LookupResult, rules: Answer): boolean {
+  return backends.length === rules.backends.length && backends.every((ours, i) => {
+    const theirs = rules.backends[i];
+    return ours.address === theirs.address && ours.port === theirs.port &&
+      Math.abs(ours.probability - theirs.probability) <= TOLERANCE;
+  });
 }
 
 function listed(backends: Iterable<string>): string {

@@ -148,9 +148,9 @@ export function engineAnswer(
   const { verdict, service } = engine;
   const steps = [...rules.steps, engineStep(engine)];
   const way = steps.map((_, i) => i);
-  const backends = engine.backends.map((backend): AnswerBackend => ({
+  const backends = engine.backends.map((backend, i): AnswerBackend => ({
     ...backend,
-    masquerade: masqueradesAlways || masqueradesTo(backend, engine, rules),
+    masquerade: masqueradesAlways || masqueradesTo(backend, engine, rules, i),
   }));
   const outcomes = verdict === "FORWARD"
     ? backends.map(({ address, port, probability, masquerade }) => ({
@@ -178,9 +178,19 @@ function engineStep({ reason }: LookupResult): Step {
 
 type Ends = { readonly address: string; readonly port: number };
 
-/** The engine says it of the backend that is next; of the others the plan or the rules do. */
-function masqueradesTo(backend: Ends, engine: LookupResult, rules: Answer): boolean {
+/**
+ * The engine says it of the backend that is next; of the others the plan or the rules do, most often
+ * at the same place of their list.
+ */
+function masqueradesTo(
+  backend: Ends,
+  engine: LookupResult,
+  rules: Answer,
+  place: number,
+): boolean {
   const same = ({ address, port }: Ends) => address === backend.address && port === backend.port;
   if (engine.backend !== null && same(engine.backend)) return engine.masquerade;
-  return rules.backends.find(same)?.masquerade ?? engine.masquerade;
+  const there = rules.backends.at(place);
+  const found = there !== undefined && same(there) ? there : rules.backends.find(same);
+  return found?.masquerade ?? engine.masquerade;
 }
