@@ -17,6 +17,8 @@ import { messageOf } from "../errors.ts";
 /** A plan, and what of the manifests is not in it. */
 export interface ManifestPlan {
   readonly plan: Plan;
+  /** Has that plan. */
+  readonly planner: Planner;
   readonly problems: readonly ClusterProblem[];
 }
 
@@ -36,5 +38,6 @@ export async function planFromManifests(config: Config, mode: ProxyMode): Promis
   });
   const planner = new Planner(plannerConfig(config, mode, []));
   planner.update(loaded.objects.map((object) => ({ action: "apply", object })));
-  return { plan: planner.plan, problems: [...loaded.problems, ...planner.problems] };
+  const problems = [...loaded.problems, ...planner.problems];
+  return { plan: planner.plan, planner, problems };
 }

@@ -69,6 +69,9 @@ const Diff = z.object({
 /** What the node has otherwise than it should. */
 export type DiffView = z.infer<typeof Diff>;
 
+/** What is answered. */
+export type DiffAnswer = z.infer<typeof Diff>;
+
 const route = createRoute({
   method: "get",
   path: "/api/v1/diff",

@@ -8,9 +8,10 @@ import { type CommandLine, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
 import { VERSION } from "../config/version.ts";
-import type { Flow } from "../explain/answer.ts";
+import type { Answer, Flow } from "../explain/answer.ts";
 import { FlowError, parseFlows, parseFlowWords } from "../explain/flows.ts";
 import { formatAnswers } from "../explain/text.ts";
+import { askJson, callServer } from "./api_caller.ts";
 import { byManifests, byNodeRules } from "./explainers.ts";
 import { commandHelp } from "./help.ts";
 import { inputName, readInput, refuseSharedInput } from "./input.ts";
@@ -24,27 +25,68 @@ export async function explain(args: readonly string[]): Promise<number> {
     return 0;
   }
   checkUsage(line);
-  const { config, explain: input } = line;
+  const { config, explain: input, ask } = line;
   configureLogging(config.logging);
   const flows = input.flows === null ? [flowOf(line)] : await flowsOf(input.flows);
+  if (ask.server !== null) return await explainThere(line, ask.server, flows);
   const { answer, problems } = input.iptablesSave === null
     ? await byManifests(config)
     : await byNodeRules(input.iptablesSave, input, config.nodeIPs);
   if (input.iptablesSave !== null && config.nodeIPs.length === 0) {
     complainLines("without --node-ip, only loopback addresses are taken for the node's own");
   }
-  const answers = answer(flows);
-  if (config.output === "text") printText(formatAnswers(flows, answers));
-  else printLines(JSON.stringify(input.flows === null ? answers[0] : answers, null, 2));
+  print(line, flows, answer(flows));
   complainLines(...problems);
   return problems.length > 0 ? 2 : 0;
 }
 
-function checkUsage({ config, explain, positionals, rest }: CommandLine): void {
+/** By a running agent. */
+async function explainThere(
+  line: CommandLine,
+  server: URL,
+  flows: readonly Flow[],
+): Promise<number> {
+  const { asOf } = line.ask;
+  const caller = await callServer(server, line.config.apiTokenFile);
+  const path = `/api/v1/explain${asOf === null ? "" : `?asOf=${asOf}`}`;
+  try {
+    const answers: Answer[] = [];
+    for (const flow of flows) {
+      answers.push(
+        await askJson<Answer>(caller, path, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify(flow),
+        }),
+      );
+    }
+    print(line, flows, answers);
+    return 0;
+  } finally {
+    caller.close();
+  }
+}
+
+function print(
+  { config, explain }: CommandLine,
+  flows: readonly Flow[],
+  answers: readonly Answer[],
+): void {
+  if (config.output === "text") printText(formatAnswers(flows, answers));
+  else printLines(JSON.stringify(explain.flows === null ? answers[0] : answers, null, 2));
+}
+
+function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): void {
   const { manifests, proxyMode } = config;
   const { flows, iptablesSave, ipsetSave, ipvsadmSave } = explain;
-  if ((manifests === null) === (iptablesSave === null)) {
+  if (ask.server !== null && (manifests !== null || iptablesSave !== null)) {
+    throw new UsageError("--server: expected neither --manifests nor --iptables-save with it");
+  }
+  if (ask.server === null && (manifests === null) === (iptablesSave === null)) {
     throw new UsageError("expected either --manifests or --iptables-save");
+  }
+  if (ask.asOf !== null && ask.server === null) {
+    throw new UsageError(`--as-of "${ask.asOf}": expected --server too, which has the history`);
   }
   const [mode, flag] = ipvsadmSave === null
     ? ["iptables", "--iptables-save"]

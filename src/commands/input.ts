@@ -33,6 +33,20 @@ export async function readInput(flag: string, path: string): Promise<string> {
   }
 }
 
+/**
+ * The bytes of an input.
+ *
+ * @throws {UsageError} naming what it is for, and the path.
+ */
+export async function readInputBytes(flag: string, path: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    if (path === "-") return await new Response(Deno.stdin.readable).bytes();
+    return await Deno.readFile(path);
+  } catch (error) {
+    throw new UsageError(`${flag}: ${inputName(path)}: ${reasonOf(error)}`);
+  }
+}
+
 /** What an input is called in messages. */
 export function inputName(path: string): string {
   return path === "-" ? "standard input" : path;

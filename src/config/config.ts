@@ -135,10 +135,23 @@ export interface ExplainInput {
   readonly ipvsadmSave: string | null;
 }
 
+/** What commands ask besides what the configuration says. */
+export interface AskInput {
+  /** The URL of a running agent's API; null: it is answered from files. */
+  readonly server: URL | null;
+  /** An entry of the history; null: the plan of now. */
+  readonly asOf: number | null;
+  readonly verify: boolean;
+  readonly thisNode: boolean;
+  readonly limit: number;
+  readonly seed: number;
+}
+
 /** A command's configuration and what else was on its line. */
 export interface CommandLine {
   readonly config: Config;
   readonly explain: ExplainInput;
+  readonly ask: AskInput;
   readonly positionals: readonly string[];
   readonly rest: readonly string[] | null;
   readonly asked: ParsedArguments["asked"];
@@ -169,7 +182,16 @@ export function parseCommandLine(
     ipsetSave: values["ipset-save"] ?? null,
     ipvsadmSave: values["ipvsadm-save"] ?? null,
   };
-  return { config: configOf(settings, asked, hostname), explain, positionals, rest, asked, given };
+  const ask = {
+    server: values.server ?? null,
+    asOf: values["as-of"] ?? null,
+    verify: values.verify!,
+    thisNode: values["this-node"]!,
+    limit: values.limit!,
+    seed: values.seed!,
+  };
+  const config = configOf(settings, asked, hostname);
+  return { config, explain, ask, positionals, rest, asked, given };
 }
 
 function configOf(

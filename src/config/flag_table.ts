@@ -10,7 +10,7 @@ import { SCHEDULER_NAMES } from "../plan/scheduling.ts";
 import * as value from "./values.ts";
 
 /** The commands that take flags. */
-export type FlagCommand = "run" | "lab" | "render" | "explain" | "cleanup";
+export type FlagCommand = "run" | "lab" | "render" | "explain" | "diff" | "replay" | "cleanup";
 
 /** How a flag is taken. */
 export type FlagSupport =
@@ -42,7 +42,9 @@ export interface FlagSpec {
 /** Those that serve. */
 const AGENT: readonly FlagCommand[] = ["run", "lab"];
 /** Those that make a plan. */
-const PLANNING: readonly FlagCommand[] = [...AGENT, "render", "explain"];
+const PLANNING: readonly FlagCommand[] = [...AGENT, "render", "explain", "diff", "replay"];
+/** Those that can ask a running agent instead. */
+const ASKING: readonly FlagCommand[] = ["explain", "diff", "replay"];
 const EVERY: readonly FlagCommand[] = [...PLANNING, "cleanup"];
 
 interface Extra {
@@ -90,6 +92,8 @@ function booleanFlag(defaultValue: boolean, help: string, extra: Extra = {}) {
 const planning = { commands: PLANNING } as const;
 const every = { commands: EVERY } as const;
 const explaining = { commands: ["explain"] } as const;
+const replaying = { commands: ["replay"] } as const;
+const differing = { commands: ["diff"] } as const;
 const run = { commands: ["run"] } as const;
 const withoutEffect = (why: string) => ({ support: "without-effect", why } as const);
 /** kube-proxy takes them, and does nothing with them either. */
@@ -115,7 +119,41 @@ export const FLAGS = {
     "FILE",
     null,
     "the rules of any node: what iptables-save and ip6tables-save print, one after the other",
+    { commands: ["explain", "diff"] },
+  ),
+  "this-node": booleanFlag(false, "compares with the rules of this node, as root", differing),
+  "verify": booleanFlag(
+    false,
+    "also asks engine and rules about every frontend, and says where they do not agree",
+    differing,
+  ),
+  "server": flag(
+    value.server,
+    "URL",
+    null,
+    "asks the API of a running agent: http://HOST:PORT, https://HOST:PORT or unix:/PATH",
+    { commands: ASKING },
+  ),
+  "as-of": flag(
+    value.integer(1, Number.MAX_SAFE_INTEGER),
+    "ID",
+    null,
+    "with --server: asks the plan as it was behind this entry of the history",
     explaining,
+  ),
+  "limit": flag(
+    value.integer(1, 10_000),
+    "N",
+    "1000",
+    "connections, and destinations of unmatched packets, that are listed",
+    replaying,
+  ),
+  "seed": flag(
+    value.integer(0, Number.MAX_SAFE_INTEGER),
+    "N",
+    "1",
+    "decides all that is random; the same one gives the same report",
+    replaying,
   ),
   "ipset-save": flag(
     value.input("a file, or - for standard input"),
@@ -289,6 +327,7 @@ export const FLAGS = {
     "FILE",
     null,
     "bearer token that the rule-query API asks for; needed when it is not on loopback",
+    { commands: [...AGENT, ...ASKING] },
   ),
   "state-dir": flag(
     value.nonEmpty("a folder"),

@@ -119,6 +119,17 @@ export function listenAddress(defaultPort: number) {
   ).transform((value) => value.address);
 }
 
+/** Where an API is: a URL of HTTP, or "unix:" and the absolute path of a socket. */
+export const server = parsed(
+  "http://HOST:PORT, https://HOST:PORT or unix:/PATH",
+  (value): URL | null => {
+    const url = URL.parse(value);
+    if (url === null) return null;
+    if (url.protocol === "unix:") return /^unix:\/[^/]/.test(value) ? url : null;
+    return ["http:", "https:"].includes(url.protocol) ? url : null;
+  },
+);
+
 /** The items of a comma-separated list; the flag may be repeated too. */
 function items(values: readonly string[]): string[] {
   return values.flatMap((value) => value.split(",")).map((item) => item.trim())

@@ -16,7 +16,7 @@ import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dat
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
 import { FlushWatch } from "./canary.ts";
 import { ensureCounters, readCounters } from "./counters.ts";
-import { type Drift, formatDrift } from "./drift.ts";
+import { differencesOf, type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
 import {
   type CounterName,
@@ -179,12 +179,7 @@ export class IptablesDataPlane implements DataPlane {
       const before = this.#families.map(({ rules }) => rules);
       const drift = await this.drift();
       if (!this.#families.every(({ rules }, i) => rules === before[i])) continue;
-      return drift.map(({ family, table, chain, problem, missing, unexpected }) => ({
-        where: `${family} ${table} ${chain}`,
-        problem,
-        found: unexpected,
-        expected: missing,
-      }));
+      return differencesOf(drift);
     }
   }
 

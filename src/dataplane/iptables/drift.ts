@@ -5,6 +5,7 @@
  */
 
 import type { Family } from "../../net/address.ts";
+import type { Difference } from "../dataplane.ts";
 import { hasRule, NODE_TABLES, type NodeRules } from "./read.ts";
 import type { RuleSet } from "./rules.ts";
 import { desiredChains, foreignRules, keyOf } from "./transaction.ts";
@@ -58,6 +59,16 @@ export function findDrift(node: NodeRules, rules: RuleSet): Drift[] {
     }
     return found;
   });
+}
+
+/** The same in the words of all data planes. */
+export function differencesOf(drift: readonly Drift[]): Difference[] {
+  return drift.map(({ family, table, chain, problem, missing, unexpected }) => ({
+    where: `${family} ${table} ${chain}`,
+    problem,
+    found: unexpected,
+    expected: missing,
+  }));
 }
 
 /** One line for a drift. */

@@ -1,0 +1,109 @@
+/**
+ * What the HTTP API would see of an agent that serves manifests, without one: a plan, an engine that
+ * has it, and the rules of a node as somebody printed them.
+ *
+ * @module
+ */
+
+import { EventHub } from "../api/events/hub.ts";
+import type { ApiState, NodeView } from "../api/state.ts";
+import { formatProblem } from "../cluster/source.ts";
+import type { Config } from "../config/config.ts";
+import type { ProxyMode } from "../dataplane/dataplane.ts";
+
+import { differencesOf, findDrift } from "../dataplane/iptables/drift.ts";
+import type { RuleOptions } from "../dataplane/iptables/options.ts";
+import { readRules } from "../dataplane/iptables/read.ts";
+import { render } from "../dataplane/iptables/render.ts";
+import type { RuleSet } from "../dataplane/iptables/rules.ts";
+import { LocalEngine } from "../engine/local.ts";
+import { History } from "../history/history.ts";
+import { FAMILIES, type Family } from "../net/address.ts";
+import type { Plan } from "../plan/plan.ts";
+import { planFromManifests } from "./from_manifests.ts";
+import { checkMode } from "./mode.ts";
+import { optionsAsFound } from "./options_found.ts";
+import { ipvsOptions, ruleOptions } from "./options.ts";
+
+/** iptables-save's text of each family; null where there is none. */
+export type SavedRules = Readonly<Record<Family, string | null>>;
+
+/** A state, and what of the manifests is not in it, one line each. */
+export interface OfflineState {
+  readonly state: ApiState;
+  readonly problems: readonly string[];
+}
+
+/**
+ * The state for manifests.
+ *
+ * @param saved the rules of a node in iptables mode; absent: there is no node.
+ * @throws {UsageError} when the manifests cannot be read, or the mode cannot be had.
+ */
+export async function offlineState(
+  config: Config,
+  mode: ProxyMode,
+  saved?: SavedRules,
+): Promise<OfflineState> {
+  checkMode(config, mode);
+  const { plan, planner, problems } = await planFromManifests(config, mode);
+  const engine = LocalEngine.create({ seed: 1n });
+  await engine.apply({ node: plan.node, updated: [...plan.services.values()], removed: [] });
+  const families = saved === undefined
+    ? config.families
+    : config.families.filter((family) => saved[family] !== null);
+  const options = saved === undefined
+    ? ruleOptions(config)
+    : optionsAsFound(ruleOptions(config), FAMILIES.map((family) => saved[family] ?? "").join(""));
+  const state: ApiState = {
+    mode,
+    families,
+    ruleOptions: options,
+    ipvsOptions: ipvsOptions(config),
+    node: saved === undefined ? {} : savedNode(plan, families, options, saved),
+    programming: saved !== undefined,
+    engine,
+    serviceNetworks: config.serviceClusterIPRanges,
+    plan: () => plan,
+    fork: () => planner.fork(),
+    revision: () => 0,
+    problems: () => problems,
+    health: () => {
+      const now = Date.now();
+      return {
+        healthy: true,
+        nodeEligible: true,
+        currentTime: now,
+        lastUpdated: now,
+        status: [],
+      };
+    },
+    events: new EventHub(),
+    history: new History(),
+  };
+  return { state, problems: problems.map(formatProblem) };
+}
+
+/** A node that has these rules, and should have those of the plan. */
+function savedNode(
+  plan: Plan,
+  families: readonly Family[],
+  options: RuleOptions,
+  saved: SavedRules,
+): NodeView {
+  const desired = new Map<Family, RuleSet>(
+    families.map((family) => [family, render(plan, family, options).rules]),
+  );
+  return {
+    iptables: {
+      rules: (family) => desired.get(family) ?? null,
+      saved: (family) => Promise.resolve(saved[family] ?? ""),
+    },
+    differences: () =>
+      Promise.resolve(
+        [...desired].flatMap(([family, rules]) =>
+          differencesOf(findDrift(readRules(saved[family]!, family), rules))
+        ),
+      ),
+  };
+}

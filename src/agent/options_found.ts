@@ -1,0 +1,36 @@
+/**
+ * Options of a node's rules that its programs and kernel decide, as far as the rules themselves show
+ * them: whoever made them asked that node, and we cannot.
+ *
+ * @module
+ */
+
+import {
+  type CounterName,
+  COUNTERS,
+  DEFAULT_RULE_OPTIONS,
+  type RuleOptions,
+} from "../dataplane/iptables/options.ts";
+
+/** A proxy's rules that masquerade: they are there whatever the Services. */
+const MASQUERADES = /^-A KUBE-POSTROUTING .*-j MASQUERADE/m;
+const RANDOMLY = /^-A KUBE-POSTROUTING .*-j MASQUERADE --random-fully$/m;
+/** The rule that drops what connection tracking calls invalid, and the chain that it is in. */
+const FORWARDS = /^-A KUBE-FORWARD /m;
+const DROPS_INVALID = /^-A KUBE-FORWARD .*--ctstate INVALID .*-j DROP$/m;
+
+/**
+ * @param options as the flags say.
+ * @param saved iptables-save's text of all families.
+ */
+export function optionsAsFound(options: RuleOptions, saved: string): RuleOptions {
+  const counters = Object.values(COUNTERS).filter((name): name is CounterName =>
+    saved.includes(`--nfacct-name ${name}`)
+  );
+  return {
+    ...options,
+    randomFully: MASQUERADES.test(saved) ? RANDOMLY.test(saved) : DEFAULT_RULE_OPTIONS.randomFully,
+    tcpLiberal: FORWARDS.test(saved) && !DROPS_INVALID.test(saved),
+    counters: new Set(counters),
+  };
+}
