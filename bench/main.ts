@@ -20,7 +20,9 @@ interface Benchmark {
 /** Benchmarks by name, loaded when asked for. */
 const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
   cluster: () => import("./cluster.ts"),
+  api: () => import("./api.ts"),
   datapath: () => import("./datapath.ts"),
+  engine: () => import("./engine.ts"),
   schedulers: () => import("./schedulers.ts"),
   sync: () => import("./sync.ts"),
 };
