@@ -9,6 +9,8 @@
 
 import { Hono } from "hono";
 import { Agent } from "../src/agent/agent.ts";
+import { observers } from "../src/agent/events.ts";
+import { historyTo } from "../src/agent/history.ts";
 import { plannerConfig } from "../src/agent/options.ts";
 import { QueryOnlyDataPlane } from "../src/agent/query_only.ts";
 import { apiState } from "../src/agent/state.ts";
@@ -21,6 +23,7 @@ import { parseCommandLine } from "../src/config/config.ts";
 import type { DataPlane } from "../src/dataplane/dataplane.ts";
 import { IptablesDataPlane } from "../src/dataplane/iptables/dataplane.ts";
 import { LocalEngine } from "../src/engine/local.ts";
+import { History } from "../src/history/history.ts";
 import { Planner } from "../src/plan/planner.ts";
 import { cluster, endpointChange, NODE_ADDRESS, NODE_NAME, POD_NETWORK } from "./sync_cluster.ts";
 import { linesOf } from "./sync_lines.ts";
@@ -89,6 +92,7 @@ async function main(mode: string, services: number): Promise<void> {
   const dataPlane = await startDataPlane(mode);
   const planner = new Planner(plannerConfig(config, dataPlane.mode, []));
   const listener = Promise.withResolvers<ClusterListener>();
+  const history = new History();
   let synced = () => {};
   const agent = new Agent({
     source: {
@@ -103,10 +107,11 @@ async function main(mode: string, services: number): Promise<void> {
     families: config.families,
     minSyncMs: 0,
     syncPeriodMs: 30_000,
-    observer: { queued() {}, synced: () => synced() },
+    observer: observers(historyTo(history, dataPlane), { queued() {}, synced: () => synced() }),
   });
   const events = new EventHub();
-  const state = apiState({ agent, planner, config, programming: mode === "iptables", events });
+  const programming = mode === "iptables";
+  const state = apiState({ agent, planner, config, programming, events, history });
   const metrics = new Metrics(config.families, "bench");
   const app = queryApp(state, metrics, { version: "bench", token: null });
   const server = serve(LOOPBACK, (request) => app.fetch(request, { loopback: true }));

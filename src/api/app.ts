@@ -6,8 +6,6 @@
  */
 
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { MiddlewareHandler } from "hono";
-import { etag } from "hono/etag";
 import { requestId } from "hono/request-id";
 import { type Arrival, guard } from "./access.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
@@ -33,6 +31,7 @@ import { addServices } from "./services.ts";
 import { addSimulate } from "./simulate.ts";
 import { Sessions } from "./sessions.ts";
 import type { ApiState } from "./state.ts";
+import { tagged } from "./tagged.ts";
 import { PlanViews } from "./plan_views.ts";
 import { addZpages, type Zpages } from "./zpages.ts";
 import { Witnesses } from "./witness/witnesses.ts";
@@ -73,12 +72,6 @@ function application(): OpenAPIHono {
   return app;
 }
 
-/** What has a tag may be kept, if it is asked for again each time. */
-const tagged: MiddlewareHandler = async (context, next) => {
-  await next();
-  if (context.res.headers.has("etag")) context.header("Cache-Control", "no-cache");
-};
-
 /** What answers on `--healthz-bind-address`. */
 export function healthApp(state: ApiState, metrics: Metrics): OpenAPIHono {
   const app = application();
@@ -106,7 +99,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   const { token } = options;
   const sessions = token === null ? null : new Sessions(token);
   app.use(guard(token, sessions));
-  for (const path of TAGGED) app.use(path, tagged, etag());
+  for (const path of TAGGED) app.use(path, ...tagged());
   addHealth(app, state, metrics);
   addProxyMode(app, state);
   addMetrics(app, state, metrics);

@@ -5,7 +5,7 @@
  */
 
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { etag } from "hono/etag";
+import { tagged } from "../tagged.ts";
 import htmx from "htmx.org/dist/htmx.min.js" with { type: "text" };
 import sse from "htmx.org/dist/ext/hx-sse.min.js" with { type: "text" };
 import icon from "./assets/icon.svg" with { type: "text" };
@@ -28,6 +28,7 @@ export const ASSET_PATHS: ReadonlySet<string> = new Set(Object.keys(ASSETS));
 /** Adds their routes. */
 export function addAssets(app: OpenAPIHono): void {
   for (const [path, { type, text }] of Object.entries(ASSETS)) {
-    app.get(path, etag(), (context) => context.body(text, 200, { "Content-Type": type }));
+    app.use(path, ...tagged());
+    app.get(path, (context) => context.body(text, 200, { "Content-Type": type }));
   }
 }

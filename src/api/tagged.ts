@@ -1,0 +1,19 @@
+/**
+ * Answers with an ETag: they may be kept, if they are asked for again each time.
+ *
+ * @module
+ */
+
+import type { MiddlewareHandler } from "hono";
+import { etag } from "hono/etag";
+
+/** Tags the answers of a path. */
+export function tagged(): MiddlewareHandler[] {
+  return [
+    async (context, next) => {
+      await next();
+      if (context.res.headers.has("etag")) context.header("Cache-Control", "no-cache");
+    },
+    etag(),
+  ];
+}
