@@ -6,6 +6,7 @@
 
 import { EventHub } from "../api/events/hub.ts";
 import { Metrics } from "../api/metrics.ts";
+import type { ApiAnswer } from "../cluster/kubernetes/api_client.ts";
 import type { ClusterSource } from "../cluster/source.ts";
 import type { Config, SyncPeriods } from "../config/config.ts";
 import { VERSION } from "../config/version.ts";
@@ -37,6 +38,8 @@ export interface AgentParts {
   readonly namespaceFd?: number;
   /** Addresses of the node's interfaces, for when none are configured. */
   readonly localAddresses: readonly string[];
+  /** Takes who is to be told of requests to the API server; absent: there is none. */
+  readonly onAnswer?: (answered: (answer: ApiAnswer) => void) => void;
   /** Tells the cluster what happens; absent: there is none. */
   readonly clusterEvents?: ClusterEvents;
 }
@@ -70,6 +73,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
   const periods = syncPeriods(config, mode);
   const metrics = new Metrics(config.families, VERSION);
   dataPlane.observe?.(metrics);
+  parts.onAnswer?.((answer) => metrics.answered(answer));
   if (dataPlane instanceof IptablesDataPlane) metrics.followIptables(dataPlane);
   const events = new EventHub();
   let agent: Agent;

@@ -14,6 +14,7 @@ import { EngineMetrics } from "./metrics/engine.ts";
 import { type IptablesFigures, IptablesMetrics } from "./metrics/iptables.ts";
 import { LocalEndpointMetrics } from "./metrics/local_endpoints.ts";
 import { ProcessMetrics } from "./metrics/process.ts";
+import { type AnsweredRequest, RequestMetrics } from "./metrics/requests.ts";
 import { type Counter, counterIn, type Gauge, gaugeIn, Registry } from "./metrics/registry.ts";
 import { SyncMetrics } from "./metrics/syncs.ts";
 import type { ApiState } from "./state.ts";
@@ -26,6 +27,7 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
   readonly #localEndpoints: LocalEndpointMetrics;
   readonly #engine: EngineMetrics;
   readonly #process: ProcessMetrics;
+  readonly #requests: RequestMetrics;
   #iptables: IptablesMetrics | null = null;
   readonly #services: Gauge;
   readonly #problems: Gauge;
@@ -52,6 +54,7 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
     };
     gauge("switchyard_build_info", "Always 1", ["version"]).set({ version }, 1);
     this.#process = new ProcessMetrics(this.#registry);
+    this.#requests = new RequestMetrics(this.#registry);
   }
 
   /** From here on, iptables mode's own metrics are there too. */
@@ -81,6 +84,11 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
 
   conntrackReconciled(done: Parameters<DataPlaneObserver["conntrackReconciled"]>[0]): void {
     this.#conntrack.reconciled(done);
+  }
+
+  /** A request to the API server was answered, or not. */
+  answered(request: AnsweredRequest): void {
+    this.#requests.answered(request);
   }
 
   probed(probe: "healthz" | "livez", code: number): void {

@@ -32,7 +32,7 @@ export async function runNode(
   options: { readonly queryOnly: boolean } = { queryOnly: false },
 ): Promise<number> {
   if (config.proxyMode !== null) checkMode(config, config.proxyMode);
-  const { source, events, close } = await openSource(config);
+  const { source, events, onAnswer, close } = await openSource(config);
   const end = endRequested();
   const { configFile, nodeName } = config;
   const watch = configFile === null ? null : await watchConfiguration(configFile);
@@ -45,6 +45,7 @@ export async function runNode(
     source,
     dataPlane: node?.dataPlane ?? answeringDataPlane(config),
     onSyncNeeded: node?.onSyncNeeded,
+    onAnswer,
     programming,
     localAddresses: interfaceAddresses(),
     clusterEvents: events === null ? undefined : new ClusterEvents(events, nodeName),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ApiClient } from "../cluster/kubernetes/api_client.ts";
+import { type ApiAnswer, ApiClient } from "../cluster/kubernetes/api_client.ts";
 import { isInPod } from "../cluster/kubernetes/access.ts";
 import { EventRecorder } from "../cluster/kubernetes/event_recorder.ts";
 import { KubernetesSource } from "../cluster/kubernetes/source.ts";
@@ -21,6 +21,8 @@ export interface OpenSource {
   readonly source: ClusterSource;
   /** Where Events go; null: there is no API server. */
   readonly events: EventRecorder | null;
+  /** Takes who is to be told of requests to the API server. */
+  onAnswer(answered: (answer: ApiAnswer) => void): void;
   /** After the agent has stopped. */
   close(): Promise<void>;
 }
@@ -60,10 +62,15 @@ function nodeNeeds({ detectLocalMode, nodeIPs }: Config) {
 export async function openSource(config: Config): Promise<OpenSource> {
   const { manifests, kubeconfig, master, nodeName } = config;
   if (manifests === null) {
-    const client = await ApiClient.open({ kubeconfig, master, userAgent: `switchyard/${VERSION}` })
-      .catch((error) => {
-        throw new UsageError(messageOf(error));
-      });
+    let told = (_: ApiAnswer) => {};
+    const client = await ApiClient.open({
+      kubeconfig,
+      master,
+      userAgent: `switchyard/${VERSION}`,
+      answered: (answer) => told(answer),
+    }).catch((error) => {
+      throw new UsageError(messageOf(error));
+    });
     const source = new KubernetesSource({
       transport: client,
       nodeName,
@@ -78,6 +85,9 @@ export async function openSource(config: Config): Promise<OpenSource> {
     return {
       source,
       events,
+      onAnswer(answered) {
+        told = answered;
+      },
       async close() {
         await events.stop(EVENTS_GRACE_MS);
         client.close();
@@ -95,5 +105,5 @@ export async function openSource(config: Config): Promise<OpenSource> {
     podNetworks: config.clusterCIDRs,
     nodeName,
   });
-  return { source, events: null, close: () => Promise.resolve() };
+  return { source, events: null, onAnswer() {}, close: () => Promise.resolve() };
 }

@@ -19,6 +19,10 @@ Deno.test("metrics have kube-proxy's names and the engine's counts", async () =>
   metrics.queued({ services: 1, endpoints: 0 });
   metrics.synced({ durationMs: 3, ok: false, waiting: { services: 0, endpoints: 0 } });
   metrics.programmed([400, 61_000]);
+  const request = { method: "GET", host: "10.0.0.1:6443", durationMs: 30 };
+  metrics.answered({ ...request, status: 200 });
+  metrics.answered({ ...request, status: 200 });
+  metrics.answered({ ...request, status: null });
   for (let round = 0; round < 2; round++) {
     const text = await metrics.render(state);
     assertLines(text, [
@@ -35,6 +39,9 @@ Deno.test("metrics have kube-proxy's names and the engine's counts", async () =>
       'kubeproxy_network_programming_duration_seconds_bucket{le="60",ip_family="IPv6"} 1',
       'kubeproxy_network_programming_duration_seconds_bucket{le="65",ip_family="IPv6"} 2',
       'kubeproxy_network_programming_duration_seconds_bucket{le="300",ip_family="IPv6"} 2',
+      'rest_client_requests_total{code="200",method="GET",host="10.0.0.1:6443"} 2',
+      'rest_client_requests_total{code="<error>",method="GET",host="10.0.0.1:6443"} 1',
+      'rest_client_request_duration_seconds_bucket{le="0.1",verb="GET",host="10.0.0.1:6443"} 3',
       "switchyard_sync_failures_total 1",
       "switchyard_services 4",
       "switchyard_programming 1",

@@ -54,6 +54,24 @@ export interface ApiTransport {
   get(request: ApiRequest): Promise<AsyncIterable<Uint8Array>>;
 }
 
+/** A request that was answered, or not. */
+export interface ApiAnswer {
+  readonly method: "GET" | "POST" | "PATCH";
+  /** "host:port" of the server. */
+  readonly host: string;
+  /** Null: there was no answer. */
+  readonly status: number | null;
+  /** Until the answer began, milliseconds. */
+  readonly durationMs: number;
+}
+
+/** What an {@link ApiClient} may be told besides how to reach the server. */
+export interface ClientOptions {
+  readonly userAgent?: string;
+  /** Told of every request, for metrics. */
+  readonly answered?: (answer: ApiAnswer) => void;
+}
+
 /** Most bytes of an unsuccessful answer that are read. */
 const MAX_ERROR_BYTES = 65_536;
 
@@ -62,14 +80,19 @@ export class ApiClient implements ApiTransport, ApiWriter {
   readonly server: string;
   readonly #store: CredentialStore;
   readonly #timing: Timing;
-  readonly #userAgent: string;
+  readonly #options: ClientOptions;
   #connections: (Connections & { readonly key: string }) | null = null;
 
-  private constructor(server: string, store: CredentialStore, timing: Timing, userAgent: string) {
+  private constructor(
+    server: string,
+    store: CredentialStore,
+    timing: Timing,
+    options: ClientOptions,
+  ) {
     this.server = server;
     this.#store = store;
     this.#timing = timing;
-    this.#userAgent = userAgent;
+    this.#options = options;
   }
 
   /**
@@ -78,7 +101,7 @@ export class ApiClient implements ApiTransport, ApiWriter {
    * @throws {Error} with the file, the field and what was expected.
    */
   static async open(
-    options: AccessOptions & { readonly userAgent?: string },
+    options: AccessOptions & ClientOptions,
     timing: Timing = systemTiming,
   ): Promise<ApiClient> {
     const store = new CredentialStore(options, timing);
@@ -87,7 +110,7 @@ export class ApiClient implements ApiTransport, ApiWriter {
       credentials.server,
       store,
       timing,
-      options.userAgent ?? "switchyard",
+      options,
     );
     client.#clientFor(credentials);
     return client;
@@ -148,12 +171,33 @@ export class ApiClient implements ApiTransport, ApiWriter {
     }
   }
 
-  #fetch(request: Outgoing, credentials: Credentials, signal: AbortSignal): Promise<Response> {
+  async #fetch(
+    request: Outgoing,
+    credentials: Credentials,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const begun = performance.now();
+    let status: number | null = null;
+    try {
+      const response = await this.#send(request, credentials, signal);
+      status = response.status;
+      return response;
+    } finally {
+      this.#options.answered?.({
+        method: request.method ?? "GET",
+        host: new URL(credentials.server).host,
+        status,
+        durationMs: performance.now() - begun,
+      });
+    }
+  }
+
+  #send(request: Outgoing, credentials: Credentials, signal: AbortSignal): Promise<Response> {
     const { method = "GET", body } = request;
     const url = new URL(requestUrl(request, credentials));
     const headers = new Headers([
       ["accept", "application/json"],
-      ["user-agent", this.#userAgent],
+      ["user-agent", this.#options.userAgent ?? "switchyard"],
       ...credentials.headers,
     ].map(([name, value]) => [name, value] as [string, string]));
     if (credentials.tlsServerName !== undefined) {

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { ApiClient } from "../../../src/cluster/kubernetes/api_client.ts";
+import {
+  type ApiAnswer,
+  ApiClient,
+  type ClientOptions,
+} from "../../../src/cluster/kubernetes/api_client.ts";
 import type { AccessOptions } from "../../../src/cluster/kubernetes/access.ts";
 import { ApiFailure } from "../../../src/cluster/kubernetes/failure.ts";
 import { requires } from "../../requirements.ts";
@@ -9,7 +13,7 @@ import { fastTiming, rawService, RunningSource } from "./helpers.ts";
 import { Pki } from "./pki.ts";
 
 /** The body of an answer, or the message of the failure. */
-async function ask(options: AccessOptions, path = "/version"): Promise<string> {
+async function ask(options: AccessOptions & ClientOptions, path = "/version"): Promise<string> {
   let client: ApiClient | undefined;
   try {
     client = await ApiClient.open(options);
@@ -55,6 +59,21 @@ Deno.test("A failure says what the server said, in one line", async () => {
     await ask({ master: api.url }, "/api/v1/services"),
     "status 502: <html> <h1>Bad gateway</h1>",
   );
+});
+
+Deno.test("Every request is told with its answer", async () => {
+  const told: string[] = [];
+  const answered = ({ method, host, status, durationMs }: ApiAnswer) => {
+    assert.ok(durationMs >= 0);
+    told.push(`${method} ${host} ${status}`);
+  };
+  await using api = new ApiDouble();
+  const options = { answered };
+  await ask({ master: api.url, ...options });
+  await ask({ master: api.url, ...options }, "/apis/x");
+  await ask({ master: "http://127.0.0.1:1", ...options });
+  const { host } = new URL(api.url);
+  assert.deepEqual(told, [`GET ${host} 200`, `GET ${host} 404`, "GET 127.0.0.1:1 null"]);
 });
 
 Deno.test("A server that is not there is said to refuse the connection", async () => {
