@@ -29,8 +29,17 @@ export class Pki implements AsyncDisposable {
     );
   }
 
-  /** NAME.crt and NAME.key, signed by an authority; `names` as in "DNS:api.test,IP:127.0.0.1". */
-  async certificate(name: string, authority: string, names?: string): Promise<void> {
+  /**
+   * NAME.crt and NAME.key, signed by an authority; `names` as in "DNS:api.test,IP:127.0.0.1".
+   *
+   * @param subject whom it is about: "/O=GROUP/CN=USER" for the API server.
+   */
+  async certificate(
+    name: string,
+    authority: string,
+    names?: string,
+    subject = `/CN=${name}`,
+  ): Promise<void> {
     const extensions = [
       "basicConstraints=CA:FALSE",
       `extendedKeyUsage=${names === undefined ? "clientAuth" : "serverAuth"}`,
@@ -39,7 +48,7 @@ export class Pki implements AsyncDisposable {
     await Deno.writeTextFile(this.path(`${name}.ext`), extensions.join("\n"));
     await this.#openssl(
       ...["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
-      ...["-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`],
+      ...["-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", subject],
     );
     await this.#openssl(
       ...["x509", "-req", "-in", `${name}.csr`, "-out", `${name}.crt`, "-days", "2"],

@@ -36,7 +36,7 @@ export class RealApi implements AsyncDisposable {
     try {
       await api.pki.authority("ca");
       await api.pki.certificate("server", "ca", "IP:127.0.0.1");
-      await api.pki.certificate("admin", "ca");
+      await api.user("admin", "/O=system:masters/CN=admin");
       await api.pki.certificate("accounts", "ca");
       const { pki } = api;
       api.#client = Deno.createHttpClient({
@@ -58,9 +58,14 @@ export class RealApi implements AsyncDisposable {
     return `https://127.0.0.1:${this.#port}`;
   }
 
-  /** A kubeconfig with a client certificate. */
-  async kubeconfig(): Promise<string> {
-    const path = this.pki.path("config");
+  /** Makes someone known, as whom {@link kubeconfig} can ask: "/O=GROUP/CN=USER". */
+  async user(name: string, subject: string): Promise<void> {
+    await this.pki.certificate(name, "ca", undefined, subject);
+  }
+
+  /** A kubeconfig with the client certificate of a user, who may do everything if no other is named. */
+  async kubeconfig(user = "admin"): Promise<string> {
+    const path = this.pki.path(`${user}.config`);
     await Deno.writeTextFile(
       path,
       JSON.stringify({
@@ -70,7 +75,7 @@ export class RealApi implements AsyncDisposable {
         }],
         users: [{
           name: "u",
-          user: { "client-certificate": "admin.crt", "client-key": "admin.key" },
+          user: { "client-certificate": `${user}.crt`, "client-key": `${user}.key` },
         }],
         contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
         "current-context": "x",
@@ -107,7 +112,8 @@ export class RealApi implements AsyncDisposable {
       "--service-cluster-ip-range=10.96.0.0/16",
       // So that versions are forgotten within the time of a test.
       "--etcd-compaction-interval=5s",
-      ...["--authorization-mode=AlwaysAllow", "--disable-admission-plugins=ServiceAccount"],
+      ...["--authorization-mode=RBAC", "--allow-privileged=true"],
+      "--disable-admission-plugins=ServiceAccount",
     ]);
     await until(
       "kube-apiserver",
