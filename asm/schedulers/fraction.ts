@@ -12,6 +12,12 @@ export function fraction(numerator: u32, denominator: u32): u64 {
   return (<u64>numerator << 32) | denominator;
 }
 
+// @ts-ignore: decorator
+@inline
+export function numerator(cost: u64): u32 {
+  return <u32>(cost >> 32);
+}
+
 /** Whether `a` is less than `b`, exactly. */
 // @ts-ignore: decorator
 @inline

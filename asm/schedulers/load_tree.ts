@@ -1,8 +1,8 @@
 /**
- * A tree over a pool whose costs are whole numbers, as lc's are. Its leaves are the members' costs,
- * by list order. Up to sixteen entries of a level are a group, which has one entry in the level
- * above: its least cost and whose that is, the first one's of equals. So the root has what a scan of
- * the list would find.
+ * A tree over a pool whose costs are whole numbers. Its leaves are the members' costs, by list order.
+ * Up to sixteen entries of a level are a group, which has one entry in the level above: its least
+ * cost and whose that is, the first one's of equals. So the root has what a scan of the list would
+ * find.
  *
  * The costs of a group are a cache line, which four vectors hold at once; the winners lie apart.
  */

@@ -29,10 +29,12 @@ export class Pool {
   /** What the scheduler has built over the list, if anything, and its length in bytes. */
   index: usize;
   indexBytes: u32;
-  /** Leaves of the tournament in the index, 0 when it is none. */
+  /** Leaves of the tree in the index, 0 when it is none. */
   leaves: u32;
   /** lblc, lblcr: destinations that it remembers. */
   destinations: u32;
+  /** The tree is one of whole costs: all that take connections have the same weight. */
+  wholeCosts: bool;
   /** There was no room for a table that the scheduler needs: rr takes its place. */
   withoutTable: bool;
 }
@@ -240,5 +242,6 @@ export function renewIndex(pool: Pool, bytes: u32): usize {
   pool.index = bytes > 0 ? allocateTable(bytes) : 0;
   pool.indexBytes = bytes;
   pool.leaves = 0;
+  pool.wholeCosts = false;
   return pool.index;
 }
