@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Protocol } from "../../../src/cluster/objects.ts";
-import { staleUdp, touchesUdp } from "../../../src/dataplane/conntrack/stale_udp.ts";
+import { servesUdp, staleUdp, touchesUdp } from "../../../src/dataplane/conntrack/stale_udp.ts";
 import { familyOf } from "../../../src/net/address.ts";
 import type { Connection } from "../../../src/netlink/netfilter/conntrack.ts";
 import { plannerOf } from "../iptables/plans.ts";
@@ -105,4 +105,10 @@ Deno.test("only changes of Services with UDP ports touch flows", () => {
   assert.equal(touchesUdp(change("UDP")), true);
   assert.equal(touchesUdp(change("TCP")), false);
   assert.equal(touchesUdp({ updated: [] }), false);
+});
+
+Deno.test("flows matter only where UDP has an endpoint, in the family", () => {
+  assert.equal(servesUdp(plan, "IPv4"), true);
+  assert.equal(servesUdp(plan, "IPv6"), false);
+  assert.equal(servesUdp(plannerOf([NOBODY]).plan, "IPv4"), false);
 });
