@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import fc from "fast-check";
 import { parse } from "yaml";
 import { type Config, parseCommandLine } from "../../src/config/config.ts";
 import { FIELDS } from "../../src/config/file/fields.ts";
@@ -260,4 +261,38 @@ Deno.test("all that is wrong is told at once, and only configurations are read",
     /^expected kind KubeProxyConfiguration of apiVersion kubeproxy.config.k8s.io\/v1alpha1, found .*v1alpha2"$/,
   );
   assert.match(refusal("kind: KubeProxyConfiguration"), /of none$/);
+});
+
+Deno.test("whatever stands in the fields, it is taken or refused in one line", () => {
+  const paths = FIELDS.map(({ path }) => path);
+  const value = fc.oneof(fc.jsonValue(), fc.constantFrom("0s", "-1s", "5m", "10.0.0.0/8", ":1", 7));
+  const fields = fc.dictionary(fc.oneof(fc.constantFrom(...paths), fc.string()), value);
+  fc.assert(fc.property(fields, (entries) => {
+    const object: Record<string, unknown> = {
+      apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
+      kind: "KubeProxyConfiguration",
+    };
+    for (const [path, value] of Object.entries(entries)) {
+      const [first, second] = path.split(".");
+      if (second === undefined) object[first] = value;
+      else object[first] = { ...object[first] as object, [second]: value };
+    }
+    const text = JSON.stringify(object);
+    try {
+      const read = config(text);
+      assert.deepEqual(settings(config(JSON.stringify(read.configuration))), settings(read));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      assert.ok(!error.message.includes("\n"), error.message);
+    }
+  }));
+});
+
+Deno.test("aliases cannot make a small file large", () => {
+  const lists = Array.from(
+    { length: 12 },
+    (_, i) => `x${i + 1}: &a${i + 1} [${`*a${i}, `.repeat(9)}]`,
+  );
+  const bomb = `${HEAD}x0: &a0 [1]\n${lists.join("\n")}\n`;
+  assert.match(refusal(bomb), /alias/);
 });

@@ -7,8 +7,9 @@
  * @module
  */
 
-import { parseAllDocuments } from "yaml";
+import { type Document, parseAllDocuments } from "yaml";
 import { z } from "zod";
+import { messageOf } from "../../errors.ts";
 import { type FlagName, FLAGS, type FlagValues } from "../flag_table.ts";
 import { readFlag } from "../flags.ts";
 import { parseGoDuration } from "../go_duration.ts";
@@ -159,7 +160,7 @@ function objectOf(text: string, where: string): Record<string, unknown> {
   if (error !== undefined) {
     throw new UsageError(`${where}: ${error.message.split("\n")[0].replace(/:$/, "")}`);
   }
-  const object = document.toJS({ maxAliasCount: 100 });
+  const object = valueOf(document, where);
   if (typeof object !== "object" || object === null || Array.isArray(object)) {
     throw new UsageError(`${where}: expected ${KIND}, found no object`);
   }
@@ -172,6 +173,15 @@ function objectOf(text: string, where: string): Record<string, unknown> {
     );
   }
   return object;
+}
+
+/** @throws {UsageError} for aliases that would become too much. */
+function valueOf(document: Document, where: string) {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    throw new UsageError(`${where}: ${messageOf(error)}`);
+  }
 }
 
 /** The value at a path; undefined where there is none. */
