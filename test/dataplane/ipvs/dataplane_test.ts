@@ -1,0 +1,7 @@
+import { testInMachine, VirtualMachine } from "../../integration/vm/machine.ts";
+
+testInMachine(
+  "ipvs mode on a kernel that has IPVS",
+  await VirtualMachine.prepare(),
+  [new URL("dataplane_guest.ts", import.meta.url)],
+);
