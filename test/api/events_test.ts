@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers";
 import { EventHub } from "../../src/api/events/hub.ts";
 import { EventStreams, STREAM_LIMITS } from "../../src/api/events/stream.ts";
 import type { Difference } from "../../src/dataplane/dataplane.ts";
 import { withQueryApi } from "./http.ts";
-import { RealState } from "./real_state.ts";
+import { RealState, web } from "./real_state.ts";
 
 const PATH = "/api/v1/events";
 
@@ -195,4 +196,74 @@ Deno.test("drift is told when it comes, becomes another, and goes", async () => 
     await ask("/api/v1/diff");
     assert.deepEqual((await client.next()).data.differences, []);
   }, { driftPeriodMs: 20 });
+});
+
+Deno.test("1,000 clients are sent to in turns, between which everything else goes on", async () => {
+  const hub = new EventHub();
+  const streams = new EventStreams(hub, STREAM_LIMITS);
+  const readers = Array.from({ length: 1000 }, () => streams.open(null).getReader());
+  for (const reader of readers) await reader.read();
+  let told = 0;
+  const reading = readers.map(async (reader) => {
+    const { value } = await reader.read();
+    told++;
+    return new TextDecoder().decode(value);
+  });
+  hub.publish(sync(1));
+  hub.publish(sync(2));
+  const late = streams.open(null).getReader();
+  let turns = 0;
+  while (told < 1000) {
+    const before = told;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(told - before <= 300, `${told - before} in one turn`);
+    turns++;
+  }
+  assert.ok(turns >= 4);
+  // Both events at once, and not to the one who came after them.
+  for (const text of await Promise.all(reading)) assert.equal(text.match(/^event: /gm)?.length, 2);
+  hub.publish(sync(3));
+  await late.read();
+  assert.match(new TextDecoder().decode((await late.read()).value), /"durationMs":3/);
+  await Promise.all([...readers, late].map((reader) => reader.cancel()));
+  assert.equal(streams.size, 0);
+});
+
+Deno.test("1,000 clients that only listen, and what they half close is free again", async () => {
+  const state = new RealState("userspace");
+  await withQueryApi(state, async (ask, base) => {
+    const port = Number(new URL(base).port);
+    const request = new TextEncoder().encode(`GET ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    const open = async () => {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      await connection.write(request);
+      const buffer = new Uint8Array(1000);
+      const text = new TextDecoder().decode(buffer.subarray(0, (await connection.read(buffer))!));
+      return { connection, status: Number(text.slice(9, 12)) };
+    };
+    const clients: Deno.TcpConn[] = [];
+    try {
+      for (let i = 0; i < 1000; i++) {
+        const { connection, status } = await open();
+        clients.push(connection);
+        assert.equal(status, 200);
+      }
+      assert.equal((await ask(PATH)).status, 503);
+      // The state goes on, and is told to who listens.
+      for (let i = 0; i < 20; i++) {
+        await state.apply(web());
+        state.events.publish(sync(i));
+      }
+      assert.equal((await ask("/api/v1/services")).json.items.length, 1);
+      for (const client of clients.slice(0, 500)) await client.closeWrite();
+      for (let free = 0, tries = 0; free < 500; tries++) {
+        assert.ok(tries < 5000, `${free} of 500 are free again`);
+        const { connection, status } = await open();
+        clients.push(connection);
+        if (status === 200) free++;
+      }
+    } finally {
+      for (const client of clients) client.close();
+    }
+  }, { streams: { clients: 1000 } });
 });
