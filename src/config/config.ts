@@ -95,6 +95,8 @@ export interface Config {
   readonly healthzBindAddress: SocketAddress | null;
   readonly metricsBindAddress: SocketAddress | null;
   readonly apiBindAddress: SocketAddress | null;
+  /** Path of a socket where the API answers too; null: nowhere. */
+  readonly apiUnixSocket: string | null;
   readonly apiTokenFile: string | null;
   /** Where what is to survive a restart is kept; null: nowhere. */
   readonly stateDir: string | null;
@@ -232,6 +234,7 @@ function configOf(
     healthzBindAddress: values["healthz-bind-address"]!,
     metricsBindAddress: values["metrics-bind-address"]!,
     apiBindAddress: values["api-bind-address"]!,
+    apiUnixSocket: values["api-unix-socket"] ?? null,
     apiTokenFile: values["api-token-file"] ?? null,
     stateDir: values["state-dir"] ?? null,
     bindAddressHardFail: values["bind-address-hard-fail"]!,
