@@ -8,7 +8,13 @@ import { getLogger } from "@logtape/logtape";
 import type { Arrival } from "../api/access.ts";
 import { healthApp, metricsApp, queryApp } from "../api/app.ts";
 import type { Metrics } from "../api/metrics.ts";
-import { ListenError, type RunningServer, serve } from "../api/server.ts";
+import {
+  ListenError,
+  type RunningServer,
+  type RunningSocketServer,
+  serve,
+  serveSocket,
+} from "../api/server.ts";
 import type { ApiState } from "../api/state.ts";
 import type { Zpages } from "../api/zpages.ts";
 import type { Config } from "../config/config.ts";
@@ -28,6 +34,7 @@ export type ServerConfig = Pick<
   | "healthzBindAddress"
   | "metricsBindAddress"
   | "apiBindAddress"
+  | "apiUnixSocket"
   | "apiTokenFile"
   | "bindAddressHardFail"
 >;
@@ -49,6 +56,7 @@ export interface RunningServers {
   readonly healthz: RunningServer | null;
   readonly metrics: RunningServer | null;
   readonly api: RunningServer | null;
+  readonly apiSocket: RunningSocketServer | null;
   stop(): Promise<void>;
 }
 
@@ -67,13 +75,20 @@ export async function startServers(
 ): Promise<RunningServers> {
   const token = config.apiTokenFile === null ? null : await readToken(config.apiTokenFile);
   const app = queryApp(state, metrics, { version: VERSION, token });
-  const api = config.apiBindAddress === null ? null : serve(config.apiBindAddress, (request) => {
-    const arrival: Arrival = { loopback: isLoopback(config.apiBindAddress!.host) };
-    return app.fetch(request, arrival);
-  });
+  const { apiBindAddress, apiUnixSocket } = config;
+  const fetchAs = (arrival: Arrival) => (request: Request) => app.fetch(request, arrival);
+  const apiSocket = apiUnixSocket === null
+    ? null
+    : await serveSocket(apiUnixSocket, fetchAs({ trusted: true }));
+  const running: { stop(): Promise<void> }[] = apiSocket === null ? [] : [apiSocket];
   const optional: OptionalServer[] = [];
   const stop = async () => {
-    await Promise.all([api, ...optional].map((server) => server?.stop()));
+    await Promise.all([...running, ...optional].map((server) => server.stop()));
+  };
+  const startApi = (address: SocketAddress) => {
+    const server = serve(address, fetchAs({ loopback: isLoopback(address.host) }));
+    running.push(server);
+    return server;
   };
   const start = (name: ServerName, address: SocketAddress | null, { fetch }: Fetcher) => {
     const failed = (message: string) => listenFailed?.(name, message);
@@ -83,6 +98,7 @@ export async function startServers(
     return server;
   };
   try {
+    const api = apiBindAddress === null ? null : startApi(apiBindAddress);
     const healthz = start("healthz", config.healthzBindAddress, healthApp(state, metrics));
     const metricsServer = start(
       "metrics",
@@ -97,6 +113,7 @@ export async function startServers(
         return metricsServer.running;
       },
       api,
+      apiSocket,
       stop,
     };
   } catch (error) {

@@ -22,12 +22,18 @@ export function tellIgnoredFlags({ withoutEffect, ignored }: Config): void {
   }
 }
 
+/** Where the API answers; null: nowhere. */
+function apiOf({ api, apiSocket }: RunningAgent["servers"]): string | null {
+  if (api !== null) return `http://${formatListenAddress(api.address)}`;
+  return apiSocket === null ? null : `unix:${apiSocket.path}`;
+}
+
 /** That it serves: one line, or one JSON object, on standard output. */
 export function announce(config: Config, running: RunningAgent, programming: boolean): void {
   const { agent, servers } = running;
   const services = agent.plan.services.size;
   const mode = agent.dataPlane.mode;
-  const api = servers.api === null ? null : `http://${formatListenAddress(servers.api.address)}`;
+  const api = apiOf(servers);
   if (config.output === "json") {
     const event = "serving";
     printLines(JSON.stringify({ event, services, mode, programming, node: config.nodeName, api }));
@@ -37,5 +43,6 @@ export function announce(config: Config, running: RunningAgent, programming: boo
   const doing = programming
     ? `serving ${what} in ${mode} mode`
     : `answering queries about ${what}, forwarding nothing`;
-  printLines(`${doing}${api === null ? "" : `; API at ${api}/api/v1/services`}`);
+  const where = servers.api === null ? api : `${api}/api/v1/services`;
+  printLines(`${doing}${where === null ? "" : `; API at ${where}`}`);
 }

@@ -4,6 +4,7 @@ import { Metrics } from "../../src/api/metrics.ts";
 import { ListenError, type RunningServer, serve } from "../../src/api/server.ts";
 import { UsageError } from "../../src/config/usage.ts";
 import { FixedState } from "../api/fixtures.ts";
+import { exchange, getRequest, statusOf } from "../api/raw_http.ts";
 import { FakeClock } from "./fake_clock.ts";
 
 const ANY = { host: "127.0.0.1", port: 0 };
@@ -13,6 +14,7 @@ function config(more: Partial<ServerConfig> = {}): ServerConfig {
     healthzBindAddress: ANY,
     metricsBindAddress: ANY,
     apiBindAddress: ANY,
+    apiUnixSocket: null,
     apiTokenFile: null,
     bindAddressHardFail: false,
     ...more,
@@ -121,4 +123,26 @@ Deno.test("a token file that cannot be used is bad usage", async () => {
     assert.equal(error.message, '--api-token-file "/nowhere/token": there is no such file');
     return true;
   });
+});
+
+Deno.test("the API answers on a Unix socket too, and without an address", async () => {
+  const folder = await Deno.makeTempDir();
+  const apiUnixSocket = `${folder}/api.sock`;
+  try {
+    await withTokenFile("0123456789abcdef\n", async (apiTokenFile) => {
+      const servers = await start({ apiUnixSocket, apiTokenFile });
+      assert.equal(servers.apiSocket!.path, apiUnixSocket);
+      const connection = await Deno.connect({ transport: "unix", path: apiUnixSocket });
+      const answer = await exchange(connection, getRequest("/api/v1/node", "node"));
+      assert.equal(statusOf(answer), 200);
+      await servers.stop();
+      await assert.rejects(Deno.lstat(apiUnixSocket), Deno.errors.NotFound);
+    });
+    const servers = await start({ apiUnixSocket, apiBindAddress: null });
+    assert.equal(servers.api, null);
+    await assert.rejects(start({ apiUnixSocket }), ListenError);
+    await servers.stop();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
