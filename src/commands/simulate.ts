@@ -6,16 +6,20 @@
 
 import { parseArgs } from "node:util";
 import { parse } from "yaml";
+import { offlineState } from "../agent/offline.ts";
 import { fieldPath } from "../api/errors.ts";
+import { parseCommandLine } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
+import { server as serverValue } from "../config/values.ts";
 import { messageOf } from "../errors.ts";
 import { chartOutcomes } from "../simulate/chart.ts";
 import type { Outcome } from "../simulate/outcome.ts";
 import { SimulationError, simulationOf, SimulationRequest } from "../simulate/request.ts";
 import { simulate as simulateOne } from "../simulate/simulate.ts";
 import { formatOutcomes } from "../simulate/text.ts";
-import { inputName, readInput } from "./input.ts";
-import { printLines, printText } from "./io.ts";
+import { type ApiCaller, askJson, callServer, callState } from "./api_caller.ts";
+import { inputName, readInput, refuseSharedInput } from "./input.ts";
+import { complainLines, printLines, printText } from "./io.ts";
 
 const OUTPUTS = ["text", "json", "svg"] as const;
 type Output = typeof OUTPUTS[number];
@@ -33,33 +37,45 @@ const HELP = [
   "  --nodes N              instead of the file's",
   "  --seed N               instead of the file's; the same one gives the same outcome",
   "  --output text|json|svg (default text)",
-  "  --server URL           asks the API of a running switchyard, as in http://127.0.0.1:10247, where",
-  '                         "service: NAMESPACE/NAME" in the file stands for a Service\'s backends',
-  "  --token-file FILE      the API's bearer token",
+  "  --manifests FILE|DIR|- Kubernetes manifests, of which `service: NAMESPACE/NAME` in FILE takes the",
+  "                         backends of a Service",
+  "  --server URL           asks the API of a running agent, which knows its Services' backends, too:",
+  "                         http://HOST:PORT, https://HOST:PORT or unix:/PATH",
+  "  --api-token-file FILE  bearer token that the API asks for",
 ];
 
 /** What was asked for on the command line. */
 interface Asked {
   readonly file: string | null;
   readonly output: Output;
+  readonly manifests: string | null;
   readonly server: URL | null;
   readonly tokenFile: string | null;
   /** Fields that replace the file's. */
   readonly instead: Readonly<Record<string, unknown>>;
 }
 
-/** Prints the outcomes; resolves with the exit status. */
+/** Prints the outcomes; resolves with the exit status: 2 when some of the manifests is left out. */
 export async function simulate(args: readonly string[]): Promise<number> {
   const asked = askedFor(args);
   if (asked === null) {
     printLines(...HELP);
     return 0;
   }
-  const { file, output, server } = asked;
+  const { file, manifests, server, tokenFile } = asked;
   const input = file === null ? {} : await fileOf(file);
   const request = { ...input, ...asked.instead };
-  if (server === null) printOutcomes(simulateHere(request, file), output);
-  else await simulateThere(server, request, asked);
+  if (server !== null) {
+    await simulateThere(await callServer(server, tokenFile), request, asked);
+  } else if (manifests !== null) {
+    const { config } = parseCommandLine(["--manifests", manifests], "replay", () => "localhost");
+    const { state, problems } = await offlineState(config, "userspace");
+    await simulateThere(callState(state), request, asked);
+    complainLines(...problems);
+    return problems.length > 0 ? 2 : 0;
+  } else {
+    printOutcomes(simulateHere(request, file), asked.output);
+  }
   return 0;
 }
 
@@ -83,11 +99,18 @@ function askedFor(args: readonly string[]): Asked | null {
     if (/^[0-9]{1,10}$/.test(text)) return { [flag]: Number(text) };
     throw new UsageError(`--${flag} ${JSON.stringify(text)}: expected a whole number`);
   };
+  const { manifests = null, server } = values;
+  if (manifests !== null && server !== undefined) {
+    throw new UsageError("expected --manifests or --server, not both");
+  }
+  const file = positionals[0] ?? null;
+  refuseSharedInput({ "--manifests": manifests, "the workload": file });
   return {
-    file: positionals[0] ?? null,
+    file,
     output,
-    server: values.server === undefined ? null : serverOf(values.server),
-    tokenFile: values["token-file"] ?? null,
+    manifests,
+    server: server === undefined ? null : serverOf(server),
+    tokenFile: values["api-token-file"] ?? null,
     instead: {
       ...(values.scheduler === undefined ? {} : { schedulers: values.scheduler }),
       ...number("nodes"),
@@ -107,8 +130,9 @@ function understandArgs(args: readonly string[]) {
         nodes: { type: "string" },
         seed: { type: "string" },
         output: { type: "string", default: "text" },
+        manifests: { type: "string" },
         server: { type: "string" },
-        "token-file": { type: "string" },
+        "api-token-file": { type: "string" },
       },
     });
   } catch (error) {
@@ -117,11 +141,9 @@ function understandArgs(args: readonly string[]) {
 }
 
 function serverOf(text: string): URL {
-  const url = URL.parse(text);
-  if (url !== null && /^https?:$/.test(url.protocol)) return url;
-  throw new UsageError(
-    `--server ${JSON.stringify(text)}: expected a URL, as in http://127.0.0.1:10247`,
-  );
+  const { data: url, error } = serverValue.safeParse(text);
+  if (error === undefined) return url;
+  throw new UsageError(`--server ${JSON.stringify(text)}: ${error.issues[0].message}`);
 }
 
 async function fileOf(path: string): Promise<object> {
@@ -145,7 +167,7 @@ function simulateHere(input: unknown, file: string | null): Outcome[] {
     throw new UsageError(`${where}${field === "" ? "" : `${field}: `}${message}`);
   }
   if (request.service !== undefined) {
-    throw new UsageError(`${where}service: expected --server, which knows its backends`);
+    throw new UsageError(`${where}service: expected --manifests or --server, which know it`);
   }
   try {
     const { workload, schedulings } = simulationOf(request);
@@ -156,35 +178,20 @@ function simulateHere(input: unknown, file: string | null): Outcome[] {
   }
 }
 
-async function simulateThere(server: URL, request: unknown, asked: Asked): Promise<void> {
-  const { output, tokenFile } = asked;
-  const url = new URL("/api/v1/simulate", server);
-  if (output === "svg") url.searchParams.set("format", "svg");
-  const token = tokenFile === null ? null : (await readInput("--token-file", tokenFile)).trim();
-  const response = await fetch(url, {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-    },
-    body: JSON.stringify(request),
-  });
-  const text = await response.text();
-  if (!response.ok) throw refusal(url, response.status, text);
-  if (output === "svg") printText(text);
-  else printOutcomes(JSON.parse(text).outcomes, output);
-}
-
-/** What a server said no to: wrong input, or something else. */
-function refusal(url: URL, status: number, text: string): Error {
-  let said = `status ${status}`;
+async function simulateThere(caller: ApiCaller, request: unknown, asked: Asked): Promise<void> {
   try {
-    said = JSON.parse(text).error.message;
-  } catch {
-    // Somebody else than our API answers there: the status is all that is known.
+    const { outcomes } = await askJson<{ outcomes: Outcome[] }>(caller, "/api/v1/simulate", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(request),
+    });
+    printOutcomes(outcomes, asked.output);
+  } catch (error) {
+    if (!(error instanceof UsageError) || asked.file === null) throw error;
+    throw new UsageError(`${inputName(asked.file)}: ${error.message}`);
+  } finally {
+    caller.close();
   }
-  const message = `${url.origin}: ${said}`;
-  return [400, 413, 422].includes(status) ? new UsageError(message) : new Error(message);
 }
 
 function printOutcomes(outcomes: readonly Outcome[], output: Output): void {

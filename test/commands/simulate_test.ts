@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { withQueryApi } from "../api/http.ts";
 import { RealState, web } from "../api/real_state.ts";
-import { runProgram, taskPermissions } from "./cli.ts";
+import { EXAMPLES, runProgram, taskPermissions } from "./cli.ts";
 
 const permissions = await taskPermissions("simulate");
 
@@ -44,19 +44,39 @@ Deno.test("simulate asks a running server, which knows Services", async () => {
       state.plan().services.get("default/web")!.ports[0].cluster.length,
     );
     assert.equal(bad.code, 2);
-    assert.match(bad.stderr, /^switchyard: http:\/\/127\.0\.0\.1:\d+: nodes: expected a whole/);
+    assert.match(bad.stderr, /^switchyard: standard input: nodes: expected a whole number/);
     assert.match(svg.stdout, /^<svg /);
   });
+});
+
+Deno.test("simulate takes the backends of a Service from manifests", async () => {
+  const run = await simulate(
+    ["-", "--manifests", EXAMPLES, "--output", "json"],
+    "service: default/hostnames\nschedulers: [rr]\n",
+  );
+  assert.deepEqual([run.code, run.stderr], [0, ""]);
+  assert.equal(JSON.parse(run.stdout).outcomes[0].backends.length, 3);
 });
 
 Deno.test("simulate refuses what it cannot do in one line", async () => {
   const refusals: readonly [readonly string[], string, RegExp][] = [
     [["--output", "xml"], "", /^switchyard: --output "xml": expected text, json or svg\n$/],
-    [["--server", "localhost:1"], "", /^switchyard: --server "localhost:1": expected a URL/],
+    [
+      ["--server", "localhost:1"],
+      "",
+      /^switchyard: --server "localhost:1": expected http:\/\/HOST:PORT,/,
+    ],
     [["-"], "{", /^switchyard: standard input: [^\n]+\n$/],
     [["-"], "[]", /^switchyard: standard input: expected an object\n$/],
     [["-"], "seconds: -1", /^switchyard: standard input: seconds: expected a number from/],
-    [["-"], "service: a/b", /^switchyard: standard input: service: expected --server/],
+    [["-"], "service: a/b", /^switchyard: standard input: service: expected --manifests or --s/],
+    [
+      ["-", "--manifests", EXAMPLES],
+      "service: a/b",
+      /^switchyard: standard input: service: "a\/b"/,
+    ],
+    [["--manifests", "x", "--server", "http://x"], "", /^switchyard: expected --manifests or --s/],
+    [["-", "--manifests", "-"], "", /^switchyard: --manifests and the workload: only one/],
     [["a", "b"], "", /^switchyard: unexpected argument "b"/],
     [["/nonexistent"], "", /^switchyard: simulate: \/nonexistent: no such file\n$/],
     [["--scheduler", "best"], "", /^switchyard: schedulers\[0\]: expected one of rr, /],
