@@ -1,0 +1,220 @@
+/**
+ * ipvs mode as a data plane: real packets in a lab, and nothing but what becomes of them.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import type { ClusterChange } from "../../src/cluster/source.ts";
+import type { IpvsDataPlane } from "../../src/dataplane/ipvs/dataplane.ts";
+import type { Outcome } from "../../src/lab/probe.ts";
+import { type Family, familyOf } from "../../src/net/address.ts";
+import { Ipvs } from "../../src/netlink/generic/ipvs.ts";
+import { decide } from "../../src/plan/decide.ts";
+import { FrontendIndex } from "../../src/plan/frontend_index.ts";
+import { Planner } from "../../src/plan/planner.ts";
+import { DEFAULT_IPVS_OPTIONS, startPlane } from "../integration/vm/ipvs_plane.ts";
+import { type Configuration, type Flow, plannerConfig } from "./format.ts";
+import { LabNetwork } from "./lab_network.ts";
+import { countRefusals, type Refusals } from "./rule_counters.ts";
+import type { FlowOutcome, ScenarioDriver } from "./runner.ts";
+
+/** Connections per backend: with round robin, each must get exactly as many. */
+const ROUNDS = 3;
+const CONCURRENCY = 4;
+/** An answer takes less, milliseconds; whether silence was a rule's doing, its counter says. */
+const SILENCE_MS = 300;
+/** Patience with who is slow. */
+const PATIENCE_MS = 5000;
+
+/** Someone who answered: where, and whom it took for its client. */
+interface Answered {
+  readonly address: string;
+  readonly port: number;
+  /** Null: UDP servers don't tell. */
+  readonly client: string | null;
+}
+
+const PROTOCOL_NUMBERS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
+
+type Way = Pick<Flow, "from" | "to">;
+
+/** Sends real connections from where a flow begins and sees who answers, and to whom. */
+export class IpvsDriver implements ScenarioDriver {
+  readonly name = "ipvs";
+  readonly kind = "lab";
+  readonly tolerance = 0;
+  #planner: Planner | null = null;
+  #index: FrontendIndex | null = null;
+  #network: LabNetwork | null = null;
+  #dataPlane: IpvsDataPlane | null = null;
+  /** Clients that nobody remembers yet, by the address that they stand for. */
+  #strangers = 0;
+
+  async start(configuration: Configuration): Promise<void> {
+    const { families, nodePortAddresses, masqueradeAll } = configuration;
+    this.#planner = new Planner({ ...plannerConfig(configuration), scheduler: "rr" });
+    this.#index = new FrontendIndex(this.#planner.plan);
+    this.#network = await LabNetwork.start(configuration);
+    const { nodeNamespaceFd } = this.#network;
+    this.#dataPlane = await startPlane(nodeNamespaceFd, {
+      families,
+      rendering: {
+        ...DEFAULT_IPVS_OPTIONS,
+        rules: { ...DEFAULT_IPVS_OPTIONS.rules, nodePortAddresses },
+        masqueradeAll,
+      },
+      // What leaves goes at once: that it waits for its connections is tested elsewhere.
+      gracefulDeadlineMs: 1,
+      settlePeriodMs: 1,
+    });
+  }
+
+  async step(changes: readonly ClusterChange[]): Promise<void> {
+    await this.#network!.apply(changes);
+    const change = this.#planner!.update(changes);
+    this.#index!.apply(change);
+    await this.#dataPlane!.sync(this.#planner!.plan, change);
+    for (let i = 0; this.#dataPlane!.leaving > 0; i++) {
+      assert.ok(i < 100, "real servers leave");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async flow(way: Way): Promise<FlowOutcome> {
+    const family = familyOf(way.to.address);
+    const before = this.#refusals(family);
+    const [first] = await this.#network!.probe(way, { path: "/info", timeoutMs: SILENCE_MS });
+    if (first.kind !== "answer") {
+      const refused = this.#refusal(way, first, before, this.#refusals(family));
+      if (refused !== null) return { verdict: refused, backends: [], sticky: null };
+      if (first.kind !== "timeout") return { verdict: "PASS", backends: [], sticky: null };
+    }
+    const answers = await this.#ask(way, ROUNDS * this.#candidates(way));
+    const [answered] = answers;
+    const { address, port } = way.to;
+    // Nobody, or whoever has the address itself.
+    if (answered === undefined || answered.address === address && answered.port === port) {
+      return { verdict: "PASS", backends: [], sticky: null };
+    }
+    return await this.#forwarded(way, answers);
+  }
+
+  async stop(): Promise<void> {
+    await this.#dataPlane?.stop();
+    await this.#network?.stop();
+    this.#planner =
+      this.#index =
+      this.#network =
+      this.#dataPlane =
+        null;
+  }
+
+  /** How many backends there should be. */
+  #candidates({ from, to }: Way): number {
+    const query = { source: from, dest: to.address, port: to.port, protocol: to.protocol };
+    return Math.max(1, decide(this.#planner!.plan, query, this.#index!).backends.length);
+  }
+
+  /** A client that always gets the same is told from a Service with one backend by other clients. */
+  async #forwarded(way: Way, first: readonly Answered[]): Promise<FlowOutcome> {
+    let answers = first;
+    const seen = new Set(first.map(nameOf)).size;
+    const sticky = seen === 1 && this.#candidates(way) > 1;
+    if (sticky) {
+      answers = [];
+      for (let i = 0; i < this.#candidates(way); i++) {
+        const from = neighbour(way.from, ++this.#strangers);
+        answers = [...answers, ...await this.#ask({ ...way, from }, 1)];
+      }
+    }
+    const byName = Map.groupBy(answers, nameOf);
+    return {
+      verdict: "FORWARD",
+      sticky: byName.size > 1 ? sticky : null,
+      backends: [...byName.values()].map((own) => ({
+        address: own[0].address,
+        port: own[0].port,
+        probability: own.length / answers.length,
+        masquerade: sticky ? null : this.#masquerade(way, own),
+      })),
+    };
+  }
+
+  /** Those who answered; nobody, when the first question is not answered. */
+  async #ask(way: Way, count: number): Promise<Answered[]> {
+    const options = { path: "/info", count, concurrency: CONCURRENCY, timeoutMs: PATIENCE_MS };
+    const outcomes = await this.#network!.probe(way, options);
+    const answered = outcomes.filter((outcome) => outcome.kind === "answer");
+    assert.ok([0, count].includes(answered.length), JSON.stringify(outcomes));
+    return answered.map(({ pod }) => this.#answered(way, pod));
+  }
+
+  #answered({ to }: Way, text: string): Answered {
+    if (to.protocol === "TCP") {
+      const { address, port, client } = JSON.parse(text);
+      return { address, port, client: client.address };
+    }
+    const ports = this.#network!.portsOf(text, "UDP");
+    assert.equal(ports.length, 1, `${text} has UDP ports ${ports}`);
+    return { address: text, port: ports[0], client: null };
+  }
+
+  /**
+   * Null when it cannot be told: of what the node itself sends, only that it must not leave with the
+   * virtual server's address, which the kernel gives it at first.
+   */
+  #masquerade({ from, to }: Way, answers: readonly Answered[]): boolean | null {
+    const clients = new Set(answers.map(({ client }) => client));
+    assert.equal(clients.size, 1, "the same for every connection");
+    const [client] = clients;
+    if (client === null) return null;
+    if (!this.#network!.isNode(from)) return client !== from;
+    assert.ok(client !== to.address || this.#network!.isNode(client), `client ${client}`);
+    return null;
+  }
+
+  /**
+   * What a rule did with the flow, by its counter and to the client's eyes, or a virtual server
+   * without real ones; null: nobody refused.
+   */
+  #refusal(
+    way: Way,
+    outcome: Outcome,
+    before: Refusals,
+    after: Refusals,
+  ): "REJECT" | "DROP" | null {
+    const dropped = after.DROP > before.DROP;
+    if (after.REJECT > before.REJECT) {
+      assert.equal(outcome.kind, "refused");
+      assert.ok(!dropped, "rejected and dropped");
+      return "REJECT";
+    }
+    if (dropped) assert.equal(outcome.kind, "timeout");
+    else if (outcome.kind === "refused" && this.#hasServer(way)) return "REJECT";
+    return dropped ? "DROP" : null;
+  }
+
+  /** Packets that rules have refused so far. */
+  #refusals(family: Family): Refusals {
+    return this.#dataPlane!.inside(() => countRefusals(family));
+  }
+
+  /** Whether IPVS takes the flow, and then refuses it itself when no real server is behind. */
+  #hasServer({ to: { address, port, protocol } }: Way): boolean {
+    return this.#dataPlane!.inside(() => {
+      using ipvs = Ipvs.open();
+      return ipvs.get({ address, port, protocol: PROTOCOL_NUMBERS[protocol] }) !== null;
+    });
+  }
+}
+
+function nameOf({ address, port }: Pick<Answered, "address" | "port">): string {
+  return `${address} ${port}`;
+}
+
+/** Another client of the same kind: an address of the same network that scenarios don't use. */
+function neighbour(address: string, number: number): string {
+  const end = Math.max(address.lastIndexOf("."), address.lastIndexOf(":")) + 1;
+  return `${address.slice(0, end)}${150 + number}`;
+}
