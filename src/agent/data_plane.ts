@@ -90,7 +90,8 @@ async function openBest(
     const rest = reason === null ? "" : `${why === null ? "," : ";"} not all of it: ${reason}`;
     return await openIptables(config, node, families, `proxy mode iptables${cause}${rest}`);
   }
-  const causes = [why, reason].filter((cause) => cause !== null).join("; ");
+  const causes = [why, why?.endsWith(`${reason}`) ? null : reason]
+    .filter((cause) => cause !== null).join("; ");
   return await openUserspace(config, node, `proxy mode userspace, as ${causes}`);
 }
 

@@ -5,6 +5,7 @@ import { openDataPlane } from "../../src/agent/data_plane.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
 import { ProgramRunner } from "../../src/dataplane/iptables/programs.ts";
 import { tryIptables } from "../../src/dataplane/iptables/trial.ts";
+import { hasIpvs } from "../../src/dataplane/ipvs/trial.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { requires } from "../requirements.ts";
@@ -44,6 +45,34 @@ Deno.test({
     await assert.rejects(opened(namespace, ["--proxy-mode=iptables"], "nobody wants it"), {
       message: "nobody wants it",
     });
+  },
+});
+
+Deno.test({
+  ...requires(
+    "where ipvs mode does not work the next best is taken, unless that is refused",
+    "root",
+    "netns",
+    "tun",
+    "iptables",
+  ),
+  async fn() {
+    // On a kernel with IPVS there is nothing to fall back from: see test/dataplane/ipvs.
+    if (hasIpvs()) return;
+    using namespace = NetworkNamespace.create();
+    const why = /^proxy mode iptables, as ipvs mode does not work here: .*the kernel has no IPVS/;
+    const iptables = await opened(namespace, ["--proxy-mode=ipvs"]);
+    assert.equal(iptables.mode, "iptables");
+    assert.match(iptables.note!, why);
+    const userspace = await opened(namespace, ["--proxy-mode=ipvs"], "nobody wants it");
+    assert.deepEqual(userspace, {
+      mode: "userspace",
+      note: "proxy mode userspace, as ipvs mode does not work here: nobody wants it",
+    });
+    await assert.rejects(
+      opened(namespace, ["--proxy-mode=ipvs", "--proxy-mode-strict"]),
+      /^Error: ipvs mode does not work here: /,
+    );
   },
 });
 

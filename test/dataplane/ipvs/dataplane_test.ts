@@ -3,5 +3,8 @@ import { testInMachine, VirtualMachine } from "../../integration/vm/machine.ts";
 testInMachine(
   "ipvs mode on a kernel that has IPVS",
   await VirtualMachine.prepare(),
-  [new URL("dataplane_guest.ts", import.meta.url)],
+  [
+    new URL("dataplane_guest.ts", import.meta.url),
+    new URL("run_guest.ts", import.meta.url),
+  ],
 );
