@@ -12,9 +12,11 @@ const COMMAND_HELP: Readonly<Record<FlagCommand, readonly string[]>> = {
   run: [
     "Usage: run [flags]",
     "",
-    "The node agent. With --manifests it serves the Services in them on this node (as root), or",
-    "only answers queries about them (otherwise). Without, it runs the lab: the bundled examples in",
-    "network namespaces of its own, the host's network untouched. Ends on Ctrl-C or SIGTERM.",
+    "The node agent. It follows --manifests, or the cluster of --kubeconfig or --master, or that of",
+    "--config (KubeProxyConfiguration), or, in a pod, the pod's own, and serves the Services on this",
+    "node (as root), or only answers queries about them (otherwise). Without any of these it runs the",
+    "lab: the bundled examples in network namespaces of its own, the host's network untouched. Takes",
+    "all of kube-proxy's flags. Ends on Ctrl-C or SIGTERM; the rules stay.",
   ],
   lab: [
     "Usage: lab [flags]",
@@ -89,7 +91,7 @@ export function generalHelp(): string {
     "Usage: deno task NAME [flags], or deno run ... src/main.ts COMMAND [flags]",
     "",
     "Commands:",
-    "  run        the node agent; without --manifests, the lab",
+    "  run        the node agent; without manifests and cluster, the lab",
     "  lab        the lab, and commands in its namespaces",
     "  render     prints what would be programmed, from manifests",
     "  explain    says where packets go and why, from manifests or an iptables-save dump",

@@ -8,6 +8,8 @@
 import { setConntrack } from "../agent/kernel_settings.ts";
 import { checkMode } from "../agent/mode.ts";
 import type { Config } from "../config/config.ts";
+import { NetlinkKernel } from "../dataplane/ipvs/kernel.ts";
+import { ipvsSysctls, setSysctls } from "../dataplane/ipvs/sysctls.ts";
 import { messageOf } from "../errors.ts";
 import { writeSysctl } from "../linux/sysctl.ts";
 import { networkContains, parseNetwork } from "../net/address.ts";
@@ -19,15 +21,20 @@ export function initializeNode(config: Config): number {
   checkMode(config, mode);
   if (mode === "userspace") return 0;
   const failures = setConntrack(config.conntrack);
-  if (mode === "iptables" && answersOnLoopback(config)) {
-    try {
-      writeSysctl("net.ipv4.conf.all.route_localnet", 1);
-    } catch (error) {
-      failures.push(messageOf(error));
-    }
+  try {
+    if (mode === "ipvs") initializeIpvs(config);
+    else if (answersOnLoopback(config)) writeSysctl("net.ipv4.conf.all.route_localnet", 1);
+  } catch (error) {
+    failures.push(messageOf(error));
   }
   complainLines(...failures.map((failure) => `switchyard: --init-only: ${failure}`));
   return failures.length > 0 ? 1 : 0;
+}
+
+/** The kernel has IPVS, and its parameters, once it was asked for it. */
+function initializeIpvs(config: Config): void {
+  NetlinkKernel.open().close();
+  setSysctls(ipvsSysctls(Deno.osRelease(), config.ipvs.strictARP));
 }
 
 /** As in kube-proxy, no network of IPv4 stands for all addresses. */
