@@ -6,7 +6,6 @@ import { ClusterEvents } from "../../src/agent/cluster_events.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
 import { ApiDouble } from "../cluster/kubernetes/api_double.ts";
 import { rawNode, rawService, RunningSource } from "../cluster/kubernetes/helpers.ts";
-import { requires } from "../requirements.ts";
 import {
   argumentsOf,
   base,
@@ -90,26 +89,24 @@ Deno.test("the ClusterRole gives the rights to what is asked for, and no others"
   assert.deepEqual(rightsFor(api.requests), rights());
 });
 
-Deno.test({
-  ...requires("the overlays are what they say", "kubectl"),
-  async fn() {
-    for (const overlay of ["one-node", "kubeadm"]) {
-      const { success, stdout, stderr } = await new Deno.Command("kubectl", {
-        args: ["kustomize", `${DEPLOY}/overlays/${overlay}`],
-      }).output();
-      const decoder = new TextDecoder();
-      assert.ok(success, decoder.decode(stderr));
-      const objects = objectsIn(decoder.decode(stdout));
-      const kinds = objects.map(({ kind }) => kind);
-      assert.equal(kinds.includes("ConfigMap"), overlay === "one-node");
-      const { spec } = objects.find(({ kind }) => kind === "DaemonSet").spec.template;
-      assert.equal(spec.nodeSelector.switchyard, "here");
-      assert.equal(
-        spec.volumes[0].configMap.name,
-        overlay === "kubeadm" ? "kube-proxy" : "switchyard",
-      );
-    }
-  },
+/** What is at a path of JSON Pointer (RFC 6901); undefined where there is nothing. */
+function pointed(object: Manifest, path: string): Manifest {
+  return path.split("/").slice(1).reduce((value, part) => value?.[part], object);
+}
+
+Deno.test("the overlays change what is there in the base", () => {
+  const operations = ["one-node", "kubeadm"].flatMap((overlay) => {
+    const [{ patches }] = objectsIn(
+      Deno.readTextFileSync(`${DEPLOY}/overlays/${overlay}/kustomization.yaml`),
+    );
+    const own = patches.filter(({ target }: Manifest) => target?.name === "switchyard");
+    return own.flatMap(({ patch }: Manifest) => objectsIn(patch)[0]);
+  });
+  assert.deepEqual(operations.map(({ op }) => op), ["add", "replace"]);
+  const daemonSet = base("daemon-set");
+  const [label, configMap] = operations.map(({ path }) => path);
+  assert.equal(typeof pointed(daemonSet, label.replace(/[/][^/]+$/, "")), "object");
+  assert.equal(pointed(daemonSet, configMap), base("config-map").metadata.name);
 });
 
 Deno.test("the image is made of what is there, with the Deno that the project runs on", () => {
