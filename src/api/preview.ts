@@ -6,6 +6,8 @@
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
+import type { RuleSet } from "../dataplane/iptables/rules.ts";
+import { DEFAULT_IPVS_OPTIONS } from "../dataplane/ipvs/options.ts";
 import { messageOf } from "../errors.ts";
 import { parseNetwork } from "../net/address.ts";
 import { jsonBody } from "./body.ts";
@@ -16,7 +18,13 @@ import type { PlanViews } from "./plan_views.ts";
 import { affectedConnections, MOST_LISTED } from "./preview/affected.ts";
 import { type Forecast, forecast } from "./preview/forecast.ts";
 import { DELETED_KINDS, understandWishes, WishError } from "./preview/objects.ts";
-import { iptablesChange, type RuleChange, userspaceChange } from "./preview/rules.ts";
+import {
+  iptablesChange,
+  iptablesChangeOfPlan,
+  ipvsChange,
+  type RuleChange,
+  userspaceChange,
+} from "./preview/rules.ts";
 import type { ApiState } from "./state.ts";
 
 /** Longest body, bytes. */
@@ -50,15 +58,20 @@ const PreviewRequest = z.strictObject({
 }, { error: (issue) => issue.code === "invalid_type" ? "expected an object" : undefined })
   .openapi("PreviewRequest");
 
+/** Modes whose rules can be compared. */
+const PREVIEWED = ["iptables", "ipvs", "userspace"] as const;
+type Previewed = typeof PREVIEWED[number];
+
 const ShownRules = z.object({
-  mode: z.enum(["iptables", "userspace"]),
+  mode: z.enum(PREVIEWED),
   family: z.enum(["IPv4", "IPv6"]).nullable().openapi({ description: "null: of both" }),
   added: z.array(z.string()).readonly(),
   removed: z.array(z.string()).readonly(),
   addedTotal: z.int(),
   removedTotal: z.int(),
   text: z.string().nullable().openapi({
-    description: "iptables: what would be sent to iptables-restore --noflush; null: too long",
+    description: "of iptables mode where it runs: what would be sent to iptables-restore " +
+      "--noflush; null: too long, or another mode",
   }),
   problems: z.array(z.string()).readonly(),
 }).openapi("RuleChange");
@@ -104,7 +117,7 @@ const route = createRoute({
     "connections are listed; the totals are of all.",
   request: {
     query: z.strictObject({
-      mode: z.enum(["iptables", "userspace"], { error: "expected iptables or userspace" })
+      mode: z.enum(PREVIEWED, { error: `expected one of ${PREVIEWED.join(", ")}` })
         .optional().openapi({ description: "whose rules are compared; that which runs" }),
     }),
     body: { required: true, content: { "application/json": { schema: PreviewRequest } } },
@@ -139,9 +152,9 @@ export function addPreview(
       hasSlice: (key) => planner.hasSlice(key),
       serviceNetworks: networksOf(state),
     });
-    const previous = { iptables: previousRules(state, views, mode) };
+    const previous = mode === "iptables" ? previousRules(state, views) : [];
     const future = forecast(planner, understood.changes);
-    const rules = rulesOf(future, mode, state, previous.iptables);
+    const rules = rulesOf(future, mode, state, previous);
     const connections = await affected(state, views, future);
     return context.json({
       node: future.change.node !== null,
@@ -175,9 +188,9 @@ function networksOf(state: ApiState) {
   return texts.map(parseNetwork).filter((network) => network !== null);
 }
 
-/** The rules that iptables mode has, or would have for the plan as it is. */
-function previousRules(state: ApiState, views: PlanViews, mode: ProxyMode) {
-  if (mode !== "iptables") return [];
+/** The rules that iptables mode has, where it is the mode that runs. */
+function previousRules(state: ApiState, views: PlanViews): RuleSet[] {
+  if (state.mode !== "iptables") return [];
   return state.families.map((family) => views.rules(family)).filter((rules) => rules !== null);
 }
 
@@ -185,10 +198,19 @@ function rulesOf(
   future: Forecast,
   mode: ProxyMode,
   state: ApiState,
-  previous: ReturnType<typeof previousRules>,
+  previous: readonly RuleSet[],
 ): RuleChange[] {
-  if (mode === "userspace") return [userspaceChange(future)];
-  return previous.map((rules) => iptablesChange(future, rules, state.ruleOptions));
+  const { families, ruleOptions, ipvsOptions = DEFAULT_IPVS_OPTIONS } = state;
+  switch (mode) {
+    case "iptables":
+      return state.mode === "iptables"
+        ? previous.map((rules) => iptablesChange(future, rules, ruleOptions))
+        : families.map((family) => iptablesChangeOfPlan(future, family, ruleOptions));
+    case "ipvs":
+      return families.map((family) => ipvsChange(future, family, ipvsOptions));
+    default:
+      return [userspaceChange(future)];
+  }
 }
 
 async function affected(state: ApiState, views: PlanViews, future: Forecast) {
@@ -202,7 +224,7 @@ async function affected(state: ApiState, views: PlanViews, future: Forecast) {
 
 function shown(mode: ProxyMode, { added, removed, text, ...rest }: RuleChange) {
   return {
-    mode: mode as "iptables" | "userspace",
+    mode: mode as Previewed,
     ...rest,
     added: added.slice(0, MOST_LINES),
     removed: removed.slice(0, MOST_LINES),

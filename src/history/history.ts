@@ -256,10 +256,15 @@ export class History {
   }
 }
 
+/** Of a map, for each of its entries. */
+const REPLACED = 48;
+
 /** Bytes of an entry with what only it holds. */
 export function keptBytes({ entry, before }: Pick<KeptEntry, "entry" | "before">): number {
   let bytes = entryBytes(entry);
-  for (const [key, plan] of before) bytes += 2 * key.length + (plan === null ? 0 : planBytes(plan));
+  for (const [key, plan] of before) {
+    bytes += REPLACED + 2 * key.length + (plan === null ? 0 : planBytes(plan));
+  }
   return bytes;
 }
 

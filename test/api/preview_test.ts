@@ -100,8 +100,13 @@ Deno.test("userspace mode's routing, and any other mode's rules when asked", asy
     [["userspace", null, ["route 10.0.1.177 source 192.168.50.10"], [], null]],
   );
   const { json: other } = await preview(state, body, "?mode=iptables");
-  assert.equal(other.rules[0].mode, "iptables");
-  assert.ok(other.rules[0].addedTotal > 0);
+  assert.deepEqual([other.rules[0].mode, other.rules[0].text], ["iptables", null]);
+  const { json: same } = await preview(await served("iptables"), body);
+  assert.deepEqual(other.rules[0].added, same.rules[0].added);
+  const { json: ipvs } = await preview(state, body, "?mode=ipvs");
+  const [four, six] = ipvs.rules;
+  assert.deepEqual([four.mode, four.family, four.removed, six.added], ["ipvs", "IPv4", [], []]);
+  assert.ok(four.added.includes("servers -A -t 10.0.1.177:80 -s rr"), four.added.join("\n"));
 });
 
 Deno.test("a Service given anew keeps what clients do not write", async () => {

@@ -10,9 +10,13 @@ import { type Fragment, type RuleSet, TABLES } from "../../dataplane/iptables/ru
 import { chainLine, ruleLine } from "../../dataplane/iptables/text.ts";
 import { diffServices } from "../../dataplane/iptables/transaction.ts";
 import { transactionText } from "../../dataplane/iptables/transaction_text.ts";
+import type { IpvsOptions } from "../../dataplane/ipvs/options.ts";
+import { render as renderIpvs } from "../../dataplane/ipvs/render.ts";
+import { type IpvsTexts, ipvsTexts } from "../../dataplane/ipvs/text.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../../dataplane/userspace/render.ts";
 import { routingChange } from "../../dataplane/userspace/structure.ts";
 import type { Family } from "../../net/address.ts";
+import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { Forecast } from "./forecast.ts";
 
 /** Lines that come and go. */
@@ -41,9 +45,8 @@ export function iptablesChange(
   const { rules, problems } = change.node === null
     ? renderChange(previous, after.node, change, options)
     : render(after, family, options);
-  const touched = change.node === null
-    ? new Set([...change.updated.map((one) => `${one.namespace}/${one.name}`), ...change.removed])
-    : new Set([...previous.services.keys(), ...rules.services.keys()]);
+  const touched = touchedBy(change) ??
+    new Set([...previous.services.keys(), ...rules.services.keys()]);
   const parts: [Fragment | undefined, Fragment | undefined][] = [
     [previous.head, rules.head],
     ...[...touched].sort().map((key): [Fragment | undefined, Fragment | undefined] => [
@@ -87,6 +90,63 @@ function without(lines: readonly string[], others: readonly string[]): string[] 
     if (count > 0) left.set(line, count - 1);
     return count === 0;
   });
+}
+
+/** What ipvs mode would change in a family: of addresses, sets, virtual servers and rules. */
+export function ipvsChange(
+  { before, after, change }: Pick<Forecast, "before" | "after" | "change">,
+  family: Family,
+  options: IpvsOptions,
+): RuleChange {
+  const touched = touchedBy(change);
+  const had = renderIpvs(planOf(before, touched), family, options);
+  const has = renderIpvs(planOf(after, touched), family, options);
+  const from = linesOfTexts(ipvsTexts(had.state));
+  const to = linesOfTexts(ipvsTexts(has.state));
+  return {
+    family,
+    added: without(to, from),
+    removed: without(from, to),
+    text: null,
+    problems: has.problems.map(({ service, message }) => `Service ${service}: ${message}`),
+  };
+}
+
+/** Each below the name of what takes it, as "servers -A …". */
+function linesOfTexts(texts: IpvsTexts): string[] {
+  return Object.entries(texts).flatMap(([name, text]: [string, string]) =>
+    text.split("\n").filter((line) => line !== "").map((line) => `${name} ${line}`)
+  );
+}
+
+/** The Services that a change touches; null: all. */
+function touchedBy({ node, updated, removed }: PlanChange): ReadonlySet<string> | null {
+  if (node !== null) return null;
+  return new Set([...updated.map((one) => `${one.namespace}/${one.name}`), ...removed]);
+}
+
+/** A plan of these Services alone. */
+function planOf(plan: Plan, keys: ReadonlySet<string> | null): Plan {
+  if (keys === null) return plan;
+  const services = [...keys].flatMap((key) => {
+    const service = plan.services.get(key);
+    return service === undefined ? [] : [[key, service] as const];
+  });
+  return { ...plan, services: new Map(services) };
+}
+
+/**
+ * What iptables mode would change in a family where it is not the mode that runs: from what it would
+ * have for the plan. There is no text, as nothing would be sent.
+ */
+export function iptablesChangeOfPlan(
+  forecast: Pick<Forecast, "before" | "after" | "change">,
+  family: Family,
+  options: RuleOptions,
+): RuleChange {
+  const touched = touchedBy(forecast.change);
+  const { rules } = render(planOf(forecast.before, touched), family, options);
+  return { ...iptablesChange(forecast, rules, options), text: null };
 }
 
 /** What userspace mode would change of the node's routing. */
