@@ -30,7 +30,8 @@ const MAX_BODY_BYTES = 1 << 16;
 
 const rulesOf = z.enum(["synced", "node"], { error: "expected synced or node" }).default("synced")
   .openapi({
-    description: "which rules are asked in iptables mode: those of the last sync, or what the " +
+    description:
+      "which rules are asked in iptables and ipvs mode: those of the last sync, or what the " +
       "node has this moment; other modes have none and ask the plan",
   });
 
@@ -141,7 +142,7 @@ const responses = {
 };
 
 const description =
-  "Asked of the packet engine and of the rules (iptables mode) or the plan (all others). Changes " +
+  "Asked of the packet engine and of the rules (iptables and ipvs mode) or the plan (all others). Changes " +
   "nothing.";
 
 const getRoute = createRoute({

@@ -14,6 +14,7 @@ import type { Family } from "../net/address.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import { podsByAddress } from "./conntrack/join.ts";
 import type { ApiState } from "./state.ts";
+import { IpvsView } from "./witness/ipvs_view.ts";
 
 /** Rules of iptables mode, and what of the plan they have not. */
 export interface RenderedRules {
@@ -29,7 +30,11 @@ export class PlanViews {
   readonly #pods: () => ReadonlyMap<string, string>;
   #evaluated: { readonly of: readonly (RuleSet | null)[]; readonly ask: Ask } | null = null;
 
+  /** ipvs mode's state as a witness. */
+  readonly ipvs: IpvsView;
+
   constructor(private readonly state: ApiState) {
+    this.ipvs = new IpvsView(state, () => this.index);
     this.#index = perRevision(state, () => new FrontendIndex(state.plan()));
     this.#rendered = perRevision(state, () => renderAll(state));
     this.#pods = perRevision(state, () => podsByAddress(state.plan()));
@@ -63,8 +68,12 @@ export class PlanViews {
     return explainByPlan([flow], this.state.plan(), this.index)[0];
   }
 
-  /** Where a flow goes by {@link rules}. Throws TooManyWays. */
+  /** Where a flow goes by {@link rules}, or by ipvs mode's state. Throws TooManyWays. */
   byRules(flow: Flow): Answer {
+    return this.state.mode === "ipvs" ? this.ipvs.ask(flow) : this.#byIptables(flow);
+  }
+
+  #byIptables(flow: Flow): Answer {
     const { families } = this.state;
     const of = families.map((family) => this.rules(family));
     if (this.#evaluated === null || of.some((rules, i) => rules !== this.#evaluated!.of[i])) {

@@ -45,6 +45,8 @@ export interface NodeRules {
 export interface NodeServers {
   /** As of the last successful sync; null before the first and in families not served. */
   state(family: Family): IpvsState | null;
+  /** What of ours the node has now, and iptables-save's text of all tables. */
+  read(family: Family): Promise<{ readonly state: IpvsState; readonly saved: string }>;
 }
 
 /** What only the node itself can say. What its mode has not, or a node that is not programmed, is absent. */

@@ -6,6 +6,7 @@ import type { ApiState } from "../../src/api/state.ts";
 import { verify } from "../../src/api/witness/verify.ts";
 import { Witnesses } from "../../src/api/witness/witnesses.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
+import { DEFAULT_IPVS_OPTIONS } from "../../src/dataplane/ipvs/options.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { nodeChange, plannerConfig, type Scenario, ScenarioCluster } from "../scenarios/format.ts";
 import { loadScenarios } from "../scenarios/runner.ts";
@@ -14,9 +15,12 @@ import { RealState } from "./real_state.ts";
 /** Table nat comes before filter: the node port takes what the external IP's rule would refuse. */
 const DISPUTED = "an external IP takes a node port's number at the node's address";
 
-async function run(scenario: Scenario, mode: "iptables" | "userspace"): Promise<number> {
+async function run(
+  scenario: Scenario,
+  mode: "iptables" | "ipvs" | "userspace",
+): Promise<number> {
   const { configuration, steps } = scenario;
-  const { families, nodePortAddresses } = configuration;
+  const { families, nodePortAddresses, masqueradeAll } = configuration;
   const cluster = new ScenarioCluster();
   const scheduler = mode === "iptables" ? "random" : "rr";
   const planner = new Planner({ ...plannerConfig(configuration), scheduler });
@@ -27,6 +31,11 @@ async function run(scenario: Scenario, mode: "iptables" | "userspace"): Promise<
     programming: false,
     families,
     ruleOptions: { ...DEFAULT_RULE_OPTIONS, nodePortAddresses },
+    ipvsOptions: {
+      ...DEFAULT_IPVS_OPTIONS,
+      rules: { ...DEFAULT_RULE_OPTIONS, nodePortAddresses },
+      masqueradeAll,
+    },
     node: {},
     engine: real.engine,
     serviceNetworks: [],
@@ -53,8 +62,9 @@ async function run(scenario: Scenario, mode: "iptables" | "userspace"): Promise<
   return asked;
 }
 
-for (const mode of ["iptables", "userspace"] as const) {
-  Deno.test(`engine and ${mode === "iptables" ? "rules" : "plan"} agree about every scenario`, async () => {
+for (const mode of ["iptables", "ipvs", "userspace"] as const) {
+  const second = mode === "userspace" ? "plan" : `${mode} rules`;
+  Deno.test(`engine and ${second} agree about every scenario`, async () => {
     let asked = 0;
     for (const scenario of loadScenarios()) asked += await run(scenario, mode);
     assert.ok(asked > 500, String(asked));

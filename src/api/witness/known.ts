@@ -5,8 +5,10 @@
  * @module
  */
 
+import type { ProxyMode } from "../../dataplane/dataplane.ts";
 import type { LookupResult } from "../../engine/handle.ts";
 import type { Answer } from "../../explain/answer.ts";
+import { WITHHELD } from "../../explain/iptables/balancer.ts";
 
 const NODE_ITSELF =
   "iptables mode refuses external addresses of Services without endpoints in INPUT and FORWARD " +
@@ -15,8 +17,52 @@ const NODE_ITSELF =
 const BEFORE_RANGES =
   "iptables mode rejects for want of endpoints before it asks for source ranges, as kube-proxy does";
 
-/** Why the two verdicts are different though nothing is wrong; null: something is. */
-export function knownDifference(engine: LookupResult, rules: Answer): string | null {
+const GUARDED =
+  "in ipvs mode Services' addresses are the node's own, which is kept from answering at other " +
+  "ports of them, as kube-proxy does";
+
+const LOOPBACK =
+  "IPVS sends nothing on from loopback addresses, so that Services are not reached from them, as " +
+  "with kube-proxy";
+
+const ELSEWHERE =
+  "ipvs mode masquerades what endpoints send to themselves on their own node only, as kube-proxy " +
+  "does: on others such packets don't come by";
+
+const FROM_NODE =
+  "in ipvs mode the node's own packets come to IPVS, which rejects for want of endpoints, before " +
+  "the filters of source ranges";
+
+/**
+ * Why the two verdicts are different though nothing is wrong; null: something is.
+ *
+ * @param hasEndpoints whether the Service has any; null without a Service.
+ */
+export function knownDifference(
+  mode: ProxyMode,
+  source: string,
+  engine: LookupResult,
+  rules: Answer,
+  hasEndpoints: boolean | null,
+): string | null {
+  if (mode === "ipvs") return byIpvs(source, engine, rules);
+  return hasEndpoints === false ? withoutEndpoints(engine, rules) : null;
+}
+
+function byIpvs(
+  source: string,
+  engine: LookupResult,
+  { verdict, steps }: Answer,
+): string | null {
+  if (engine.verdict === "PASS" && verdict === "REJECT") return GUARDED;
+  if (verdict === "FORWARD" && engine.backend?.address === source) return ELSEWHERE;
+  const refused = engine.verdict === "DROP" && verdict === "REJECT";
+  if (refused && engine.sourceClass === "node") return FROM_NODE;
+  const withheld = verdict === "DROP" && steps.some(({ action }) => action.endsWith(WITHHELD));
+  return engine.verdict === "FORWARD" && withheld ? LOOPBACK : null;
+}
+
+function withoutEndpoints(engine: LookupResult, rules: Answer): string | null {
   const { verdict, frontend, sourceClass } = engine;
   const refused = verdict === "REJECT" || verdict === "DROP";
   const external = frontend === "ExternalIP" || frontend === "LoadBalancer";

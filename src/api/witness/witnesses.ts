@@ -25,7 +25,7 @@ export type RulesOf = "synced" | "node";
 /** What both say about one packet. */
 export interface Testimony {
   readonly engine: LookupResult;
-  /** The second witness: rules in iptables mode, the plan in all others. */
+  /** The second witness: rules in iptables and ipvs mode, the plan in all others. */
   readonly rules: Answer;
   readonly disagreements: readonly KnownDisagreement[];
 }
@@ -50,9 +50,13 @@ export class Witnesses {
     this.#views = views;
   }
 
+  get #hasRules(): boolean {
+    return this.#state.mode === "iptables" || this.#state.mode === "ipvs";
+  }
+
   /** What the second witness is. */
   get second(): "rules" | "plan" {
-    return this.#state.mode === "iptables" ? "rules" : "plan";
+    return this.#hasRules ? "rules" : "plan";
   }
 
   /** Whether the engine masquerades every connection, so that replies come back through it. */
@@ -69,7 +73,7 @@ export class Witnesses {
 
   /** Answers for a family, all from one state of the rules. Throws ApiError. */
   async secondWitness(family: Family, rulesOf: RulesOf): Promise<Ask> {
-    if (this.#state.mode !== "iptables") return (flow) => this.#views.byPlan(flow);
+    if (!this.#hasRules) return (flow) => this.#views.byPlan(flow);
     return rulesOf === "node" ? await this.#read(family) : (flow) => this.#views.byRules(flow);
   }
 
@@ -85,8 +89,8 @@ export class Witnesses {
       affinity: match !== null && match.port.affinitySeconds !== null,
       masqueradesAlways: this.masqueradesAlways,
     });
-    const known = this.second === "rules" && hasEndpoints(match) === false
-      ? knownDifference(engine, rules)
+    const known = this.second === "rules"
+      ? knownDifference(this.#state.mode, packet.source, engine, rules, hasEndpoints(match))
       : null;
     return { rules, disagreements: disagreements.map((one) => ({ ...one, known })) };
   }
@@ -112,11 +116,12 @@ export class Witnesses {
   }
 
   async #readNow(family: Family): Promise<Ask> {
-    const { iptables } = this.#state.node;
-    if (iptables === undefined) {
+    const { iptables, ipvs } = this.#state.node;
+    if (iptables === undefined && ipvs === undefined) {
       throw new ApiError(409, "not_programmed", "rules: this node is not programmed", "rules");
     }
     try {
+      if (iptables === undefined) return await this.#views.ipvs.read(family, ipvs!);
       const tables = { [family]: parseSave(await iptables.saved(family)) };
       return explainer({ tables, nodeAddresses: this.#state.plan().node.addresses });
     } catch (error) {

@@ -23,7 +23,7 @@ import {
   ProgramRunner,
   type Programs,
 } from "../iptables/programs.ts";
-import { FamilyIpvs, type IpvsSync, RefusedError } from "./family.ts";
+import { FamilyIpvs, type IpvsSync, type NodeReading, RefusedError } from "./family.ts";
 import { NetlinkKernel } from "./kernel.ts";
 import type { IpvsOptions } from "./options.ts";
 import type { IpvsState } from "./state.ts";
@@ -153,6 +153,13 @@ export class IpvsDataPlane implements DataPlane {
   /** What the node has as of the last successful sync. */
   state(family: Family): IpvsState | null {
     return this.#families.find((one) => one.family === family)?.state ?? null;
+  }
+
+  /** What of ours the node has now, and iptables-save's text of all tables. */
+  async read(family: Family): Promise<NodeReading> {
+    const kept = this.#families.find((one) => one.family === family);
+    if (kept === undefined) throw new Error(`${family} is not served`);
+    return await kept.read();
   }
 
   /** How many real servers wait for the end of their last connection. */

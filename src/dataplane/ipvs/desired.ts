@@ -37,6 +37,8 @@ export class DesiredState {
   readonly #members: Readonly<Record<SetId, Counts<string>>>;
   #rules: IpvsState["rules"];
   #rulesStale = true;
+  /** Everything, put together when it was last asked for. */
+  #state: IpvsState | null = null;
 
   private constructor(family: Family, context: IpvsContext) {
     this.family = family;
@@ -62,6 +64,7 @@ export class DesiredState {
   apply(
     { updated, removed }: ServiceChanges,
   ): { readonly change: StateChange; readonly problems: readonly RenderProblem[] } {
+    this.#state = null;
     const touched = this.#replace(updated, removed);
     const before = this.#rules;
     if (this.#rulesStale) this.#rules = this.#renderRules();
@@ -121,6 +124,10 @@ export class DesiredState {
 
   /** Everything, as of now. */
   get state(): IpvsState {
+    return this.#state ??= this.#collect();
+  }
+
+  #collect(): IpvsState {
     const servers = new Map<string, VirtualServerState>();
     for (const name of [...this.#servers.keys()].sort()) {
       servers.set(name, this.#servers.get(name)!.first);

@@ -39,6 +39,14 @@ export interface IpvsSync {
   readonly drift: readonly Difference[];
 }
 
+/** What a node has in one family. */
+export interface NodeReading {
+  /** What is ours. */
+  readonly state: IpvsState;
+  /** iptables-save's text of all tables. */
+  readonly saved: string;
+}
+
 /** How a family is kept. */
 export interface FamilyOptions {
   /** This node's name. */
@@ -144,6 +152,13 @@ export class FamilyIpvs {
   settle(): number {
     this.#leaving.settle(this.#kernel, this.#options.gracefulDeadlineMs);
     return this.#leaving.size;
+  }
+
+  /** What the node has now. */
+  async read(): Promise<NodeReading> {
+    const saved = await this.#rules.read(this.family);
+    const tables = readTables(saved, this.family);
+    return { saved, state: this.#read(tables, this.#desired, null) };
   }
 
   /** What others have changed since the last sync. */

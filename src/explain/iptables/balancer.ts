@@ -8,6 +8,9 @@ import type { Step, UnknownRule } from "../answer.ts";
 import type { Fraction } from "../fraction.ts";
 import type { Packet, VirtualEnd } from "./packet.ts";
 
+/** How the action ends when the kernel lets nothing with a loopback address out of the node. */
+export const WITHHELD = "may not leave the node";
+
 /** A step of the balancer; the hook is where it is asked. */
 export type BalancerStep = Omit<Step, "hook">;
 

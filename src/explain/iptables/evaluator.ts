@@ -8,7 +8,7 @@
 import type { Flow, UnknownRule } from "../answer.ts";
 import { multiply, ONE } from "../fraction.ts";
 import { familyOf } from "../../net/address.ts";
-import type { BalancedWay, Balancer, BalancerStep } from "./balancer.ts";
+import { type BalancedWay, type Balancer, type BalancerStep, WITHHELD } from "./balancer.ts";
 import {
   type Hook,
   ip,
@@ -242,7 +242,7 @@ function send(path: Path, { address, port, method, share, step }: BalancedWay): 
 /** The kernel lets nothing with a loopback address out of the node. */
 function withheld(path: Path): End {
   const { packet: { source }, trail } = path;
-  const step = { ...trail!.step, action: `dropped: ${source.text} may not leave the node` };
+  const step = { ...trail!.step, action: `dropped: ${source.text} ${WITHHELD}` };
   return { path: { ...path, trail: { step, comment: null, before: trail } }, verdict: "DROP" };
 }
 
