@@ -46,3 +46,6 @@ export const ServiceDifferenceView = z.object({
     changed: z.array(ChangedBackend.extend({ changes })).readonly(),
   }),
 }).openapi("ServiceDifference");
+
+/** What is different about one Service. */
+export type ServiceDifferenceShown = z.infer<typeof ServiceDifferenceView>;

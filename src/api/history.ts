@@ -66,6 +66,10 @@ const Details = Summary.extend({
   })).readonly(),
 }).openapi("HistoryEntry");
 
+/** A page of the history, and one entry of it. */
+export type HistoryView = z.infer<typeof Summaries>;
+export type HistoryEntryView = z.infer<typeof Details>;
+
 const listRoute = createRoute({
   method: "get",
   path: "/api/v1/history",
