@@ -35,6 +35,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 async function help(args: readonly string[]): Promise<number> {
   const { commandHelp, generalHelp, hasFlags } = await import("./commands/help.ts");
   const [name] = args;
+  // Its flags are its own.
+  if (name === "simulate") return await COMMANDS.simulate(["--help"]);
   if (name !== undefined && hasFlags(name)) printLines(commandHelp(name));
   else if (name === undefined || Object.hasOwn(COMMANDS, name)) printLines(generalHelp());
   else throw unknownCommand(name);

@@ -27,6 +27,15 @@ Deno.test("simulate prints a table, figures or a chart", async () => {
   assert.match(svg.stdout, /^<svg .*<\/svg>\n$/s);
 });
 
+Deno.test("simulate has a help of its own", async () => {
+  const [flag, command] = await Promise.all([
+    simulate(["--help"]),
+    runProgram(permissions, ["help", "simulate"]),
+  ]);
+  assert.match(flag.stdout, /^Usage: simulate /);
+  assert.deepEqual(command, flag);
+});
+
 Deno.test("simulate asks a running server, which knows Services", async () => {
   const state = new RealState("userspace");
   await state.apply(web());
