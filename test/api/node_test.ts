@@ -124,6 +124,15 @@ Deno.test({
 
       source.apply(...udp([slice("web", [POD])]));
       await until(async () => (await ask(`explain?${packet}&rules=node`)).backends.length === 1);
+      const [newest] = (await ask("history")).items;
+      assert.deepEqual([newest.trigger, newest.ok, newest.causes[0].object], [
+        "change",
+        true,
+        "default/web",
+      ]);
+      const { sent, differences } = await ask(`history/${newest.id}`);
+      assert.match(sent[0].text, /^\*nat\n(.*\n)*-X KUBE-SEP-/);
+      assert.equal(differences[0].backends.removed.length, 2);
       node.run(() => writeSysctl("net.netfilter.nf_conntrack_timestamp", 1));
       const socket = node.run(() =>
         Deno.listenDatagram({ transport: "udp", hostname: NODE, port: 0 })
