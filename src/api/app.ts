@@ -11,6 +11,7 @@ import { type Arrival, guard } from "./access.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
 import { addConntrack } from "./conntrack.ts";
 import { addDiff } from "./diff.ts";
+import { addDocument } from "./document.ts";
 import { addEvents } from "./events.ts";
 import { DriftWatch } from "./events/drift_watch.ts";
 import { EventStreams, STREAM_LIMITS, type StreamLimits } from "./events/stream.ts";
@@ -124,14 +125,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   addDiff(app, state, witnesses, drift);
   const limits = { ...STREAM_LIMITS, ...options.streams };
   addEvents(app, new EventStreams(state.events, limits, (used) => drift.watch(used)));
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: {
-      title: "Switchyard",
-      version: options.version,
-      description: "Which backend a packet goes to, and why.",
-    },
-  });
+  addDocument(app, options.version);
   if (token !== null && sessions !== null) addLogin(app, token, sessions, bodyTimeoutMs);
   const itself: Arrival = { trusted: true };
   const api = new ApiClient(async (path) => await app.request(path, undefined, itself));

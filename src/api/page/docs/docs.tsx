@@ -29,8 +29,11 @@ interface Entry {
   readonly operation: Operation;
 }
 
+/** The API's own paths come before those that kube-proxy has too. */
 function entriesOf({ paths }: Document): Entry[] {
-  return Object.entries(paths).flatMap(([path, methods]) =>
+  const own = ([path]: [string, unknown]) => path.startsWith("/api/") ? 0 : 1;
+  const sorted = Object.entries(paths).sort((a, b) => own(a) - own(b));
+  return sorted.flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       id: `${method}${path}`.replace(/[^a-zA-Z0-9]+/g, "-").replace(/-$/, ""),
       method: method.toUpperCase(),
