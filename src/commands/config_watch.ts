@@ -24,16 +24,18 @@ export interface ConfigurationWatch {
  * agent goes on with the one it has, because a node is better served by that than by none.
  */
 export async function watchConfiguration(path: string): Promise<ConfigurationWatch> {
-  const watcher = await PathWatcher.open(path);
+  // A link may be exchanged, and what it leads to may be written.
+  const places = new Set([path, await Deno.realPath(path)]);
+  const watchers = await Promise.all([...places].map((place) => PathWatcher.open(place)));
   const content = await Deno.readTextFile(path);
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => {});
-  follow(watcher, path, content).then(
-    (changed) =>
-      changed && reject(new Error(`--config ${path} has changed; ending, to be started again`)),
-    reject,
-  );
-  return { changed: promise, close: () => watcher.close() };
+  for (const watcher of watchers) {
+    follow(watcher, path, content).then((changed) => {
+      if (changed) reject(new Error(`--config ${path} has changed; ending, to be started again`));
+    }, reject);
+  }
+  return { changed: promise, close: () => watchers.forEach((watcher) => watcher.close()) };
 }
 
 /** Resolves with true at a change for the good, and with false when the watcher is closed. */

@@ -42,29 +42,40 @@ const OVER_FILE: ReadonlySet<FlagName> = new Set(
   ] satisfies FlagName[],
 );
 
+/**
+ * The feature gates that switch something here. Others are taken, whatever their names: they come and go
+ * with the releases of Kubernetes.
+ */
+const GATES: readonly string[] = ["ComponentStatusz", "ComponentFlagz"];
+
 /** @throws {UsageError} when the file cannot be read or is wrong. */
 export function settle(parsed: ParsedArguments, readFile: (path: string) => string): Settings {
   const { given, asked, typed } = parsed;
   const path = parsed.values.config;
   const withoutEffect = [...given].filter((name) => FLAGS[name].support !== "honoured");
   const flags = flagTexts(typed);
+  const gates = (values: FlagValues) =>
+    [...values["feature-gates"]!.keys()].filter((gate) => !GATES.includes(gate))
+      .map((gate) => `feature gate ${gate}`);
   if (path === undefined || asked !== null) {
     return {
       values: withoutServers(parsed.values),
       ignored: [],
-      withoutEffect: withoutEffect.map(dashed),
+      withoutEffect: [...withoutEffect.map(dashed), ...gates(parsed.values)],
       idle: new Map(),
       flags,
     };
   }
   const file = readConfiguration(path, readFile);
+  const values = merge(parsed, file);
   const ignored = [...given].filter((name) => IN_FILE.has(name) && !OVER_FILE.has(name));
   return {
-    values: merge(parsed, file),
+    values,
     ignored: ignored.map(dashed),
     withoutEffect: [
       ...withoutEffect.filter((name) => !ignored.includes(name)).map(dashed),
       ...file.withoutEffect,
+      ...gates(values),
     ],
     idle: file.idle,
     flags,

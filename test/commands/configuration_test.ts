@@ -63,9 +63,16 @@ Deno.test({
   ]),
   fn: () =>
     withFolder(async (folder) => {
+      // As a kubelet mounts a ConfigMap: by links that are exchanged.
+      const versions = await Promise.all(["one", "two"].map(async (name) => {
+        await Deno.mkdir(`${folder}/..${name}`);
+        return `${folder}/..${name}/config`;
+      }));
+      await Deno.symlink("..one", `${folder}/..data`);
       const file = `${folder}/config`;
+      await Deno.symlink("..data/config", file);
       const good = `${QUIET}mode: userspace\n`;
-      await Deno.writeTextFile(file, good);
+      await Deno.writeTextFile(versions[0], good);
       using namespace = NetworkNamespace.create();
       const args = [
         ...[MAIN, "run", `--config=${file}`, `--manifests=${EXAMPLES}`, "--node-ip=192.0.2.1"],
@@ -76,12 +83,14 @@ Deno.test({
         await program.line();
         assert.match(program.stderr, /accepted, but without effect: --boot-id-file$/m);
         assert.match(program.stderr, /not read, because there is --config: --kube-api-qps$/m);
-        await Deno.writeTextFile(file, `${good}oomScoreAdj: 9999\n`);
+        await Deno.writeTextFile(`${folder}/..bad`, `${good}oomScoreAdj: 9999\n`);
+        await Deno.rename(`${folder}/..bad`, versions[0]);
         await until(() => /oomScoreAdj: Invalid value: 9999.*going on/.test(program.stderr));
         // As it was: nothing has changed.
-        await Deno.writeTextFile(file, good);
-        await Deno.writeTextFile(`${folder}/new`, `${good}oomScoreAdj: -998\n`);
-        await Deno.rename(`${folder}/new`, file);
+        await Deno.writeTextFile(versions[0], good);
+        await Deno.writeTextFile(versions[1], `${good}oomScoreAdj: -998\n`);
+        await Deno.symlink("..two", `${folder}/..new`);
+        await Deno.rename(`${folder}/..new`, `${folder}/..data`);
         const { code, stderr } = await program.end();
         assert.equal(code, 1);
         assert.match(

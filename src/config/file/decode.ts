@@ -101,8 +101,9 @@ function invalid(path: string, value: unknown, must: string): string {
   return `${path}: Invalid value: ${JSON.stringify(value)}: ${must}`;
 }
 
-/** The addresses that depend on the family of bindAddress. */
+/** Where a file's default is another than the flag's: addresses go with the family of bindAddress. */
 function addDefaults(values: Record<string, unknown>): void {
+  values["ipvs-min-sync-period"] ??= 0;
   if (!String(values["bind-address"] ?? "").includes(":")) return;
   values["healthz-bind-address"] ??= { host: "::", port: 10256 };
   values["metrics-bind-address"] ??= { host: "::1", port: 10249 };
@@ -231,8 +232,14 @@ function shapeProblems(issue: z.core.$ZodIssue): string[] {
   return issue.keys.map((key) => unknownField(path === "" ? key : `${path}.${key}`));
 }
 
+/** Other components of Kubernetes have it. */
+const TRACING =
+  "unknown field tracing: kube-proxy has none; for traces, set the variables OTEL_DENO=true " +
+  "and OTEL_EXPORTER_OTLP_ENDPOINT";
+
 /** A field that there is not, with the one that was meant. */
 function unknownField(path: string): string {
+  if (path === "tracing") return TRACING;
   const paths = FIELDS.map((field) => field.path);
   const name = path.split(".").at(-1);
   const sameName = paths.filter((other) => other.split(".").at(-1) === name);

@@ -38,7 +38,7 @@ export const KERNEL_FLAGS = {
   "ipvs-min-sync-period": flag(
     value.duration,
     "DURATION",
-    "0s",
+    "1s",
     "least time from one sync to the next in ipvs mode",
   ),
   "ipvs-exclude-cidrs": listFlag(
