@@ -13,7 +13,7 @@ import type { IpvsTimeouts } from "../../netlink/generic/ipvs.ts";
 import type { Plan, PlanChange, SchedulerName, ServicePlan } from "../../plan/plan.ts";
 import { forgetStaleUdp } from "../conntrack/cleanup.ts";
 import { touchesUdp } from "../conntrack/stale_udp.ts";
-import type { DataPlane, DataPlaneObserver, Difference } from "../dataplane.ts";
+import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "../iptables/apply.ts";
 import { FlushWatch } from "../iptables/canary.ts";
 import {
@@ -160,6 +160,10 @@ export class IpvsDataPlane implements DataPlane {
     const kept = this.#families.find((one) => one.family === family);
     if (kept === undefined) throw new Error(`${family} is not served`);
     return await kept.read();
+  }
+
+  sent(): readonly SentRules[] {
+    return this.#families.map(({ sent }) => sent);
   }
 
   /** How many real servers wait for the end of their last connection. */

@@ -8,7 +8,7 @@ import { ERRNO } from "../../linux/errno.ts";
 import type { Family } from "../../net/address.ts";
 import type { IpvsChange } from "../../netlink/generic/ipvs.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
-import type { Difference } from "../dataplane.ts";
+import { type Difference, type SentRules, sentRules } from "../dataplane.ts";
 import type { RulesAccess } from "../iptables/apply.ts";
 import { countLines, type TableDiff } from "../iptables/diff.ts";
 import type { NodeRules } from "../iptables/read.ts";
@@ -22,6 +22,7 @@ import type { Kernel } from "./kernel.ts";
 import { LeavingServers } from "./leaving.ts";
 import type { IpvsOptions } from "./options.ts";
 import { readNode } from "./read.ts";
+import { changeText } from "./sent.ts";
 import { diffNodeRules, diffRules, readTables } from "./rules.ts";
 import { drains, serverId, serverMessages } from "./servers.ts";
 import { type IpvsState, serverName } from "./state.ts";
@@ -70,6 +71,7 @@ export class FamilyIpvs {
   readonly #uncertain = new Set<string>();
   /** What other links have, as of the last full sync. */
   #elsewhere: readonly string[] = [];
+  #sent: SentRules;
   #doubtful = true;
   /** Doubt came up during the sync that runs. */
   #doubtedAgain = false;
@@ -86,11 +88,17 @@ export class FamilyIpvs {
     this.#rules = rules;
     this.#options = options;
     this.#leaving = new LeavingServers(family, now);
+    this.#sent = sentRules(family, 0, "");
   }
 
   /** What the node has as of the last successful sync. */
   get state(): IpvsState | null {
     return this.#desired?.state ?? null;
+  }
+
+  /** What the last sync sent, if it did not fail before that. */
+  get sent(): SentRules {
+    return this.#sent;
   }
 
   /** Whether the next sync has to read the node. */
@@ -189,6 +197,7 @@ export class FamilyIpvs {
 
   /** Until it has succeeded, a sync leaves the node in a state that is not known. */
   #begin(): void {
+    this.#sent = sentRules(this.family, 0, "");
     this.#doubtful = true;
     this.#doubtedAgain = false;
   }
@@ -246,6 +255,7 @@ export class FamilyIpvs {
     this.#removeServers(gone, refused);
     count += added.length + removed.length + gone.length;
     count += this.#changeMembers(change, "removed", refused);
+    this.#sent = sentRules(this.family, count, changeText(change, text, this.family));
     if (refused.length > 0) throw new RefusedError(this.family, refused);
     this.#doubtful = this.#doubtedAgain;
     this.#uncertain.clear();
