@@ -1,6 +1,6 @@
 /**
  * Runs a benchmark: `deno task bench NAME [--output text|json] [--rounds N] [--seconds N]
- * [--services N,N] [--backend nft|legacy] [--charts FOLDER]`.
+ * [--services N,N] [--backend nft|legacy] [--mode iptables|ipvs] [--charts FOLDER]`.
  *
  * @module
  */
@@ -28,6 +28,7 @@ const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
 };
 
 const BACKENDS: readonly Backend[] = ["nft", "legacy"];
+const MODES = ["iptables", "ipvs"] as const;
 
 async function main(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -39,6 +40,7 @@ async function main(args: string[]): Promise<number> {
       seconds: { type: "string", default: "3" },
       services: { type: "string", default: "1000,5000,10000" },
       backend: { type: "string" },
+      mode: { type: "string", default: "iptables" },
       charts: { type: "string" },
     },
   });
@@ -47,20 +49,21 @@ async function main(args: string[]): Promise<number> {
   const seconds = Number(values.seconds);
   const services = values.services.split(",").map(Number);
   const backend = BACKENDS.find((known) => known === values.backend);
+  const mode = MODES.find((known) => known === values.mode);
   const usage = `usage: bench ${Object.keys(BENCHMARKS).join("|")} ` +
     "[--output text|json] [--rounds N] [--seconds N] [--services N,N] [--backend nft|legacy] " +
-    "[--charts FOLDER]\n";
+    "[--mode iptables|ipvs] [--charts FOLDER]\n";
   const encoder = new TextEncoder();
   const valid = positionals.length === 1 && Object.hasOwn(BENCHMARKS, name) &&
     ["text", "json"].includes(values.output) && Number.isInteger(rounds) && rounds > 0 &&
     seconds > 0 && services.every((size) => Number.isInteger(size) && size > 0 && size <= 60_000) &&
-    backend === values.backend;
+    backend === values.backend && mode !== undefined;
   if (!valid) {
     await Deno.stderr.write(encoder.encode(usage));
     return 2;
   }
   const benchmark = await BENCHMARKS[name]();
-  const rows = await benchmark.run({ rounds, seconds, services, backend });
+  const rows = await benchmark.run({ rounds, seconds, services, backend, mode });
   if (values.charts !== undefined) await writeCharts(values.charts, benchmark.charts?.(rows) ?? {});
   const text = values.output === "json" ? JSON.stringify(rows, null, 2) : formatRows(rows);
   await Deno.stdout.write(encoder.encode(text + "\n"));

@@ -29,7 +29,9 @@ import { SyncFigures, type SyncStep } from "./sync_figures.ts";
 const BUDGET = 90;
 
 /** Runs the benchmark. Needs root and iptables; Go for the comparison with kube-proxy. */
-export async function run({ rounds, services, backend }: BenchOptions): Promise<Row[]> {
+export async function run(options: BenchOptions): Promise<Row[]> {
+  if (options.mode === "ipvs") return await (await import("./sync_ipvs.ts")).runIpvs(options);
+  const { rounds, services, backend } = options;
   const temporary = await Deno.makeTempDir({ prefix: "switchyard-bench-" });
   try {
     const bed = new Bed(
