@@ -75,6 +75,10 @@ export class FamilyIpvs {
   #doubtful = true;
   /** Doubt came up during the sync that runs. */
   #doubtedAgain = false;
+  /** The sync that runs; null when none does. */
+  #running: Promise<unknown> | null = null;
+  /** Syncs that have begun. */
+  #begun = 0;
 
   constructor(
     family: Family,
@@ -119,7 +123,14 @@ export class FamilyIpvs {
   /** Brings the node to the plan by reading what it has and sending what is different. */
   async syncAll(plan: Plan, options: IpvsOptions): Promise<IpvsSync> {
     const former = this.#doubtful ? null : this.#desired;
-    this.#begin();
+    return await this.#run(() => this.#syncAll(plan, options, former));
+  }
+
+  async #syncAll(
+    plan: Plan,
+    options: IpvsOptions,
+    former: DesiredState | null,
+  ): Promise<IpvsSync> {
     this.#kernel.ensureDevice();
     const tables = readTables(await this.#rules.read(this.family), this.family);
     const { elsewhere } = this.#kernel.addresses(this.family);
@@ -143,16 +154,20 @@ export class FamilyIpvs {
 
   /** Brings the node from the last synced plan to this one by sending what changed. */
   async syncChange(change: PlanChange): Promise<IpvsSync> {
-    if (this.#desired === null || this.#doubtful) {
+    const desired = this.#desired;
+    if (desired === null || this.#doubtful) {
       throw new Error("a change of a state that is not known");
     }
-    this.#begin();
-    const { change: step, problems } = this.#desired.apply(change);
+    return await this.#run(() => this.#syncChange(change, desired));
+  }
+
+  async #syncChange(change: PlanChange, desired: DesiredState): Promise<IpvsSync> {
+    const { change: step, problems } = desired.apply(change);
     for (const { before, after } of step.servers) {
       this.#uncertain.add(serverName((before ?? after)!.key));
     }
     const rules = step.rules === null ? [] : diffRules(step.rules.before, step.rules.after);
-    const changes = await this.#send(step, rules, this.#desired);
+    const changes = await this.#send(step, rules, desired);
     return { family: this.family, full: false, changes, problems, drift: [] };
   }
 
@@ -164,16 +179,16 @@ export class FamilyIpvs {
 
   /** What the node has now. */
   async read(): Promise<NodeReading> {
-    const saved = await this.#rules.read(this.family);
+    const saved = await this.#readBetweenSyncs();
     const tables = readTables(saved, this.family);
     return { saved, state: this.#read(tables, this.#desired, null) };
   }
 
   /** What others have changed since the last sync. */
   async differences(): Promise<readonly Difference[]> {
+    const tables = readTables(await this.#readBetweenSyncs(), this.family);
     const desired = this.#desired;
     if (desired === null) return [];
-    const tables = readTables(await this.#rules.read(this.family), this.family);
     return this.#differences(this.#read(tables, desired, null), tables, desired.state);
   }
 
@@ -196,10 +211,28 @@ export class FamilyIpvs {
   }
 
   /** Until it has succeeded, a sync leaves the node in a state that is not known. */
-  #begin(): void {
+  async #run<T>(sync: () => Promise<T>): Promise<T> {
     this.#sent = sentRules(this.family, 0, "");
     this.#doubtful = true;
     this.#doubtedAgain = false;
+    this.#begun++;
+    const running = sync();
+    this.#running = running;
+    try {
+      return await running;
+    } finally {
+      this.#running = null;
+    }
+  }
+
+  /** The node's rules, of a moment in which what else it has is read, too, before any sync. */
+  async #readBetweenSyncs(): Promise<string> {
+    while (true) {
+      await this.#running?.catch(() => {});
+      const begun = this.#begun;
+      const saved = await this.#rules.read(this.family);
+      if (this.#running === null && this.#begun === begun) return saved;
+    }
   }
 
   #read(

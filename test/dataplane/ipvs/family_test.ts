@@ -258,6 +258,16 @@ Deno.test("what others change is found and put right", async () => {
   assert.ok(!rig.family.wasEmptied());
 });
 
+Deno.test("whoever asks during a sync hears of what is there after it", async () => {
+  const rig = new Rig(web("10.244.0.1"));
+  await rig.syncAll();
+  const sync = rig.apply(...dns("10.244.0.2"));
+  const asked = [rig.family.differences(), rig.family.read()] as const;
+  await sync;
+  assert.deepEqual(await asked[0], []);
+  assert.ok((await asked[1]).state.servers.has("10.96.0.10:53/UDP"));
+});
+
 Deno.test("a TCP server with connections takes no more, and goes when they are over", async () => {
   const rig = new Rig(web("10.244.0.2", "10.244.0.4"));
   await rig.syncAll();
