@@ -33,7 +33,7 @@ export function touch(first: u32, end: u32): void {
     const link = likelyLink(p.hash);
     p.link = link;
     if (link != 0) continue;
-    store<u32>(slots + (<usize>misses << 2), p.slot);
+    store<u32>(missed + (<usize>misses << 2), <u32>at);
     misses++;
   }
   // An entry may lie in two cache lines.
@@ -53,20 +53,20 @@ export function touch(first: u32, end: u32): void {
   touched = misses == 0 ? sink : touchForNew(sink);
 }
 
-/** Packets of the batch that no entry agrees with: their slots, and what was found out for each. */
+/** Packets of the batch that no entry agrees with: records, and what was found out for each. */
 let misses: u32 = 0;
-let slots: usize = 0;
+let missed: usize = 0;
 let found: usize = 0;
 
 export function layoutAhead(slotNumber: u32): void {
-  slots = region(<usize>slotNumber << 2);
+  missed = region(<usize>slotNumber << 2);
   found = region(<usize>slotNumber << 2);
 }
 
 // @ts-ignore: decorator
 @inline
 function missAt(i: u32): Packet {
-  return packetOf(load<u32>(slots + (<usize>i << 2)));
+  return changetype<Packet>(<usize>load<u32>(missed + (<usize>i << 2)));
 }
 
 // @ts-ignore: decorator

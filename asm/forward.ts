@@ -24,7 +24,7 @@ import {
   transportAt,
   tupleOf as tupleOfPacket,
 } from "./packet";
-import { handlePlain4 } from "./plain";
+import { handlePlain } from "./plain";
 import { reject } from "./reject";
 import * as retry from "./retry";
 import * as sctpState from "./sctp_state";
@@ -91,7 +91,7 @@ export function processBatch(first: u32, number: u32): void {
 
 function handle(p: Packet): void {
   count(Counter.Bytes, <u64>max<u32>(lengthIn(p.slot), 12) - 12);
-  if (handlePlain4(p)) return;
+  if (handlePlain(p)) return;
   const kind = p.kind;
   if (kind == KIND_FLOW) handleFlow(p);
   else if (kind == KIND_INVALID) drop(p.slot, <DropReason>p.reason);
@@ -244,7 +244,7 @@ function open(p: Packet, t: Tuple, backend: u32): void {
   const b = backendAt(backend);
   const hairpin = b.addressLo == t.sourceLo && b.addressHi == t.sourceHi;
   const always = (flags & EngineFlag.MasqueradeAlways) != 0;
-  const reason = bind(e, backend, decision.masquerade || hairpin || always, p.hash);
+  const reason = bind(e, t, backend, decision.masquerade || hairpin || always, p.hash);
   if (reason != DropReason.None) {
     giveBack(e);
     return drop(p.slot, reason);

@@ -15,13 +15,11 @@ import {
   isNone,
   isV6,
   masqueradeOf,
-  ORIGINAL,
   stateOf,
   tcpOf,
-  tupleOf,
 } from "./tables/entry";
 import { masqueradeAddressAt, presentAddress } from "./tables/masquerade";
-import { destPort, equal, familyOf, hashTuple, protocolOf, sourcePort, Tuple, TUPLE_SIZE } from "./tuple";
+import { destPort, equal, familyOf, hashTuple, protocolOf, sourcePort, Tuple } from "./tuple";
 import { delta } from "./wire/checksum";
 
 let firstPort: u32 = 0;
@@ -43,33 +41,45 @@ export function isMasqueradePort(t: Tuple): bool {
   return port >= firstPort && port <= lastPort;
 }
 
-/** The original tuple of the entry that is bound, and a reply tuple that it may get. */
-const OWN: usize = memory.data(40, 8);
+/** A reply tuple that an entry may get. */
 const CANDIDATE: usize = memory.data(40, 8);
 
 /** Hash of the reply tuple that {@link bind} gave. */
 export let replyHash: u32 = 0;
 
 /**
- * Gives an entry a backend, and a reply tuple that no other has; `hash` is the original tuple's: it
- * says where the search for a port begins.
+ * Gives an entry a backend, and a reply tuple that no other has. `o` is its original tuple, not in
+ * conntrack's own place, and `hash` that tuple's: it says where the search for a port begins.
  */
-export function bind(e: Entry, backend: u32, masquerade: bool, hash: u32): DropReason {
-  const o = changetype<Tuple>(OWN);
-  memory.copy(OWN, changetype<usize>(tupleOf(e, ORIGINAL)), TUPLE_SIZE);
-  const r = changetype<Tuple>(CANDIDATE);
+export function bind(
+  e: Entry,
+  o: Tuple,
+  backend: u32,
+  masquerade: bool,
+  hash: u32,
+): DropReason {
   const b = backendAt(backend);
   const number = masquerade ? presentAddress(familyOf(o)) : 0;
   assign(e, backend, number);
   if (masquerade && number == 0) return DropReason.NoMasqueradeAddress;
+  const r = beginReply(o, b, number);
+  if (!choosePort(e, o, b, masquerade, hash)) return DropReason.NoFreePort;
+  if (isV6(e)) addressesOf(e).delta = delta(addressSum(o), addressSum(r));
+  return DropReason.None;
+}
+
+/** The reply tuple but for the port. */
+// @ts-ignore: decorator
+@inline
+function beginReply(o: Tuple, b: Backend, number: u32): Tuple {
+  const r = changetype<Tuple>(CANDIDATE);
+  const m = masqueradeAddressAt(number);
   r.meta = o.meta;
   r.sourceHi = b.addressHi;
   r.sourceLo = b.addressLo;
-  r.destHi = number == 0 ? o.sourceHi : masqueradeAddressAt(number).hi;
-  r.destLo = number == 0 ? o.sourceLo : masqueradeAddressAt(number).lo;
-  if (!choosePort(e, b, masquerade, hash)) return DropReason.NoFreePort;
-  if (isV6(e)) addressesOf(e).delta = delta(addressSum(o), addressSum(r));
-  return DropReason.None;
+  r.destHi = number == 0 ? o.sourceHi : m.hi;
+  r.destLo = number == 0 ? o.sourceLo : m.lo;
+  return r;
 }
 
 /** Sum of a tuple's addresses, for checksums. */
@@ -101,12 +111,12 @@ function chooseRange(port: u32, masquerade: bool): void {
 }
 
 /** Tries a port; whether it is free. */
-function tryPort(e: Entry, b: Backend, port: u32, evict: bool): bool {
+function tryPort(e: Entry, o: Tuple, b: Backend, port: u32, evict: bool): bool {
   const r = changetype<Tuple>(CANDIDATE);
   const wire = bswap<u16>(<u16>port);
   r.ports = <u32>b.port | (<u32>wire << 16);
   replyHash = hashTuple(r);
-  if (!isFree(e, r, evict)) return false;
+  if (!isFree(e, o, r, evict)) return false;
   e.replyPort = wire;
   return true;
 }
@@ -123,16 +133,11 @@ function firstOffset(hash: u32, size: u32): u32 {
  * a range of ports for that.
  */
 export function likelyReplyHash(t: Tuple, b: Backend, hash: u32): u32 {
-  const r = changetype<Tuple>(CANDIDATE);
   const number = firstPort == 0 ? 0 : presentAddress(familyOf(t));
+  const r = beginReply(t, b, number);
   const port = number == 0
     ? t.ports << 16
     : <u32>bswap<u16>(<u16>(firstPort + firstOffset(hash, lastPort - firstPort + 1))) << 16;
-  r.meta = t.meta;
-  r.sourceHi = b.addressHi;
-  r.sourceLo = b.addressLo;
-  r.destHi = number == 0 ? t.sourceHi : masqueradeAddressAt(number).hi;
-  r.destLo = number == 0 ? t.sourceLo : masqueradeAddressAt(number).lo;
   r.ports = <u32>b.port | port;
   return hashTuple(r);
 }
@@ -146,17 +151,17 @@ const EVICTING: u32 = 32;
  * Keeps the client's port when the reply tuple is free with it, also without masquerade: two
  * clients' connections to two Services may fall together on one backend.
  */
-function choosePort(e: Entry, b: Backend, masquerade: bool, hash: u32): bool {
-  const port = sourcePort(changetype<Tuple>(OWN));
+function choosePort(e: Entry, o: Tuple, b: Backend, masquerade: bool, hash: u32): bool {
+  const port = sourcePort(o);
   chooseRange(port, masquerade);
   const keep = !(masquerade && firstPort != 0) || (port >= rangeFirst && port <= rangeLast);
-  if (keep && tryPort(e, b, port, false)) return true;
+  if (keep && tryPort(e, o, b, port, false)) return true;
   const size = rangeLast - rangeFirst + 1;
   let attempts = min<u32>(size, ATTEMPTS);
   let offset = firstOffset(hash, size);
   for (;;) {
     for (let i: u32 = 0; i < attempts; i++, offset++) {
-      if (tryPort(e, b, rangeFirst + offset % size, attempts - i <= EVICTING)) return true;
+      if (tryPort(e, o, b, rangeFirst + offset % size, attempts - i <= EVICTING)) return true;
     }
     if (attempts >= size || attempts <= LAST_ROUND) return false;
     attempts = attempts > 64 ? 64 : attempts >> 1;
@@ -166,8 +171,8 @@ function choosePort(e: Entry, b: Backend, masquerade: bool, hash: u32): bool {
 }
 
 /** Whether no other connection has the tuple; one that is over may have to give way. */
-function isFree(e: Entry, r: Tuple, evict: bool): bool {
-  if (equal(r, changetype<Tuple>(OWN))) return false;
+function isFree(e: Entry, o: Tuple, r: Tuple, evict: bool): bool {
+  if (equal(r, o)) return false;
   const other = find(r, replyHash);
   if (isNone(other)) return true;
   if (!evict || protocolOf(r) != IpProtocol.Tcp || masqueradeOf(other) == 0) return false;

@@ -6,8 +6,8 @@
 import { DropReason, IpFamily, IpProtocol } from "./abi";
 import { region } from "./memory";
 import { lengthIn, slotAt, slotCapacity } from "./slots";
-import { KIND_TCP, KIND_UDP, kindOfTuple } from "./tables/entry";
-import { hash4, hashTuple, mapped, Tuple } from "./tuple";
+import { KIND_TCP, KIND_UDP, KIND_V6, kindOfTuple } from "./tables/entry";
+import { hash4, hash6, hashTuple, mapped, Tuple } from "./tuple";
 import { finish } from "./wire/checksum";
 import * as icmp from "./wire/icmp";
 import * as icmpv6 from "./wire/icmpv6";
@@ -104,7 +104,18 @@ function invalid(p: Packet, reason: DropReason): void {
 export function parse(slot: u32): Packet {
   const p = packetOf(slot);
   const length = lengthIn(slot);
-  if (length > MIN_V4 && length <= slotCapacity && parsePlain4(p, slot, length)) return p;
+  if (length >= LEAST && length <= slotCapacity) {
+    const at = slotAt(slot) + VNET_SIZE;
+    const first = load<u64>(at);
+    const plain = (<u32>first & 0xf0) == 0x60
+      ? parsePlain6(p, at, first, length - VNET_SIZE)
+      : parsePlain4(p, at, first, length - VNET_SIZE);
+    if (plain) {
+      p.base = at;
+      p.slot = slot;
+      return p;
+    }
+  }
   const record = changetype<usize>(p);
   for (let i: usize = 0; i < PACKET_SIZE; i += 16) v128.store(record + i, i64x2.splat(0));
   p.slot = slot;
@@ -121,57 +132,92 @@ export function parse(slot: u32): Packet {
   return p;
 }
 
-/** Bytes of a header pair that {@link parsePlain4} reads without further checks. */
-const MIN_V4: u32 = VNET_SIZE + ipv4.IPV4_SIZE + tcp.TCP_SIZE;
+/** Least bytes of a packet that may be plain; every slot has more than the plain headers take. */
+const LEAST: u32 = VNET_SIZE + ipv4.IPV4_SIZE + udp.UDP_SIZE;
 
 /**
  * Does what {@link parse} does for what most packets are: whole IPv4 packets with TCP or UDP, without
- * options and with nothing to complain about. It reads in few, wide loads. False when the packet is
- * something else; the record is undefined then.
+ * options and with nothing to complain about. It reads in few, wide loads; `first` are the first
+ * eight bytes. False when the packet is something else: the record is undefined then.
  */
-function parsePlain4(p: Packet, slot: u32, length: u32): bool {
-  const at = slotAt(slot) + VNET_SIZE;
-  const first = load<u64>(at), second = load<u64>(at, 8);
+function parsePlain4(p: Packet, at: usize, first: u64, length: u32): bool {
+  const second = load<u64>(at, 8);
   const dest = load<u32>(at, 16);
   const source = <u32>(second >> 32);
   const total = <u32>bswap<u16>(<u16>(first >> 16));
-  const plain = (first & 0xff3f0000000000ff) == 0x45 && total <= length - VNET_SIZE &&
+  const plain = (first & 0xff3f0000000000ff) == 0x45 && total <= length &&
     ipv4.mayTravel(source, dest) && <u8>second != 0;
   if (!plain) return false;
   const covered = (first & 0xffffffff) + (first >> 32) + (second & 0xffffffff) + source + dest;
   if (finish(covered) != 0) return false;
-  const transportLength = total - ipv4.IPV4_SIZE;
   const protocol = <u32>(second >> 8) & 255;
-  const ports = load<u32>(at, 20);
-  let kind: u32 = KIND_TCP;
-  let checksum: u32 = tcp.TCP_CHECKSUM;
-  if (protocol == IpProtocol.Tcp) {
-    if (tcp.checkWord(load<u32>(at, 32), transportLength) != DropReason.None) return false;
-  } else {
-    const datagram = <u32>bswap<u16>(load<u16>(at, 24));
-    const fits = protocol == IpProtocol.Udp && datagram >= udp.UDP_SIZE &&
-      datagram <= transportLength;
-    if (!fits) return false;
-    kind = KIND_UDP;
-    checksum = udp.UDP_CHECKSUM;
-  }
-  const land = source == dest && (ports & 0xffff) == ports >> 16;
-  if ((ports & 0xffff) == 0 || ports >> 16 == 0 || land) return false;
-  const partial = <u32>isPartial(at - VNET_SIZE, ipv4.IPV4_SIZE, checksum);
+  const ports = load<u32>(at, ipv4.IPV4_SIZE);
   p.t0 = 0;
   p.t1 = mapped(source);
   p.t2 = 0;
   p.t3 = mapped(dest);
   p.t4 = <u64>ports | (<u64>protocol << 32);
-  p.base = at;
-  p.slot = slot;
-  p.length = total;
-  p.transport = ipv4.IPV4_SIZE;
-  p.transportLength = transportLength;
   p.hash = hash4(source, dest, ports, protocol);
+  return source != dest && parsePlainTransport(p, at, total, ipv4.IPV4_SIZE, protocol, ports);
+}
+
+/** The same for IPv6 without extension headers; addresses that begin with zeros are not plain. */
+function parsePlain6(p: Packet, at: usize, first: u64, length: u32): bool {
+  const total = <u32>bswap<u16>(<u16>(first >> 32)) + ipv6.IPV6_SIZE;
+  const sourceHi = load<u64>(at, 8), sourceLo = load<u64>(at, 16);
+  const destHi = load<u64>(at, 24), destLo = load<u64>(at, 32);
+  const plain = total <= length && first >> 56 != 0 && sourceHi != 0 && destHi != 0 &&
+    <u8>sourceHi != 0xff && <u8>destHi != 0xff && (sourceLo != destLo || sourceHi != destHi);
+  if (!plain) return false;
+  const protocol = <u32>(first >> 48) & 255;
+  const ports = load<u32>(at, ipv6.IPV6_SIZE);
+  const tail = <u64>ports | (<u64>(protocol | (IpFamily.V6 << 8)) << 32);
+  p.t0 = sourceHi;
+  p.t1 = sourceLo;
+  p.t2 = destHi;
+  p.t3 = destLo;
+  p.t4 = tail;
+  p.hash = hash6(sourceHi, sourceLo, destHi, destLo, tail);
+  return parsePlainTransport(p, at, total, ipv6.IPV6_SIZE, protocol, ports);
+}
+
+// @ts-ignore: decorator
+@inline
+function parsePlainTransport(
+  p: Packet,
+  at: usize,
+  total: u32,
+  header: u32,
+  protocol: u32,
+  ports: u32,
+): bool {
+  const length = total - header;
+  const v6 = header == ipv6.IPV6_SIZE ? KIND_V6 : 0;
+  let kind = KIND_TCP;
+  let checksum = tcp.TCP_CHECKSUM;
+  if (protocol == IpProtocol.Tcp) {
+    const word = load<u32>(at + header, 12);
+    if (total < header || tcp.checkWord(word, length) != DropReason.None) return false;
+  } else {
+    const datagram = <u32>bswap<u16>(load<u16>(at + header, 4));
+    const fits = protocol == IpProtocol.Udp && datagram >= udp.UDP_SIZE && total >= header &&
+      datagram <= length;
+    if (!fits) return false;
+    kind = KIND_UDP;
+    checksum = udp.UDP_CHECKSUM;
+  }
+  if ((ports & 0xffff) == 0 || ports >> 16 == 0) return false;
+  const partial = <u32>isPartial(at - VNET_SIZE, header, checksum);
+  p.length = total;
+  p.transport = header;
+  p.transportLength = length;
   p.identification = 0;
   p.link = 0;
-  store<u32>(changetype<usize>(p), <u32>KIND_FLOW | (kind << 8) | (partial << 16), KIND_AT);
+  store<u32>(
+    changetype<usize>(p),
+    <u32>KIND_FLOW | ((kind | v6) << 8) | (partial << 16),
+    KIND_AT,
+  );
   return true;
 }
 

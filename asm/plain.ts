@@ -1,44 +1,62 @@
 /**
- * The way of most packets: TCP segments and UDP datagrams of connections in the middle of their
- * lives. It does what forward.ts does, in one piece and loading everything once, because a compiled
- * module checks the bounds of every load. Whatever it does not expect it leaves to forward.ts,
- * untouched.
+ * The way of most packets: TCP segments and UDP datagrams whose entry was found ahead. It does what
+ * forward.ts does, in one piece and loading everything once, because a compiled module checks the
+ * bounds of every load. Whatever it does not expect it leaves to forward.ts, untouched.
  */
 
-import { ForwardReason } from "./abi";
-import { KIND_FLOW, KIND_AT, Packet, tupleOf } from "./packet";
-import { forward } from "./slots";
-import { backendAt } from "./tables/backends";
+import { DropReason, ForwardReason } from "./abi";
+import * as ipvsState from "./ipvs_state";
+import { KIND_AT, KIND_FLOW, Packet, tupleOf } from "./packet";
+import { drop, forward } from "./slots";
+import { Backend, backendAt } from "./tables/backends";
+import { remove } from "./tables/conntrack";
 import {
+  addressesOf,
   backendIn,
+  Entry,
   entryAt,
+  has,
   IN_USE,
+  KIND_SCTP,
   KIND_TCP,
-  KIND_UDP,
+  KIND_V6,
   kindIn,
   masqueradeIn,
   ORIGINAL,
+  REPLY,
+  SEEN_REPLY,
   timeLeft,
 } from "./tables/entry";
 import { masqueradeAddressAt } from "./tables/masquerade";
-import { isPlain, trackPlain } from "./tcp_state";
-import { rewriteHeader4, rewriteTcp, rewriteUdp } from "./translate";
-import { track as trackUdp } from "./udp_state";
+import * as tcpState from "./tcp_state";
+import { directed, rewriteHeader4, rewriteHeader6, rewriteTcp, rewriteUdp } from "./translate";
+import * as udpState from "./udp_state";
+import * as tcp from "./wire/tcp";
 
-/** Handles a packet of IPv4 if its way is plain; false when it has still to be handled. */
-// @ts-ignore: decorator
-@inline
-export function handlePlain4(p: Packet): bool {
+/** Handles a packet if its way is plain; otherwise nothing has changed. */
+export function handlePlain(p: Packet): bool {
   const kinds = load<u32>(changetype<usize>(p), KIND_AT);
   const kind = (kinds >> 8) & 255;
   const link = p.link;
-  const fits = (kinds & 0xff0000ff) == <u32>KIND_FLOW && (kind == KIND_TCP || kind == KIND_UDP);
-  if (!fits || link == 0) return false;
+  // Of a packet that is whole, and no SCTP.
+  if ((kinds & 0xff0000ff) != <u32>KIND_FLOW || link == 0 || (kind & 3) == KIND_SCTP) return false;
   const e = entryAt(link >> 1);
-  const direction = link & 1;
   const marks = e.marks, owner = e.owner;
   if ((marks & IN_USE) == 0 || kindIn(owner) != kind || timeLeft(e) == 0) return false;
+  const partial = (kinds & 0xff0000) != 0;
+  return kind < KIND_V6
+    ? handle4(p, e, marks, owner, link & 1, partial)
+    : handle6(p, e, marks, owner, link & 1, partial);
+}
 
+function handle4(
+  p: Packet,
+  e: Entry,
+  marks: u32,
+  owner: u32,
+  direction: u32,
+  partial: bool,
+): bool {
   const t = tupleOf(p);
   const oldPorts = t.ports;
   const oldFrom = <u32>(t.sourceLo >> 32), oldTo = <u32>(t.destLo >> 32);
@@ -55,22 +73,107 @@ export function handlePlain4(p: Packet): bool {
     to = backend;
     ports = rotl<u32>(replyPorts, 16);
   } else if (oldPorts != replyPorts || oldFrom != backend || oldTo != seenAs) return false;
+  const result = track(p, e, marks, owner, direction);
+  if (result > tcpState.ACCEPT) return result == REFUSED;
+  const change = rewriteHeader4(p.base, from, to, oldFrom, oldTo);
+  finish(p, e, b, owner, ports, oldPorts, change, partial);
+  return true;
+}
 
-  const header = p.base;
-  const at = header + p.transport;
-  const partial = (kinds & 0xff0000) != 0;
-  if (kind == KIND_TCP) {
-    const word = load<u32>(at, 12);
-    if (!isPlain(marks, word)) return false;
-    trackPlain(e, marks, direction, at, word, p.transportLength);
-    rewriteTcp(at, ports, oldPorts, rewriteHeader4(header, from, to, oldFrom, oldTo), partial);
+function handle6(
+  p: Packet,
+  e: Entry,
+  marks: u32,
+  owner: u32,
+  direction: u32,
+  partial: bool,
+): bool {
+  const t = tupleOf(p);
+  const oldPorts = t.ports;
+  const b = backendAt(backendIn(owner));
+  const a = addressesOf(e);
+  const replyPorts = <u32>b.port | (<u32>e.replyPort << 16);
+  const number = masqueradeIn(owner);
+  const clientHi = a.sourceHi, clientLo = a.sourceLo;
+  const m = masqueradeAddressAt(number);
+  const seenAsHi = number == 0 ? clientHi : m.hi, seenAsLo = number == 0 ? clientLo : m.lo;
+  let fromHi = a.destHi, fromLo = a.destLo, toHi = clientHi, toLo = clientLo;
+  let ports = rotl<u32>(e.ports, 16);
+  if (direction == ORIGINAL) {
+    if (oldPorts != rotl<u32>(ports, 16)) return false;
+    if (t.sourceLo != clientLo || t.destLo != fromLo) return false;
+    if (t.sourceHi != clientHi || t.destHi != fromHi) return false;
+    fromHi = seenAsHi;
+    fromLo = seenAsLo;
+    toHi = b.addressHi;
+    toLo = b.addressLo;
+    ports = rotl<u32>(replyPorts, 16);
   } else {
-    trackUdp(e, marks, direction);
-    rewriteUdp(at, ports, oldPorts, rewriteHeader4(header, from, to, oldFrom, oldTo), partial);
+    if (oldPorts != replyPorts || t.sourceLo != b.addressLo || t.destLo != seenAsLo) return false;
+    if (t.sourceHi != b.addressHi || t.destHi != seenAsHi) return false;
   }
+  const result = track(p, e, marks, owner, direction);
+  if (result > tcpState.ACCEPT) return result == REFUSED;
+  rewriteHeader6(p.base, fromHi, fromLo, toHi, toLo);
+  finish(p, e, b, owner, ports, oldPorts, <u64>directed(a.delta, direction), partial);
+  return true;
+}
+
+/** What {@link track} found beside ACCEPT: the packet was dropped; it is for forward.ts. */
+const REFUSED: u32 = 1;
+const OTHER: u32 = 2;
+
+/** Moves the connection's state on. */
+// @ts-ignore: decorator
+@inline
+function track(p: Packet, e: Entry, marks: u32, owner: u32, direction: u32): u32 {
+  if ((kindIn(owner) & 3) != KIND_TCP) {
+    udpState.track(e, marks, direction);
+    return tcpState.ACCEPT;
+  }
+  const at = p.base + p.transport;
+  const word = load<u32>(at, 12);
+  if (!tcpState.isPlain(marks, word)) return trackOther(p, e, direction, at);
+  tcpState.trackPlain(e, marks, direction, at, word, p.transportLength);
+  return tcpState.ACCEPT;
+}
+
+/** The same for a segment that begins or ends a connection. */
+function trackOther(p: Packet, e: Entry, direction: u32, at: usize): u32 {
+  // Without an answer it may be tried on another backend, and a reset deletes the entry.
+  if (!has(e, SEEN_REPLY)) return OTHER;
+  const result = tcpState.track(e, direction, at, p.transportLength);
+  if (result == tcpState.INVALID) {
+    drop(p.slot, DropReason.TcpInvalid);
+    return REFUSED;
+  }
+  if (result == tcpState.REOPEN) {
+    remove(e);
+    return OTHER;
+  }
+  ipvsState.trackTcp(e, direction, tcp.flags(at));
+  if (direction == REPLY) e.marks |= SEEN_REPLY;
+  return tcpState.ACCEPT;
+}
+
+/** Rewrites the transport header, counts and forwards. */
+// @ts-ignore: decorator
+@inline
+function finish(
+  p: Packet,
+  e: Entry,
+  b: Backend,
+  owner: u32,
+  ports: u32,
+  oldPorts: u32,
+  change: u64,
+  partial: bool,
+): void {
+  const at = p.base + p.transport;
+  if ((kindIn(owner) & 3) == KIND_TCP) rewriteTcp(at, ports, oldPorts, change, partial);
+  else rewriteUdp(at, ports, oldPorts, change, partial);
   const length = p.length;
   b.packets++;
   b.bytes += length;
   forward(p.slot, ForwardReason.Tracked, length);
-  return true;
 }

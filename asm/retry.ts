@@ -28,7 +28,7 @@ import { isKept, restore } from "./tables/kept_syns";
 import { memberAt, nextUsable } from "./tables/pools";
 import { poolOf, servicePortAt } from "./tables/service_ports";
 import { begin } from "./tcp_state";
-import { hashTuple } from "./tuple";
+import { hashTuple, Tuple, TUPLE_SIZE } from "./tuple";
 import * as tcp from "./wire/tcp";
 
 /** Whether a segment of a waiting connection is the backend's refusal. */
@@ -65,25 +65,28 @@ function nextBackend(e: Entry): u32 {
   return next == backendOf(e) ? 0 : next;
 }
 
+/** The original tuple of the connection that moves. */
+const OWN: usize = memory.data(40, 8);
+
 /**
  * Moves a waiting connection, and the client's affinity, to another backend. False when no source
  * port is free towards it: the connection is deleted then.
  */
 function move(e: Entry, backend: u32): bool {
-  const o = tupleOf(e, ORIGINAL);
-  const clientHi = o.sourceHi, clientLo = o.sourceLo;
+  memory.copy(OWN, changetype<usize>(tupleOf(e, ORIGINAL)), TUPLE_SIZE);
+  const o = changetype<Tuple>(OWN);
   const b = backendAt(backend);
-  const hairpin = b.addressLo == clientLo && b.addressHi == clientHi;
+  const hairpin = b.addressLo == o.sourceLo && b.addressHi == o.sourceHi;
   const s = servicePortAt(b.servicePort);
   detach(e);
-  const reason = bind(e, backend, masqueradeOf(e) != 0 || hairpin, hashTuple(o));
+  const reason = bind(e, o, backend, masqueradeOf(e) != 0 || hairpin, hashTuple(o));
   rejoin(e);
   if (reason != DropReason.None) {
     remove(e);
     return false;
   }
   tcpOf(e).end1++;
-  if (s.affinityMs != 0) setAffinity(b.servicePort, clientHi, clientLo, backend, s.affinityMs);
+  if (s.affinityMs != 0) setAffinity(b.servicePort, o.sourceHi, o.sourceLo, backend, s.affinityMs);
   count(Counter.Retried);
   return true;
 }

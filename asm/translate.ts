@@ -113,22 +113,22 @@ function rewrite4(p: Packet, e: Entry, direction: u32): u64 {
 
 function rewrite6(p: Packet, e: Entry, direction: u32): u64 {
   const a = addressesOf(e);
-  const at = p.base;
   if (direction == ORIGINAL) {
     const b = backendAt(backendOf(e));
     const number = masqueradeOf(e);
-    if (number != 0) {
-      const m = masqueradeAddressAt(number);
-      store<u64>(at, m.hi, 8);
-      store<u64>(at, m.lo, 16);
-    }
-    store<u64>(at, b.addressHi, 24);
-    store<u64>(at, b.addressLo, 32);
-  } else {
-    store<u64>(at, a.destHi, 8);
-    store<u64>(at, a.destLo, 16);
-    store<u64>(at, a.sourceHi, 24);
-    store<u64>(at, a.sourceLo, 32);
-  }
+    const m = masqueradeAddressAt(number);
+    const hi = number == 0 ? a.sourceHi : m.hi, lo = number == 0 ? a.sourceLo : m.lo;
+    rewriteHeader6(p.base, hi, lo, b.addressHi, b.addressLo);
+  } else rewriteHeader6(p.base, a.destHi, a.destLo, a.sourceHi, a.sourceLo);
   return <u64>directed(a.delta, direction);
+}
+
+/** Rewrites the addresses of the IPv6 header at `at`. */
+// @ts-ignore: decorator
+@inline
+export function rewriteHeader6(at: usize, fromHi: u64, fromLo: u64, toHi: u64, toLo: u64): void {
+  store<u64>(at, fromHi, 8);
+  store<u64>(at, fromLo, 16);
+  store<u64>(at, toHi, 24);
+  store<u64>(at, toLo, 32);
 }

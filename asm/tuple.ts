@@ -114,6 +114,21 @@ export function hash4(source: u32, dest: u32, ports: u32, protocol: u32): u32 {
   );
 }
 
+/** The same for an IPv6 tuple; `tail` is ports and meta. */
+// @ts-ignore: decorator
+@inline
+export function hash6(
+  sourceHi: u64,
+  sourceLo: u64,
+  destHi: u64,
+  destLo: u64,
+  tail: u64,
+): u32 {
+  return finish(
+    nh(sourceHi, k0) + nh(sourceLo, k1) + nh(destHi, k2) + nh(destLo, k3) + nh(tail, k4),
+  );
+}
+
 /**
  * Keyed hash of a tuple: NH, almost universal for a random key, so that nobody outside can make
  * connections meet in one bucket. IPv4 costs two multiplications less three than IPv6.
@@ -121,11 +136,9 @@ export function hash4(source: u32, dest: u32, ports: u32, protocol: u32): u32 {
 export function hashTuple(t: Tuple): u32 {
   const tail = <u64>t.ports | (<u64>t.meta << 32);
   if (t.meta >> 8 == 0) {
-    return finish(nh((t.sourceLo >> 32) | (t.destLo & 0xffffffff00000000), k0) + nh(tail, k4));
+    return hash4(<u32>(t.sourceLo >> 32), <u32>(t.destLo >> 32), t.ports, t.meta);
   }
-  return finish(
-    nh(t.sourceHi, k0) + nh(t.sourceLo, k1) + nh(t.destHi, k2) + nh(t.destLo, k3) + nh(tail, k4),
-  );
+  return hash6(t.sourceHi, t.sourceLo, t.destHi, t.destLo, tail);
 }
 
 /** Keyed hash of an address and one more word: for frontends, affinity, rate limits. */

@@ -122,7 +122,7 @@ const BACKEND_MASK: u32 = (1 << BACKEND_BITS) - 1;
 const KIND_MASK: u32 = 7;
 export const KIND_TCP: u32 = 1;
 export const KIND_UDP: u32 = 2;
-const KIND_SCTP: u32 = 3;
+export const KIND_SCTP: u32 = 3;
 export const KIND_V6: u32 = 4;
 const MASQUERADE_SHIFT: u32 = BACKEND_BITS + 3;
 

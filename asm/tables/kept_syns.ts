@@ -20,7 +20,7 @@ class KeptSyn {
 }
 
 const BYTES: usize = offsetof<KeptSyn>();
-const SIZE: usize = BYTES + VNET_SIZE + LONGEST;
+const SIZE: usize = BYTES + ((VNET_SIZE + LONGEST + 15) & ~15);
 
 export let table: usize = 0;
 let capacity: u32 = 0;
@@ -46,7 +46,9 @@ export function keep(e: Entry, p: Packet): void {
   if (isWaiting(former) && tcpOf(former).maxAck1 == hand) tcpOf(former).maxAck1 = 0;
   k.entry = idOf(e);
   k.length = p.length + VNET_SIZE;
-  memory.copy(changetype<usize>(k) + BYTES, vnetOf(p), k.length);
+  const from = vnetOf(p), to = changetype<usize>(k) + BYTES;
+  // In steps of 16 bytes: a slot has as many behind any packet that is kept, and so has the place.
+  for (let i: usize = 0; i < k.length; i += 16) v128.store(to + i, v128.load(from + i));
   tcpOf(e).maxAck1 = hand;
 }
 

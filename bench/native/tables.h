@@ -82,7 +82,7 @@ struct masquerade_address { u64 hi, lo; u32 users, current; };
 
 /* asm/tables/kept_syns.ts */
 enum { VNET_SIZE = 12, LONGEST_SYN = 128 };
-struct kept_syn { u32 entry, length; u8 bytes[VNET_SIZE + LONGEST_SYN]; };
+struct kept_syn { u32 entry, length; u8 bytes[(VNET_SIZE + LONGEST_SYN + 15) & ~15]; };
 
 /* asm/tables/networks.ts */
 struct network { u64 base_hi, base_lo, mask_hi, mask_lo; };

@@ -40,7 +40,7 @@ function areas({ exports, memory }: Rig): [string, Uint8Array][] {
     servicePorts: (SERVICES + 1) * 144,
     backends: (SERVICES * BACKENDS + 1) * 128,
     masquerade: 32 * 24,
-    keptSyns: (KEPT_SYNS + 1) * 148,
+    keptSyns: (KEPT_SYNS + 1) * 152,
   };
   return Object.entries(sizes)
     .map(([name, size]) => [name, new Uint8Array(memory.buffer, at(name), size)]);
