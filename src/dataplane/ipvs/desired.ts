@@ -12,6 +12,7 @@ import type { RenderProblem, ServiceChanges } from "../iptables/render.ts";
 import { unrenderable } from "../iptables/render_service.ts";
 import type { Chains } from "../iptables/rules.ts";
 import { sameServer, type StateChange } from "./change.ts";
+import { type Changes, Claimants, Counts } from "./claims.ts";
 import type { IpvsFragment } from "./fragment.ts";
 import { SET_IDS, type SetId, setName, SETS } from "./names.ts";
 import { type IpvsContext, ipvsContext, type IpvsOptions } from "./options.ts";
@@ -33,8 +34,8 @@ export class DesiredState {
   readonly #fragments = new Map<string, IpvsFragment>();
   /** By {@link serverName}: what Services ask for, the one at its own address first. */
   readonly #servers = new Map<string, Claimants>();
-  readonly #addresses = new Counts<string>();
-  readonly #members: Readonly<Record<SetId, Counts<string>>>;
+  readonly #addresses = new Counts();
+  readonly #members: Readonly<Record<SetId, Counts>>;
   #rules: IpvsState["rules"];
   #rulesStale = true;
   /** Everything, put together when it was last asked for. */
@@ -44,8 +45,8 @@ export class DesiredState {
     this.family = family;
     this.#context = context;
     this.#members = Object.fromEntries(
-      SET_IDS.map((set) => [set, new Counts<string>()]),
-    ) as Record<SetId, Counts<string>>;
+      SET_IDS.map((set) => [set, new Counts()]),
+    ) as Record<SetId, Counts>;
     this.#rules = { filter: new Map(), nat: new Map() };
   }
 
@@ -158,7 +159,7 @@ export class DesiredState {
     const addresses = this.#addresses.begin();
     const members = Object.fromEntries(
       SET_IDS.map((set) => [set, this.#members[set].begin()]),
-    ) as Record<SetId, Changes<string>>;
+    ) as Record<SetId, Changes>;
     for (const key of removed) this.#drop(key, touch);
     for (const service of updated) {
       const key = `${service.namespace}/${service.name}`;
@@ -230,94 +231,6 @@ export class DesiredState {
 function hasRules(fragment: IpvsFragment): boolean {
   const { sourceFilters, shortCircuits, nodePortShortCircuits } = fragment;
   return sourceFilters.length + shortCircuits.length + nodePortShortCircuits.length > 0;
-}
-
-/**
- * Who asks for a virtual server. A Service that has the address for itself comes before a node port,
- * and of several of a kind, which the plan does not make, the first by name.
- */
-class Claimants {
-  readonly #claims = new Map<string, { server: VirtualServerState; exact: boolean }>();
-
-  constructor(key: string, server: VirtualServerState, exact: boolean) {
-    this.add(key, server, exact);
-  }
-
-  get first(): VirtualServerState {
-    if (this.#claims.size === 1) return this.#claims.values().next().value!.server;
-    const ranked = [...this.#claims].sort(([a, one], [b, other]) =>
-      Number(other.exact) - Number(one.exact) || (a < b ? -1 : 1)
-    );
-    return ranked[0][1].server;
-  }
-
-  add(key: string, server: VirtualServerState, exact: boolean): void {
-    if (exact || this.#claims.get(key)?.exact !== true) this.#claims.set(key, { server, exact });
-  }
-
-  /** Whether nobody asks for it any more. */
-  remove(key: string): boolean {
-    this.#claims.delete(key);
-    return this.#claims.size === 0;
-  }
-}
-
-/** Things with the number of those who ask for them. */
-class Counts<T> {
-  readonly #counts = new Map<T, number>();
-  #changes: Map<T, boolean> | null = null;
-
-  get size(): number {
-    return this.#counts.size;
-  }
-
-  has(item: T): boolean {
-    return this.#counts.has(item);
-  }
-
-  keys(): Iterable<T> {
-    return this.#counts.keys();
-  }
-
-  /** How many ask for it then. */
-  add(item: T): number {
-    const count = (this.#counts.get(item) ?? 0) + 1;
-    if (count === 1) this.#note(item, false);
-    this.#counts.set(item, count);
-    return count;
-  }
-
-  remove(item: T): void {
-    const count = (this.#counts.get(item) ?? 0) - 1;
-    if (count > 0) this.#counts.set(item, count);
-    else {
-      this.#note(item, true);
-      this.#counts.delete(item);
-    }
-  }
-
-  /** Notes from here on what comes and goes. */
-  begin(): Changes<T> {
-    const changes = this.#changes = new Map<T, boolean>();
-    return {
-      end: () => {
-        this.#changes = null;
-        const added = [...changes].filter(([item, had]) => !had && this.#counts.has(item));
-        const removed = [...changes].filter(([item, had]) => had && !this.#counts.has(item));
-        return { added: added.map(([item]) => item), removed: removed.map(([item]) => item) };
-      },
-    };
-  }
-
-  /** Whether it was there when the notes began counts. */
-  #note(item: T, had: boolean): void {
-    if (this.#changes !== null && !this.#changes.has(item)) this.#changes.set(item, had);
-  }
-}
-
-/** What came and went. */
-interface Changes<T> {
-  end(): { readonly added: readonly T[]; readonly removed: readonly T[] };
 }
 
 function sameRules(one: IpvsState["rules"], other: IpvsState["rules"]): boolean {

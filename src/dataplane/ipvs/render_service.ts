@@ -191,19 +191,11 @@ class ServiceParts implements IpvsFragment {
   }
 }
 
-/** Networks without hosts that could be forwarded to; the kernel refuses servers in them. */
-const NOT_FORWARDABLE = [
-  "0.0.0.0/8",
-  "224.0.0.0/4",
-  "255.255.255.255",
-  "::",
-  "fe80::/10",
-  "ff00::/8",
-]
-  .map((text) => parseNetwork(text)!);
-
+/** Whether the kernel takes an address for a host's: see `__inet_dev_addr_type` and ip_vs_ctl.c. */
 function isForwardable(address: string): boolean {
-  return !NOT_FORWARDABLE.some((network) => networkContains(network, address));
+  if (address.includes(":")) return address !== "::" && !/^(fe[89ab]|ff)/.test(address);
+  const first = parseInt(address, 10);
+  return first !== 0 && (first < 224 || first > 239) && address !== "255.255.255.255";
 }
 
 const VERDICT_SETS = {
