@@ -106,7 +106,7 @@ Deno.test("userspace mode's routing, and any other mode's rules when asked", asy
   const { json: ipvs } = await preview(state, body, "?mode=ipvs");
   const [four, six] = ipvs.rules;
   assert.deepEqual([four.mode, four.family, four.removed, six.added], ["ipvs", "IPv4", [], []]);
-  assert.ok(four.added.includes("servers -A -t 10.0.1.177:80 -s rr"), four.added.join("\n"));
+  assert.ok(four.added.includes("server -A -t 10.0.1.177:80 -s rr"), four.added.join("\n"));
 });
 
 Deno.test("a Service given anew keeps what clients do not write", async () => {

@@ -11,8 +11,9 @@ import { chainLine, ruleLine } from "../../dataplane/iptables/text.ts";
 import { diffServices } from "../../dataplane/iptables/transaction.ts";
 import { transactionText } from "../../dataplane/iptables/transaction_text.ts";
 import type { IpvsOptions } from "../../dataplane/ipvs/options.ts";
-import { render as renderIpvs } from "../../dataplane/ipvs/render.ts";
-import { type IpvsTexts, ipvsTexts } from "../../dataplane/ipvs/text.ts";
+import { DesiredState } from "../../dataplane/ipvs/desired.ts";
+import { diffStates } from "../../dataplane/ipvs/diff.ts";
+import { changeLines } from "../../dataplane/ipvs/sent.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../../dataplane/userspace/render.ts";
 import { routingChange } from "../../dataplane/userspace/structure.ts";
 import type { Family } from "../../net/address.ts";
@@ -98,25 +99,17 @@ export function ipvsChange(
   family: Family,
   options: IpvsOptions,
 ): RuleChange {
-  const touched = touchedBy(change);
-  const had = renderIpvs(planOf(before, touched), family, options);
-  const has = renderIpvs(planOf(after, touched), family, options);
-  const from = linesOfTexts(ipvsTexts(had.state));
-  const to = linesOfTexts(ipvsTexts(has.state));
+  const former = DesiredState.of(before, family, options).desired;
+  const next = change.node === null ? null : DesiredState.of(after, family, options);
+  const { change: step, problems } = next === null
+    ? former.apply(change)
+    : { change: diffStates(former.state, next.desired.state), problems: next.problems };
   return {
     family,
-    added: without(to, from),
-    removed: without(from, to),
+    ...changeLines(step, family),
     text: null,
-    problems: has.problems.map(({ service, message }) => `Service ${service}: ${message}`),
+    problems: problems.map(({ service, message }) => `Service ${service}: ${message}`),
   };
-}
-
-/** Each below the name of what takes it, as "servers -A …". */
-function linesOfTexts(texts: IpvsTexts): string[] {
-  return Object.entries(texts).flatMap(([name, text]: [string, string]) =>
-    text.split("\n").filter((line) => line !== "").map((line) => `${name} ${line}`)
-  );
 }
 
 /** The Services that a change touches; null: all. */
