@@ -154,7 +154,7 @@ export function addPreview(
     });
     const previous = mode === "iptables" ? previousRules(state, views) : [];
     const future = forecast(planner, understood.changes);
-    const rules = rulesOf(future, mode, state, previous);
+    const rules = await rulesOf(future, mode, state, previous);
     const connections = await affected(state, views, future);
     return context.json({
       node: future.change.node !== null,
@@ -194,12 +194,12 @@ function previousRules(state: ApiState, views: PlanViews): RuleSet[] {
   return state.families.map((family) => views.rules(family)).filter((rules) => rules !== null);
 }
 
-function rulesOf(
+async function rulesOf(
   future: Forecast,
   mode: ProxyMode,
   state: ApiState,
   previous: readonly RuleSet[],
-): RuleChange[] {
+): Promise<RuleChange[]> {
   const { families, ruleOptions, ipvsOptions = DEFAULT_IPVS_OPTIONS } = state;
   switch (mode) {
     case "iptables":
@@ -207,7 +207,9 @@ function rulesOf(
         ? previous.map((rules) => iptablesChange(future, rules, ruleOptions))
         : families.map((family) => iptablesChangeOfPlan(future, family, ruleOptions));
     case "ipvs":
-      return families.map((family) => ipvsChange(future, family, ipvsOptions));
+      return await Promise.all(
+        families.map((family) => ipvsChange(future, family, ipvsOptions)),
+      );
     default:
       return [userspaceChange(future)];
   }

@@ -74,12 +74,12 @@ function check(change: RuleChange, linesOf: LinesOf, before: Plan, after: Plan):
 const changes = fc.array(clusterChange, { maxLength: 10 });
 
 Deno.test("the forecast is what an update does, and rules change by the lines that it tells", () => {
-  fc.assert(
-    fc.property(
+  return fc.assert(
+    fc.asyncProperty(
       plannerConfig,
       fc.array(changes, { maxLength: 3 }),
       changes,
-      (config, past, next) => {
+      async (config, past, next) => {
         const planner = new Planner(config);
         for (const one of [[], ...past]) planner.update(one);
         const { node, services } = planner.plan;
@@ -105,7 +105,7 @@ Deno.test("the forecast is what an update does, and rules change by the lines th
           const { added } = iptablesChangeOfPlan(future, family, options);
           assert.deepEqual(distinct(added), distinct(own.added));
           check(
-            ipvsChange(future, family, DEFAULT_IPVS_OPTIONS),
+            await ipvsChange(future, family, DEFAULT_IPVS_OPTIONS),
             ipvs(family),
             before,
             planner.plan,

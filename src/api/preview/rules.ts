@@ -4,7 +4,8 @@
  * @module
  */
 
-import { render, renderChange } from "../../dataplane/iptables/render.ts";
+import { Breath } from "../../cluster/manifests/breath.ts";
+import { render, renderChange, type RenderProblem } from "../../dataplane/iptables/render.ts";
 import type { RuleOptions } from "../../dataplane/iptables/options.ts";
 import { type Fragment, type RuleSet, TABLES } from "../../dataplane/iptables/rules.ts";
 import { chainLine, ruleLine } from "../../dataplane/iptables/text.ts";
@@ -19,6 +20,9 @@ import { routingChange } from "../../dataplane/userspace/structure.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { Forecast } from "./forecast.ts";
+
+/** Services that are rendered in one go. */
+const BATCH = 50;
 
 /** Lines that come and go. */
 export interface LineChange {
@@ -94,13 +98,13 @@ function without(lines: readonly string[], others: readonly string[]): string[] 
 }
 
 /** What ipvs mode would change in a family: of addresses, sets, virtual servers and rules. */
-export function ipvsChange(
+export async function ipvsChange(
   { before, after, change }: Pick<Forecast, "before" | "after" | "change">,
   family: Family,
   options: IpvsOptions,
-): RuleChange {
-  const former = DesiredState.of(before, family, options).desired;
-  const next = change.node === null ? null : DesiredState.of(after, family, options);
+): Promise<RuleChange> {
+  const former = (await desiredState(before, family, options)).desired;
+  const next = change.node === null ? null : await desiredState(after, family, options);
   const { change: step, problems } = next === null
     ? former.apply(change)
     : { change: diffStates(former.state, next.desired.state), problems: next.problems };
@@ -110,6 +114,24 @@ export function ipvsChange(
     text: null,
     problems: problems.map(({ service, message }) => `Service ${service}: ${message}`),
   };
+}
+
+/** The state for a plan, made some Services at a time, so that syncs need not wait for all. */
+async function desiredState(
+  plan: Plan,
+  family: Family,
+  options: IpvsOptions,
+): Promise<{ readonly desired: DesiredState; readonly problems: readonly RenderProblem[] }> {
+  const { desired } = DesiredState.of({ ...plan, services: new Map() }, family, options);
+  const services = [...plan.services.values()];
+  const problems: RenderProblem[] = [];
+  const breath = new Breath();
+  for (let from = 0; from < services.length; from += BATCH) {
+    const updated = services.slice(from, from + BATCH);
+    problems.push(...desired.apply({ updated, removed: [] }).problems);
+    await breath.take();
+  }
+  return { desired, problems };
 }
 
 /** The Services that a change touches; null: all. */
