@@ -9,6 +9,7 @@ import type { PacketQuery as Packet } from "../engine/handle.ts";
 import { jsonBody } from "./body.ts";
 import { ApiError, errorResponse } from "./errors.ts";
 import { historyId, notKept } from "./history.ts";
+import { validQuery } from "./query.ts";
 import {
   address,
   frontendKind,
@@ -180,8 +181,9 @@ export function addExplain(
 ): void {
   const answer = async (name: string | undefined, packet: Packet, when: When) =>
     await explain(await witnessesOf(state, witnesses, packet, when), name, packet, when);
-  app.openapi(getRoute, async (context) => {
-    const { name, rules, asOf, ...packet } = context.req.valid("query");
+  app.openAPIRegistry.registerPath(getRoute);
+  app.get(getRoute.path, async (context) => {
+    const { name, rules, asOf, ...packet } = validQuery(context, ExplainQuery);
     return context.json(await answer(name, packet, { rules, asOf }), 200);
   });
   app.post(postRoute.path, jsonBody({ maxBytes: MAX_BODY_BYTES, maxMs: bodyTimeoutMs }));

@@ -24,6 +24,7 @@ import {
   TupleRecord,
 } from "./abi.ts";
 import type { ConntrackEntry, LookupResult, PacketQuery } from "./handle.ts";
+import type { Backend } from "../plan/plan.ts";
 import type { EngineExports } from "./module.ts";
 import type { Scratch } from "./scratch.ts";
 import type { PlanTables } from "./tables.ts";
@@ -123,27 +124,29 @@ export class Questions {
     scheduler: Scheduler,
   ): { address: string; port: number; probability: number }[] {
     const page = Math.floor(this.#scratch.size / CandidateRecord.Size);
-    const found: { address: string; port: number; weight: number }[] = [];
+    const { view } = this.#scratch;
+    const ignoresWeight = IGNORES_WEIGHT.includes(scheduler);
+    const usable: { backend: Pick<Backend, "address" | "port">; share: number }[] = [];
+    let total = 0;
     for (let from = 0;;) {
       const count = this.#engine.candidates(servicePort, pool, from, page);
       for (let i = 0; i < count; i++) {
         const at = i * CandidateRecord.Size;
-        found.push({
-          address: this.#scratch.readAddress(at + CandidateRecord.Address),
-          port: this.#scratch.view.getUint16(at + CandidateRecord.Port, true),
-          weight: this.#scratch.view.getUint32(at + CandidateRecord.Weight, true),
-        });
+        const weight = view.getUint32(at + CandidateRecord.Weight, true);
+        if (weight === 0) continue;
+        const share = ignoresWeight ? 1 : weight;
+        total += share;
+        // Those of a list are in the plan, which has their addresses as text.
+        const backend = this.#tables.backend(view.getUint32(at + CandidateRecord.Backend, true))!;
+        usable.push({ backend, share });
       }
       from += count;
       if (count < page) break;
     }
-    const usable = found.filter((candidate) => candidate.weight > 0);
-    const shareOf = (weight: number) => IGNORES_WEIGHT.includes(scheduler) ? 1 : weight;
-    const total = usable.reduce((sum, { weight }) => sum + shareOf(weight), 0);
-    return usable.map(({ address, port, weight }) => ({
+    return usable.map(({ backend: { address, port }, share }) => ({
       address,
       port,
-      probability: shareOf(weight) / total,
+      probability: share / total,
     }));
   }
 

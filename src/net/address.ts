@@ -41,7 +41,19 @@ export function parseAddress(text: string): string | null {
   if (CANONICAL_IPV4.test(text)) return text;
   if (text.includes(":")) return parseIPv6(text);
   const bytes = parseIPv4(text);
-  return bytes === null ? null : formatAddress(bytes);
+  if (bytes === null) return null;
+  return hasLeadingZero(text) ? formatAddress(bytes) : text;
+}
+
+/** Whether an octet of a dotted quad has a zero too many in front. */
+function hasLeadingZero(quad: string): boolean {
+  let start = true;
+  for (let i = 0; i < quad.length - 1; i++) {
+    const code = quad.charCodeAt(i);
+    if (start && code === ZERO && quad.charCodeAt(i + 1) !== DOT) return true;
+    start = code === DOT;
+  }
+  return false;
 }
 
 const CANONICAL_IPV4 = /^(?:(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}$/;

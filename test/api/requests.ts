@@ -28,6 +28,7 @@ interface Parameter {
 
 interface Operation {
   readonly parameters?: readonly Parameter[];
+  readonly responses: Readonly<Record<string, unknown>>;
   readonly requestBody?: { readonly content: Readonly<Record<string, { schema: Schema }>> };
 }
 
@@ -93,14 +94,16 @@ const BROKEN: readonly unknown[] = [
   [[[]]],
 ];
 
-/** Requests to every operation of a document, valid and broken mixed. */
-export function requests(document: Document): fc.Arbitrary<GeneratedRequest> {
-  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) =>
-      request(document, path, method.toUpperCase(), operation)
-    )
+/** Requests to each operation of a document, valid and broken mixed, by "METHOD path". */
+export function requests(document: Document): Map<string, fc.Arbitrary<GeneratedRequest>> {
+  return new Map(
+    Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([name, operation]) => {
+        const method = name.toUpperCase();
+        return [`${method} ${path}`, request(document, path, method, operation)] as const;
+      })
+    ),
   );
-  return fc.oneof(...operations);
 }
 
 function request(

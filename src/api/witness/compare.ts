@@ -81,13 +81,17 @@ function compareBackends(
   return [{ field: "probability", engine: shares(ours), rules: shares(theirs) }];
 }
 
-/** Most often both name the same backends in the same order, with the same chances. */
-function sameInOrder({ backends }: LookupResult, rules: Answer): boolean {
-  return backends.length === rules.backends.length && backends.every((ours, i) => {
-    const theirs = rules.backends[i];
-    return ours.address === theirs.address && ours.port === theirs.port &&
-      Math.abs(ours.probability - theirs.probability) <= TOLERANCE;
-  });
+/**
+ * Most often both name the same backends with the same chances, in the same order or the other way
+ * round: schedulers have the newest first.
+ */
+function sameInOrder({ backends: ours }: LookupResult, { backends: theirs }: Answer): boolean {
+  if (ours.length !== theirs.length) return false;
+  const last = ours.length - 1;
+  const same = (i: number, j: number) =>
+    ours[i].address === theirs[j].address && ours[i].port === theirs[j].port &&
+    Math.abs(ours[i].probability - theirs[j].probability) <= TOLERANCE;
+  return ours.every((_, i) => same(i, i)) || ours.every((_, i) => same(i, last - i));
 }
 
 function listed(backends: Iterable<string>): string {

@@ -185,7 +185,7 @@ type Ends = { readonly address: string; readonly port: number };
 
 /**
  * The engine says it of the backend that is next; of the others the plan or the rules do, most often
- * at the same place of their list.
+ * at the same place of their list, from its begin or its end.
  */
 function masqueradesTo(
   backend: Ends,
@@ -195,7 +195,8 @@ function masqueradesTo(
 ): boolean {
   const same = ({ address, port }: Ends) => address === backend.address && port === backend.port;
   if (engine.backend !== null && same(engine.backend)) return engine.masquerade;
-  const there = rules.backends.at(place);
-  const found = there !== undefined && same(there) ? there : rules.backends.find(same);
+  const likely = [rules.backends.at(place), rules.backends.at(-1 - place)];
+  const found = likely.find((there) => there !== undefined && same(there)) ??
+    rules.backends.find(same);
   return found?.masquerade ?? engine.masquerade;
 }
