@@ -316,14 +316,7 @@ function detectLocalMode(
 
 /** As in kube-proxy, trimmed and in lower case. */
 function nodeName(override: string, hostname: () => string): string {
-  const given = override.trim().toLowerCase();
-  if (given !== "") return given;
-  if (override !== "") {
-    throw new UsageError(
-      `--hostname-override ${JSON.stringify(override)}: expected the name of a node`,
-    );
-  }
-  return hostname().trim().toLowerCase();
+  return override === "" ? hostname().trim().toLowerCase() : override;
 }
 
 /** A bind address that is not the unspecified one stands for the node's primary address. */
@@ -340,6 +333,9 @@ function periods(
   const minMs = values[minFlag]!;
   const periodMs = values[periodFlag]!;
   const shown = (name: FlagName, ms: number) => `--${name} "${ms / 1000}s"`;
+  const isRead = (values["proxy-mode"] === "ipvs") === periodFlag.startsWith("ipvs");
+  // As in kube-proxy, the periods of modes that are not chosen are not judged.
+  if (!isRead) return { minMs, periodMs };
   if (periodMs <= 0) {
     throw new UsageError(`${shown(periodFlag, periodMs)}: expected more than 0`);
   }

@@ -49,6 +49,12 @@ function parsed<T>(what: string, parse: (text: string) => T | null) {
 /** Any text. */
 export const text = z.string();
 
+/** A node's name, as kube-proxy takes it: without spaces around it, in lower case; "" for none. */
+export const nodeName = parsed("the name of a node", (value) => {
+  const name = value.trim().toLowerCase();
+  return name === "" && value !== "" ? null : name;
+});
+
 /** Text that is not empty. */
 export const nonEmpty = (what: string) => z.string().min(1, expected(what));
 

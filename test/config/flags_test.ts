@@ -150,6 +150,16 @@ Deno.test("feature gates and verbosity by part are lists of pairs", () => {
   assert.deepEqual(given.logging.byPart, [{ pattern: "a*", verbosity: 5 }]);
 });
 
+Deno.test("the periods of modes that are not chosen are not judged, as in kube-proxy", () => {
+  assert.equal(config("--ipvs-sync-period=250ms").ipvsSync.periodMs, 250);
+  const ipvs = config(
+    "--proxy-mode=ipvs",
+    "--iptables-sync-period=1s",
+    "--iptables-min-sync-period=5s",
+  );
+  assert.equal(ipvs.iptablesSync.minMs, 5000);
+});
+
 Deno.test("flags without effect are told", () => {
   assert.deepEqual(
     config("--kube-api-qps", "50", "--oom-score-adj=-998", "--cleanup-ipvs").withoutEffect,
@@ -173,7 +183,10 @@ const BAD: [args: string[], message: string | RegExp][] = [
   [["--nodeport-addresses=primary,10.0.0.0/33"], /or the single word "primary"$/],
   [["--iptables-sync-period=soon"], /expected a duration such as 30s, 1m30s or 100ms$/],
   [["--iptables-sync-period=0s"], '--iptables-sync-period "0s": expected more than 0'],
-  [["--ipvs-min-sync-period=1m"], /expected at most --ipvs-sync-period, which is 30s$/],
+  [
+    ["--proxy-mode=ipvs", "--ipvs-min-sync-period=1m"],
+    /expected at most --ipvs-sync-period, which is 30s$/,
+  ],
   [["--healthz-bind-address=:65536"], /expected an address and port such as 127\.0\.0\.1:10256/],
   [["--metrics-bind-address=localhost:1"], /expected an address and port/],
   [["--api-bind-address=0.0.0.0:1"], /expected --api-token-file too/],

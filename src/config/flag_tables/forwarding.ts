@@ -29,7 +29,7 @@ export const FORWARDING_FLAGS = {
     { ...planning, emptyIsUnset: true },
   ),
   "hostname-override": flag(
-    value.text,
+    value.nodeName,
     "NODE",
     "",
     "name of this node; unset: the hostname",
