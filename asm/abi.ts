@@ -106,6 +106,18 @@ export enum ReplyKind {
   Unreachable = 1,
 }
 
+/** What is said about a slot, u32 each: the length by the host, the rest by the engine. */
+export enum SlotRecord {
+  /** A {@link PacketVerdict}. */
+  Verdict = 0,
+  Detail = 4,
+  /** Bytes to be written out, header included; 0 when the packet was dropped. */
+  LengthOut = 8,
+  /** Bytes that were put in, header included. */
+  LengthIn = 12,
+  Size = 16,
+}
+
 /** Totals, each a u64 in the counter array. */
 export enum Counter {
   Packets = 0,

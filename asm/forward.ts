@@ -20,7 +20,7 @@ import {
   KIND_INVALID,
   Packet,
   packetOf,
-  parse,
+  parseAll,
   transportAt,
   tupleOf as tupleOfPacket,
 } from "./packet";
@@ -61,6 +61,7 @@ import { familyOf, hashTuple, invert, protocolOf, Tuple, TUPLE_SIZE } from "./tu
 import * as udpState from "./udp_state";
 import { isLinkLocal } from "./wire/ipv6";
 import * as tcp from "./wire/tcp";
+import { VNET_SIZE } from "./wire/vnet";
 
 let flags: u32 = 0;
 let inverse: usize = 0;
@@ -80,18 +81,26 @@ export function processBatch(first: u32, number: u32): void {
   const around = end > slotCount;
   const last = around ? slotCount : end;
   // The ring's end first, then its beginning; each is a plain range of slots.
-  for (let slot = first; slot < last; slot++) parse(slot);
-  if (around) for (let slot: u32 = 0; slot < end - slotCount; slot++) parse(slot);
+  parseAll(first, last);
+  if (around) parseAll(0, end - slotCount);
   touch(first, last);
   if (around) touch(0, end - slotCount);
-  for (let slot = first; slot < last; slot++) handle(packetOf(slot));
-  if (around) for (let slot: u32 = 0; slot < end - slotCount; slot++) handle(packetOf(slot));
+  handleAll(first, last);
+  if (around) handleAll(0, end - slotCount);
   count(Counter.Packets, number);
 }
 
+function handleAll(first: u32, end: u32): void {
+  let bytes: u64 = 0;
+  for (let slot = first; slot < end; slot++) {
+    bytes += <u64>max<u32>(lengthIn(slot), VNET_SIZE) - VNET_SIZE;
+    const p = packetOf(slot);
+    if (!handlePlain(p)) handle(p);
+  }
+  count(Counter.Bytes, bytes);
+}
+
 function handle(p: Packet): void {
-  count(Counter.Bytes, <u64>max<u32>(lengthIn(p.slot), 12) - 12);
-  if (handlePlain(p)) return;
   const kind = p.kind;
   if (kind == KIND_FLOW) handleFlow(p);
   else if (kind == KIND_INVALID) drop(p.slot, <DropReason>p.reason);

@@ -20,15 +20,12 @@ import { dropLists, replaceList, setScheduler } from "./schedulers/lists";
 import { setInactiveOverhead } from "./schedulers/wlc";
 import { addConnections, layoutWithoutPackets, scheduleQuery } from "./schedulers/without_packets";
 import {
-  details,
   layoutSlots,
-  lengthsIn,
-  lengthsOut,
+  records as slotRecords,
   slotCapacity,
   slotCount,
   slots,
   slotStride,
-  verdicts,
 } from "./slots";
 import { dropAffinities, expireAffinities, layoutAffinity } from "./tables/affinity";
 import {
@@ -161,17 +158,8 @@ export function slotStrideBytes(): u32 {
 export function slotCapacityBytes(): u32 {
   return slotCapacity;
 }
-export function lengthsInAt(): usize {
-  return lengthsIn;
-}
-export function lengthsOutAt(): usize {
-  return lengthsOut;
-}
-export function verdictsAt(): usize {
-  return verdicts;
-}
-export function detailsAt(): usize {
-  return details;
+export function slotRecordsAt(): usize {
+  return slotRecords;
 }
 export function countersAt(): usize {
   return counters;

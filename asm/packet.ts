@@ -100,7 +100,14 @@ function invalid(p: Packet, reason: DropReason): void {
   p.reason = <u8>reason;
 }
 
+/** Reads the packets in the slots from `first` to before `end` into their records. */
+export function parseAll(first: u32, end: u32): void {
+  for (let slot = first; slot < end; slot++) parse(slot);
+}
+
 /** Reads the packet in a slot into its record. */
+// @ts-ignore: decorator
+@inline
 export function parse(slot: u32): Packet {
   const p = packetOf(slot);
   const length = lengthIn(slot);
@@ -116,20 +123,22 @@ export function parse(slot: u32): Packet {
       return p;
     }
   }
+  parseAny(p, slot, length);
+  return p;
+}
+
+/** The same for any packet. */
+function parseAny(p: Packet, slot: u32, length: u32): void {
   const record = changetype<usize>(p);
   for (let i: usize = 0; i < PACKET_SIZE; i += 16) v128.store(record + i, i64x2.splat(0));
   p.slot = slot;
   p.base = slotAt(slot) + VNET_SIZE;
-  if (length <= VNET_SIZE || length > slotCapacity) {
-    invalid(p, DropReason.Malformed);
-    return p;
-  }
+  if (length <= VNET_SIZE || length > slotCapacity) return invalid(p, DropReason.Malformed);
   p.length = length - VNET_SIZE;
   const version = load<u8>(p.base) >> 4;
   if (version == 4) parseV4(p);
   else if (version == 6) parseV6(p);
   else invalid(p, DropReason.Version);
-  return p;
 }
 
 /** Least bytes of a packet that may be plain; every slot has more than the plain headers take. */

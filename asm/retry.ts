@@ -8,7 +8,7 @@ import { Counter, DropReason, PoolKind } from "./abi";
 import { count } from "./counters";
 import { bind } from "./nat";
 import { Packet, parse, transportAt } from "./packet";
-import { lengthsIn, slotAt } from "./slots";
+import { setLengthIn, slotAt } from "./slots";
 import { setAffinity } from "./tables/affinity";
 import { backendAt, LIVE, poolIndex } from "./tables/backends";
 import { detach, rejoin, remove } from "./tables/conntrack";
@@ -106,7 +106,7 @@ export function retryRefused(p: Packet, e: Entry): u32 {
   if (next == 0 || !isKept(e)) return NOT_RETRIED;
   if (!move(e, next)) return FAILED;
   const slot = p.slot;
-  store<u32>(lengthsIn + (<usize>slot << 2), restore(e, slotAt(slot)));
+  setLengthIn(slot, restore(e, slotAt(slot)));
   parse(slot);
   begin(e, transportAt(p), p.transportLength);
   return RETRIED;

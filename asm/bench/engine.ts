@@ -4,7 +4,7 @@
  */
 
 import { counters, drops } from "../counters";
-import { details, lengthsIn, lengthsOut, slots, slotStride, verdicts } from "../slots";
+import { records, slots, slotStride } from "../slots";
 import { backendAt } from "../tables/backends";
 import { PLACES_AT } from "../tables/conntrack";
 import { entryAt } from "../tables/entry";
@@ -21,7 +21,7 @@ export * from "../index";
 
 const keys = memory.data(6 * 8, 8);
 
-const list = memory.data(24 * 4, 8);
+const list = memory.data(21 * 4, 8);
 let written: usize = 0;
 
 function add(value: usize): void {
@@ -34,10 +34,7 @@ export function tables(): usize {
   written = 0;
   add(slots);
   add(slotStride);
-  add(lengthsIn);
-  add(lengthsOut);
-  add(verdicts);
-  add(details);
+  add(records);
   add(counters);
   add(drops);
   add(changetype<usize>(entryAt(0)));

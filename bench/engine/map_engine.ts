@@ -10,7 +10,7 @@ import type { Protocol } from "../../src/cluster/objects.ts";
 import { PacketVerdict } from "../../src/engine/abi.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import type { PlanChange } from "../../src/plan/plan.ts";
-import { MASQUERADE_PORTS, type Process, type Rig } from "./rig.ts";
+import { MASQUERADE_PORTS, type Process, type Rig, WORDS } from "./rig.ts";
 
 interface Backend {
   readonly address: string;
@@ -75,7 +75,7 @@ export class MapEngine {
   readonly #view: DataView;
   readonly #slots: number;
   readonly #stride: number;
-  readonly #verdicts: Uint32Array;
+  readonly #records: Uint32Array;
   readonly #masquerade: string;
 
   constructor({ exports, memory, family }: Rig, plan: PlanChange) {
@@ -83,7 +83,7 @@ export class MapEngine {
     this.#view = new DataView(memory.buffer);
     this.#slots = exports.slotsAt();
     this.#stride = exports.slotStrideBytes();
-    this.#verdicts = new Uint32Array(memory.buffer, exports.verdictsAt());
+    this.#records = new Uint32Array(memory.buffer, exports.slotRecordsAt());
     this.#masquerade = plan.node!.addresses[family === "IPv4" ? 0 : 1];
     for (const { ports } of plan.updated) {
       for (const { protocol, cluster, frontends } of ports) {
@@ -105,7 +105,7 @@ export class MapEngine {
   readonly process: Process = (first, count, nowMs) => {
     for (let slot = first; slot < first + count; slot++) {
       const verdict = this.#handle(this.#slots + slot * this.#stride + VNET, nowMs);
-      this.#verdicts[slot] = verdict;
+      this.#records[slot * WORDS] = verdict;
     }
   };
 

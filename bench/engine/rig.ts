@@ -5,7 +5,7 @@
  */
 
 import type { Protocol } from "../../src/cluster/objects.ts";
-import { EngineFlag, PacketVerdict } from "../../src/engine/abi.ts";
+import { EngineFlag, PacketVerdict, SlotRecord } from "../../src/engine/abi.ts";
 import { type Capacity, instantiate } from "../../src/engine/module.ts";
 import { Scratch } from "../../src/engine/scratch.ts";
 import { PlanTables } from "../../src/engine/tables.ts";
@@ -38,6 +38,9 @@ export const KEPT_SYNS = 4096;
 
 const SEED = 20_260_101n;
 
+/** Words of a slot's record, the first of which is the verdict. */
+export const WORDS = SlotRecord.Size / 4;
+
 /** Whoever can handle the packets in the slots. */
 export type Process = (first: number, count: number, nowMs: number) => void;
 
@@ -55,8 +58,8 @@ export class Rig {
   readonly #writer: PacketWriter;
   readonly #slots: number;
   readonly #stride: number;
-  readonly #lengths: Uint32Array;
-  readonly #verdicts: Uint32Array;
+  /** SlotRecords as words. */
+  readonly #records: Uint32Array;
   readonly #view: DataView;
   /** What backends see of each connection: their address's host, their port, the source port. */
   readonly #backends: Uint32Array;
@@ -78,12 +81,13 @@ export class Rig {
     this.#writer = new PacketWriter(memory.buffer, family, protocol);
     this.#slots = exports.slotsAt();
     this.#stride = exports.slotStrideBytes();
-    this.#lengths = new Uint32Array(memory.buffer, exports.lengthsInAt(), BATCH);
-    this.#verdicts = new Uint32Array(memory.buffer, exports.verdictsAt(), BATCH);
+    this.#records = new Uint32Array(memory.buffer, exports.slotRecordsAt(), BATCH * WORDS);
     this.#view = new DataView(memory.buffer);
     this.#backends = new Uint32Array(limit + BATCH);
     this.#ports = new Uint16Array(limit + BATCH);
-    this.#lengths.fill(this.#writer.length);
+    for (let slot = 0; slot < BATCH; slot++) {
+      this.#records[slot * WORDS + SlotRecord.LengthIn / 4] = this.#writer.length;
+    }
   }
 
   /** A copy of a slot's packet, virtio-net header included. */
@@ -148,8 +152,9 @@ export class Rig {
   /** Throws when a packet of the last batch was not forwarded. */
   check(count: number): void {
     for (let slot = 0; slot < count; slot++) {
-      if (this.#verdicts[slot] === PacketVerdict.Forward) continue;
-      throw new Error(`packet ${slot} of a batch got verdict ${this.#verdicts[slot]}`);
+      const verdict = this.#records[slot * WORDS];
+      if (verdict === PacketVerdict.Forward) continue;
+      throw new Error(`packet ${slot} of a batch got verdict ${verdict}`);
     }
   }
 

@@ -12,7 +12,7 @@ typedef uint64_t u64;
 
 /* What asm/bench/engine.ts tells, in its order: offsets into the memory, and numbers. */
 struct tables {
-  u32 slots, slot_stride, lengths_in, lengths_out, verdicts, details, counters, drops;
+  u32 slots, slot_stride, records, counters, drops;
   u32 entries, places, buckets, bucket_count, link_bits;
   u32 frontend_heads, frontend_mask, frontends, service_ports, backends;
   u32 network_counts, networks, masquerade, present_addresses, kept_syns, tcp_timeouts;
@@ -84,6 +84,9 @@ struct masquerade_address { u64 hi, lo; u32 users, current; };
 enum { VNET_SIZE = 12, LONGEST_SYN = 128 };
 struct kept_syn { u32 entry, length; u8 bytes[(VNET_SIZE + LONGEST_SYN + 15) & ~15]; };
 
+/* SlotRecord in asm/abi.ts */
+struct slot_record { u32 verdict, detail, length_out, length_in; };
+
 /* asm/tables/networks.ts */
 struct network { u64 base_hi, base_lo, mask_hi, mask_lo; };
 enum { NETWORK_CAPACITY = 1024, LIST_PODS = 0, LIST_NODE = 1 };
@@ -111,6 +114,9 @@ static u64 now;
 
 static inline struct entry *entry_at(u32 id) { return AT(struct entry, tables.entries, id); }
 static inline struct backend *backend_at(u32 id) { return AT(struct backend, tables.backends, id); }
+static inline struct slot_record *record_at(u32 slot) {
+  return AT(struct slot_record, tables.records, slot);
+}
 static inline struct places *places(void) { return AT(struct places, tables.places, 0); }
 static inline struct masquerade_address *masquerade_at(u32 n) {
   return AT(struct masquerade_address, tables.masquerade, n);

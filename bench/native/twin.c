@@ -24,9 +24,10 @@ void attach(u8 *at, const u32 *list, const u64 *hash_keys, const u32 *numbers) {
 }
 
 static inline void answer(u32 slot, u32 verdict, u32 detail, u32 length) {
-  AT(u32, tables.verdicts, 0)[slot] = verdict;
-  AT(u32, tables.details, 0)[slot] = detail;
-  AT(u32, tables.lengths_out, 0)[slot] = length;
+  struct slot_record *r = record_at(slot);
+  r->verdict = verdict;
+  r->detail = detail;
+  r->length_out = length;
 }
 
 static inline void drop(u32 slot, u32 reason) {
@@ -283,7 +284,7 @@ static void handle_tcp(struct packet *p, u32 id, u32 direction) {
 }
 
 static inline void handle(struct packet *p) {
-  u32 length = AT(u32, tables.lengths_in, 0)[p->slot];
+  u32 length = record_at(p->slot)->length_in;
   count(BYTES, length > VNET_SIZE ? length - VNET_SIZE : 0);
   if (p->kind == INVALID) return drop(p->slot, p->reason);
   if (p->kind != FLOW) return answer(p->slot, UNSUPPORTED, 5, 0);

@@ -15,6 +15,7 @@ import {
   EngineFlag,
   MIN_SLOT_CAPACITY,
   PacketVerdict,
+  SlotRecord,
   TcpState,
   VNET_HEADER_SIZE,
 } from "./abi.ts";
@@ -36,7 +37,7 @@ import { PlanTables } from "./tables.ts";
 export interface EngineOptions {
   /** Decides all that is random. */
   readonly seed: bigint;
-  /** Connections that conntrack can hold (default 131072). */
+  /** Places for connections (default 131072): IPv4 takes one, IPv6 two. */
   readonly connections?: number;
   /** Slots of the packet ring (default 256). */
   readonly slots?: number;
@@ -102,10 +103,8 @@ export class Engine {
   readonly #recordQuestions: RecordQuestions;
   readonly #slotsAt: number;
   readonly #slotStride: number;
-  readonly #lengthsIn: Uint32Array;
-  readonly #lengthsOut: Uint32Array;
-  readonly #verdicts: Uint32Array;
-  readonly #details: Uint32Array;
+  /** SlotRecords as words. */
+  readonly #records: Uint32Array;
   readonly #totals: BigUint64Array;
   readonly #drops: BigUint64Array;
   #nowMs: number;
@@ -127,10 +126,8 @@ export class Engine {
     this.slotCapacity = exports.slotCapacityBytes();
     this.#slotsAt = exports.slotsAt();
     this.#slotStride = exports.slotStrideBytes();
-    this.#lengthsIn = new Uint32Array(buffer, exports.lengthsInAt(), capacity.slots);
-    this.#lengthsOut = new Uint32Array(buffer, exports.lengthsOutAt(), capacity.slots);
-    this.#verdicts = new Uint32Array(buffer, exports.verdictsAt(), capacity.slots);
-    this.#details = new Uint32Array(buffer, exports.detailsAt(), capacity.slots);
+    const words = capacity.slots * SlotRecord.Size / 4;
+    this.#records = new Uint32Array(buffer, exports.slotRecordsAt(), words);
     this.#totals = new BigUint64Array(buffer, exports.countersAt(), Counter.Count);
     this.#drops = new BigUint64Array(buffer, exports.dropsAt(), DropReason.Count);
     this.#scratch = new Scratch(buffer, exports.scratchAt(), exports.scratchSize());
@@ -160,7 +157,7 @@ export class Engine {
 
   /** Says how many bytes have been put into a slot, header included. */
   setLength(slot: number, length: number): void {
-    this.#lengthsIn[slot] = length;
+    this.#records[wordOf(slot, SlotRecord.LengthIn)] = length;
   }
 
   /** Handles `count` packets, in the slots from `first` on, around the ring. */
@@ -171,17 +168,17 @@ export class Engine {
 
   /** What is to be done with a slot after {@link process}. */
   verdict(slot: number): PacketVerdict {
-    return this.#verdicts[slot];
+    return this.#records[wordOf(slot, SlotRecord.Verdict)];
   }
 
   /** Why: DropReason, ForwardReason, ReplyKind or PassReason, by the verdict. */
   detail(slot: number): number {
-    return this.#details[slot];
+    return this.#records[wordOf(slot, SlotRecord.Detail)];
   }
 
   /** How many bytes of a slot are to be written out, header included; 0 when it was dropped. */
   outputLength(slot: number): number {
-    return this.#lengthsOut[slot];
+    return this.#records[wordOf(slot, SlotRecord.LengthOut)];
   }
 
   /** Takes over what changed in the plan; connections to surviving backends go on. */
@@ -257,6 +254,11 @@ export class Engine {
       };
     }
   }
+}
+
+/** Where a field of a slot's record is among its words. */
+function wordOf(slot: number, field: SlotRecord): number {
+  return (slot * SlotRecord.Size + field) >> 2;
 }
 
 function capacityOf(options: EngineOptions): Capacity {

@@ -25,10 +25,7 @@ export interface EngineExports {
   slotsAt(): number;
   slotStrideBytes(): number;
   slotCapacityBytes(): number;
-  lengthsInAt(): number;
-  lengthsOutAt(): number;
-  verdictsAt(): number;
-  detailsAt(): number;
+  slotRecordsAt(): number;
   countersAt(): number;
   dropsAt(): number;
   connectionsNow(): number;

@@ -17,7 +17,7 @@ const ROUNDS = 80;
 
 /** Names in bench/native/tables.h, in its order. */
 const TABLES = (
-  "slots slotStride lengthsIn lengthsOut verdicts details counters drops entries places buckets " +
+  "slots slotStride records counters drops entries places buckets " +
   "bucketCount linkBits frontendHeads frontendMask frontends servicePorts backends networkCounts " +
   "networks masquerade presentAddresses keptSyns tcpTimeouts"
 ).split(" ");
@@ -29,9 +29,7 @@ function areas({ exports, memory }: Rig): [string, Uint8Array][] {
   const places = exports.connectionLimit() + 1;
   const sizes: Record<string, number> = {
     slots: BATCH * at("slotStride"),
-    lengthsOut: BATCH * 4,
-    verdicts: BATCH * 4,
-    details: BATCH * 4,
+    records: BATCH * 16,
     counters: 9 * 8,
     drops: 28 * 8,
     entries: places * 48,
