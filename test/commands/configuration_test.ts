@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
+import { readSysctl } from "../../src/linux/sysctl.ts";
 import { requires } from "../requirements.ts";
 import { EXAMPLES, runProgram, taskPermissions } from "./cli.ts";
 import { Program } from "./processes.ts";
@@ -136,6 +137,67 @@ Deno.test({
       await third.line();
     } finally {
       await third.kill();
+    }
+  },
+});
+
+Deno.test({
+  ...requires(
+    "iptables mode sets connection tracking by its flags",
+    ...["root", "netns", "iptables"],
+  ),
+  async fn() {
+    using namespace = NetworkNamespace.create();
+    const program = new Program(
+      [
+        ...[MAIN, "run", `--manifests=${EXAMPLES}`, "--proxy-mode=iptables", "--node-ip=192.0.2.1"],
+        ...["healthz", "metrics", "api"].map((name) => `--${name}-bind-address=`),
+        ...["--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=1h"],
+        ...["--conntrack-tcp-timeout-close-wait=0s", "--conntrack-tcp-be-liberal"],
+      ],
+      {},
+      namespace,
+    );
+    const read = (name: string) =>
+      namespace.run(() => readSysctl(`net.netfilter.nf_conntrack_tcp_${name}`));
+    const untouched = read("timeout_close_wait");
+    try {
+      await program.line();
+      assert.equal(read("timeout_established"), "3600");
+      assert.equal(read("be_liberal"), "1");
+      assert.equal(read("timeout_close_wait"), untouched);
+    } finally {
+      await program.kill();
+    }
+  },
+});
+
+Deno.test({
+  ...requires("a lab leaves the lock of the machine that it runs on alone", ...[
+    "root",
+    "netns",
+    "tun",
+  ]),
+  async fn() {
+    const locks = () => {
+      const { stdout } = new Deno.Command("cat", { args: ["/proc/net/unix"] }).outputSync();
+      return new TextDecoder().decode(stdout).split("\n")
+        .filter((line) => line.includes("@switchyard/node")).length;
+    };
+    const before = locks();
+    const folder = await Deno.makeTempDir();
+    const program = new Program([
+      ...[MAIN, "run", "--proxy-mode=userspace", "--output=json"],
+      ...["healthz", "metrics", "api"].map((name) => `--${name}-bind-address=`),
+    ], { SWITCHYARD_LAB_STATE: `${folder}/lab.json` });
+    try {
+      await program.line();
+      assert.equal(locks(), before);
+      program.signal("SIGINT");
+      assert.equal((await program.end()).code, 0);
+    } finally {
+      await program.kill();
+      await Deno.remove(folder, { recursive: true });
     }
   },
 });
