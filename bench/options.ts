@@ -16,4 +16,6 @@ export interface BenchOptions {
   readonly services: readonly number[];
   /** Implementation of iptables; absent: what this node uses. */
   readonly backend?: Backend;
+  /** Which mode's syncs are measured (default: iptables). */
+  readonly mode?: "iptables" | "ipvs";
 }

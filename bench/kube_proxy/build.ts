@@ -6,8 +6,6 @@
 
 /** The kube-proxy that is compared with. */
 export const KUBERNETES_VERSION = "1.33.5";
-/** The version under which Kubernetes' own modules are published beside it. */
-const STAGING_VERSION = KUBERNETES_VERSION.replace(/^1/, "0");
 
 /** Why there is nothing to compare with, in one line. */
 export class Unavailable extends Error {
@@ -28,19 +26,19 @@ export async function buildKubeProxy(directory: string): Promise<string> {
 
 /**
  * The go.mod of a module that uses Kubernetes as a library: its own modules, which it takes from its
- * source tree, have to be replaced by the published ones.
+ * source tree, have to be replaced by those that are published beside it, as 0.33.5 for 1.33.5.
  */
-export function moduleFile(kubernetes: string): string {
+export function moduleFile(kubernetes: string, version = KUBERNETES_VERSION): string {
   const go = /^go \S+$/m.exec(kubernetes);
   const staging = [...kubernetes.matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging\//gm)];
   if (go === null || staging.length === 0) {
-    throw new Unavailable(`go.mod of Kubernetes ${KUBERNETES_VERSION} is not as expected`);
+    throw new Unavailable(`go.mod of Kubernetes ${version} is not as expected`);
   }
   return [
     "module comparator",
     go[0],
-    `require k8s.io/kubernetes v${KUBERNETES_VERSION}`,
-    ...staging.map(([, name]) => `replace ${name} => ${name} v${STAGING_VERSION}`),
+    `require k8s.io/kubernetes v${version}`,
+    ...staging.map(([, name]) => `replace ${name} => ${name} v${version.replace(/^1/, "0")}`),
     "",
   ].join("\n");
 }
