@@ -7,4 +7,6 @@ testInMachine(
     new URL("dataplane_guest.ts", import.meta.url),
     new URL("run_guest.ts", import.meta.url),
   ],
+  // Half a minute where the machine has nothing else to do.
+  { seconds: 400 },
 );
