@@ -24,6 +24,8 @@ import { BATCH, type Process, Rig } from "./engine/rig.ts";
 import type { BenchOptions } from "./options.ts";
 import { comparedRow, plainRow, type Row } from "./report.ts";
 
+export { charts } from "./engine/charts.ts";
+
 const MOST = 1_000_000;
 const SIZES = [1000, 10_000, 100_000, MOST];
 
