@@ -8,6 +8,13 @@
 import assert from "node:assert/strict";
 import { cluster } from "../../../bench/sync_cluster.ts";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
+import { questionsAbout } from "../../../src/api/witness/questions.ts";
+import { JUMPS } from "../../../src/dataplane/ipvs/jumps.ts";
+import type { Answer } from "../../../src/explain/answer.ts";
+import { parseNodeTables } from "../../../src/explain/iptables/explain.ts";
+import { parseIpSets } from "../../../src/explain/iptables/ipset.ts";
+import { savedExplainer, stateExplainer } from "../../../src/explain/ipvs/explain.ts";
+import { parseIpvsSave } from "../../../src/explain/ipvs/save_text.ts";
 import type { PlanChange } from "../../../src/plan/plan.ts";
 import { change, everything, TestNode } from "../../dataplane/ipvs/node.ts";
 import { plannerOf, service, slice, type TestEndpoint } from "../../dataplane/ipvs/plans.ts";
@@ -181,6 +188,65 @@ Deno.test("clients stay with their pod over changes and restarts, until it ends"
   await change(second, planner, "apply", slice("web", BACKEND, [stays]));
   assert.deepEqual(CLIENTS.map(podsOf), [new Set([stays]), new Set([stays])]);
   await second.plane.stop();
+});
+
+Deno.test("what programs print of a node is explained as what was programmed", async () => {
+  using node = new TestNode([NODE_ADDRESS, "fd00:50::10"]);
+  const ports = [{ port: 80, protocol: "TCP", nodePort: 30080 }];
+  const ranges = { loadBalancerSourceRanges: ["192.168.50.64/26", "fd00:50::/64"] };
+  const balancer = (ip: string) => ({ loadBalancer: { ingress: [{ ip }] } });
+  const planner = plannerOf([
+    service("web", VIP, ports, {
+      type: "LoadBalancer",
+      externalIPs: ["203.0.113.9"],
+      status: balancer("203.0.113.5"),
+      ...ranges,
+    }),
+    slice("web", BACKEND, ["10.244.0.1", "10.244.1.2"]),
+    service("none", "10.96.0.2", [{ port: 80, protocol: "TCP" }]),
+    service("dns", "10.96.0.3", [{ port: 53, protocol: "UDP" }], { sessionAffinity: "ClientIP" }),
+    slice("dns", [{ name: "", port: 53, protocol: "UDP" }], ["10.244.0.1", "10.244.1.2"]),
+    service("six", "fd00:96::1", [{ ...ports[0], nodePort: 30081 }], {
+      type: "LoadBalancer",
+      ipFamilies: ["IPv6"],
+      externalTrafficPolicy: "Local",
+      status: balancer("fd00:203::5"),
+      ...ranges,
+    }),
+    slice("six", BACKEND, ["fd00:244::1", "fd00:244::2"]),
+  ]);
+  const mode = await node.start();
+  await mode.plane.sync(planner.plan, everything(planner.plan));
+  const nodeAddresses = planner.plan.node.addresses;
+  const states = (["IPv4", "IPv6"] as const).map((family) => mode.plane.state(family)!);
+  const programmed = stateExplainer(
+    { states, jumps: JUMPS, nodeAddresses, used: true },
+    () => null,
+  );
+  const rules = [
+    await node.output("iptables-legacy-save"),
+    await node.output("ip6tables-legacy-save"),
+  ];
+  const printed = savedExplainer({
+    tables: parseNodeTables(rules.join("")),
+    servers: parseIpvsSave(await node.output("ipvsadm-save", "-n")),
+    ipsets: parseIpSets(await node.output("ipset", "save")),
+    nodeAddresses,
+  });
+  const questions = [...planner.plan.services.values()]
+    .flatMap((one) => questionsAbout(one, planner.plan.node));
+  assert.ok(questions.length > 40);
+  // Lines, and numbers in chains that the kernel began with, are others.
+  const shown = ({ verdict, backends, masquerade, outcomes, unknown }: Answer) => ({
+    ...{ verdict, masquerade, outcomes: outcomes.map(({ steps }) => steps.length) },
+    backends: backends.map((backend) => JSON.stringify(backend)).sort(),
+    unknown: unknown.map(({ chain, reason }) => [chain, reason]),
+  });
+  for (const { packet, from } of questions) {
+    const flow = { name: from, ...packet };
+    assert.deepEqual(shown(printed(flow)), shown(programmed(flow)), JSON.stringify(flow));
+  }
+  await mode.plane.stop();
 });
 
 Deno.test("5,000 Services of 10 endpoints are made, read back the same, and removed", async () => {
