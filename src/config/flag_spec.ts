@@ -14,9 +14,7 @@ export type FlagCommand = "run" | "lab" | "render" | "explain" | "diff" | "repla
 export type FlagSupport =
   /** It does what it says. */
   | "honoured"
-  /** kube-proxy has it; it is accepted, has no effect yet, and a line at the start says so. */
-  | "not-yet"
-  /** It has no effect, {@link FlagSpec.why}. */
+  /** kube-proxy has it; it is accepted, has no effect, {@link FlagSpec.why}, and the start says so. */
   | "without-effect";
 
 /** One flag. */

@@ -4,20 +4,19 @@
  * @module
  */
 
+import type { FlagSupport } from "./flag_spec.ts";
 import { type FlagCommand, FLAGS, type FlagSpec } from "./flag_table.ts";
 
 /** The flags of a command, one a line, those that do something first. */
 export function flagHelp(command: FlagCommand): string {
   const table: [string, FlagSpec][] = Object.entries(FLAGS);
   const mine = table.filter(([, spec]) => spec.commands.includes(command));
-  const names = (supports: readonly string[]) =>
-    mine.filter(([, spec]) => supports.includes(spec.support));
+  const those = (support: FlagSupport) => mine.filter(([, spec]) => spec.support === support);
   const section = (title: string, flags: [string, FlagSpec][]) =>
     flags.length === 0 ? [] : [title, ...flags.map(([name, spec]) => flagLine(name, spec)), ""];
   return [
-    ...section("Flags:", names(["honoured"])),
-    ...section("Flags of kube-proxy, accepted without effect so far:", names(["not-yet"])),
-    ...section("Flags of kube-proxy that have no effect:", names(["without-effect"])),
+    ...section("Flags:", those("honoured")),
+    ...section("Flags of kube-proxy that have no effect:", those("without-effect")),
   ].join("\n");
 }
 

@@ -122,6 +122,11 @@ Deno.test("the image is made of what is there, with the Deno that the project ru
   const { scripts } = JSON.parse(Deno.readTextFileSync(`${PROJECT}/package.json`));
   const [version] = /deno@[0-9.]+/.exec(scripts.start)!;
   assert.ok(containerfile.includes(`npm install --prefix /deno ${version} `));
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${PROJECT}/deno.json`));
+  const entryPoint = Deno.readTextFileSync(`${DEPLOY}/kube-proxy`).split(/\s+/);
+  for (const option of tasks.run.command.split(" ").filter((word: string) => /^--/.test(word))) {
+    assert.ok(entryPoint.includes(option), `deploy/kube-proxy lacks ${option}`);
+  }
   const { mode } = Deno.statSync(`${DEPLOY}/kube-proxy`);
   assert.equal(mode! & 0o111, 0o111, "deploy/kube-proxy can be run");
 });
