@@ -8,6 +8,7 @@
  */
 
 import { messageOf } from "../../errors.ts";
+import { close, ERRNO, libc, O_RDONLY, open, SystemError } from "../../linux/libc.ts";
 import { FAMILIES, type Family } from "../../net/address.ts";
 import { NetlinkError } from "../../netlink/error.ts";
 import { Ipset } from "../../netlink/netfilter/ipset.ts";
@@ -27,6 +28,8 @@ export function hasIpvsLeftovers(runner: ProgramRunner): boolean {
   return runner.inside(() => {
     using net = Rtnetlink.open();
     if (net.links.get(DUMMY_DEVICE) !== null) return true;
+    // Only asking would load the module.
+    if (!isThere("/sys/module/ip_set")) return false;
     try {
       using ipset = Ipset.open();
       const ours = new Set(setNames());
@@ -37,6 +40,18 @@ export function hasIpvsLeftovers(runner: ProgramRunner): boolean {
       throw error;
     }
   });
+}
+
+/** Deno's own file functions would ask for all permissions below /sys. */
+function isThere(path: string): boolean {
+  libc();
+  try {
+    close(open(path, O_RDONLY));
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return false;
+    throw error;
+  }
 }
 
 /**

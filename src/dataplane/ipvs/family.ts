@@ -20,6 +20,7 @@ import { diffStates } from "./diff.ts";
 import { findDifferences } from "./drift.ts";
 import type { Kernel } from "./kernel.ts";
 import { LeavingServers } from "./leaving.ts";
+import { SET_CAPACITY, setCapacity } from "./names.ts";
 import type { IpvsOptions } from "./options.ts";
 import { readNode } from "./read.ts";
 import { changeText } from "./sent.ts";
@@ -261,6 +262,8 @@ export class FamilyIpvs {
   #createSets(current: IpvsState, desired: IpvsState): void {
     for (const set of desired.sets.values()) {
       if (!current.sets.has(set.name)) this.#kernel.createSet(set, this.family);
+      const capacity = setCapacity(set.entries.length);
+      if (capacity > SET_CAPACITY) this.#kernel.enlargeSet(set, this.family, capacity);
     }
   }
 

@@ -18,7 +18,11 @@ import { Ipset, type SetChange } from "../../netlink/netfilter/ipset.ts";
 import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
 import type { ItemChange } from "./change.ts";
 import { memberText, parseMember } from "./members.ts";
+import { SET_CAPACITY } from "./names.ts";
 import { DUMMY_DEVICE, type IpSetState, type IpSetType } from "./state.ts";
+
+/** What a set replaces another's entries with. */
+const LARGER_SET = "SWITCHYARD-LARGER";
 
 /** A set as a node has it. */
 export interface NodeSet {
@@ -46,6 +50,8 @@ export interface Kernel {
   set(name: string): NodeSet | null;
   /** Makes an empty set; throws when there is one. */
   createSet(set: Pick<IpSetState, "name" | "type">, family: Family): void;
+  /** Has a set take so many entries, if it does not; rules that use it see no moment without it. */
+  enlargeSet(set: Pick<IpSetState, "name" | "type">, family: Family, capacity: number): void;
   /** Adds or removes entries; done already is fine. What was refused, one line each. */
   changeSet(
     set: { readonly name: string; readonly type: IpSetType },
@@ -114,13 +120,33 @@ export class NetlinkKernel implements Kernel {
   }
 
   createSet({ name, type }: Pick<IpSetState, "name" | "type">, family: Family): void {
-    // As kube-proxy's, so that either finds the other's sets fit.
-    this.#ipset.create({
-      name,
-      type,
-      family,
-      ...(type === "bitmap:port" ? {} : { hashSize: 1024, maxElements: 65536 }),
-    });
+    this.#createSet({ name, type }, family, SET_CAPACITY);
+  }
+
+  enlargeSet(
+    { name, type }: Pick<IpSetState, "name" | "type">,
+    family: Family,
+    capacity: number,
+  ): void {
+    const [listed] = this.#ipset.list(name);
+    if ((listed.maxElements ?? Infinity) >= capacity) return;
+    // Left by a process that was killed meanwhile.
+    if (this.#ipset.names().includes(LARGER_SET)) this.#ipset.destroy(LARGER_SET);
+    this.#createSet({ name: LARGER_SET, type }, family, capacity);
+    const entries = listed.entries.map(({ counters: _, ...entry }) => entry);
+    this.#ipset.add(LARGER_SET, type, entries);
+    this.#ipset.swap(LARGER_SET, name);
+    this.#ipset.destroy(LARGER_SET);
+  }
+
+  /** As kube-proxy's, so that either finds the other's sets fit. */
+  #createSet(
+    { name, type }: Pick<IpSetState, "name" | "type">,
+    family: Family,
+    maxElements: number,
+  ): void {
+    const hash = type === "bitmap:port" ? {} : { hashSize: 1024, maxElements };
+    this.#ipset.create({ name, type, family, ...hash });
   }
 
   changeSet(

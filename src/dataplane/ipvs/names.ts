@@ -171,6 +171,16 @@ export type SetId = keyof typeof SETS;
 /** All sets, in order. */
 export const SET_IDS = Object.keys(SETS) as readonly SetId[];
 
+/** Entries that a set takes, as kube-proxy makes them. */
+export const SET_CAPACITY = 65_536;
+
+/** Entries that a set is made for which is to have so many: some more, so that it lasts. */
+export function setCapacity(entries: number): number {
+  let capacity = SET_CAPACITY;
+  while (capacity < entries) capacity *= 2;
+  return capacity;
+}
+
 /** ipset's limit (IPSET_MAXNAMELEN without the final NUL). */
 const NAME_LENGTH = 31;
 

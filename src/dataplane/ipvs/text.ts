@@ -8,6 +8,7 @@
 import type { Family } from "../../net/address.ts";
 import { chainLine, ruleLine } from "../iptables/text.ts";
 import { JUMPS } from "./jumps.ts";
+import { setCapacity } from "./names.ts";
 import {
   DUMMY_DEVICE,
   type IpSetState,
@@ -67,7 +68,9 @@ function addressLines({ addresses, family }: IpvsState): string[] {
 function setLines({ name, type, entries }: IpSetState, family: Family): string[] {
   const options = type === "bitmap:port"
     ? "range 0-65535"
-    : `family ${family === "IPv4" ? "inet" : "inet6"} hashsize 1024 maxelem 65536`;
+    : `family ${family === "IPv4" ? "inet" : "inet6"} hashsize 1024 maxelem ${
+      setCapacity(entries.length)
+    }`;
   return [
     `create ${name} ${type} ${options}`,
     ...entries.map((entry) => `add ${name} ${entry}`),

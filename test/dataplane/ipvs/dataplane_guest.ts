@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { IptablesDataPlane } from "../../../src/dataplane/iptables/dataplane.ts";
 import { ProgramRunner } from "../../../src/dataplane/iptables/programs.ts";
 import { cleanupIpvs } from "../../../src/dataplane/ipvs/cleanup.ts";
+import { NetlinkKernel } from "../../../src/dataplane/ipvs/kernel.ts";
 import { tryIpvs } from "../../../src/dataplane/ipvs/trial.ts";
 import { LocalEngine } from "../../../src/engine/local.ts";
 import { close, poll, pollSet } from "../../../src/linux/libc.ts";
@@ -285,6 +286,24 @@ Deno.test("refused where there is no endpoint, closed where there is no Service,
   assert.ok(!dial(node, "192.168.50.10", "10.96.0.1", 9100), "closed at a Service's address");
   await mode.plane.stop();
   listeners.forEach(close);
+});
+
+Deno.test("a set that becomes too small is exchanged for a larger one, in use as it is", async () => {
+  using node = new TestNode();
+  using kernel = node.namespace.run(() => NetlinkKernel.open());
+  const set = { name: "KUBE-CLUSTER-IP", type: "hash:ip,port" } as const;
+  kernel.createSet(set, "IPv4");
+  const added = ["10.96.0.1,tcp:80", "10.96.0.2,udp:53"];
+  assert.deepEqual(kernel.changeSet(set, { added }), []);
+  const rule = "-t nat -A PREROUTING -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT";
+  await node.output("iptables-legacy", ...rule.split(" "));
+  for (const capacity of [65_536, 131_072, 1000]) {
+    kernel.enlargeSet(set, "IPv4", capacity);
+    const [{ maxElements, references }] = node.ipset.headers(set.name);
+    assert.deepEqual([maxElements, references], [capacity === 65_536 ? 65_536 : 131_072, 1]);
+  }
+  assert.deepEqual(kernel.set(set.name)?.entries, added);
+  assert.deepEqual(node.ipset.names(), [set.name]);
 });
 
 Deno.test("who flushes what is ours is noticed", async () => {

@@ -150,6 +150,10 @@ export class FakeNode implements Kernel, RulesAccess {
     this.setsByName.set(name, { type, family, entries: new Set() });
   }
 
+  enlargeSet(): void {
+    this.#spend();
+  }
+
   changeSet(
     { name }: { readonly name: string },
     { added = [], removed = [] }: Partial<ItemChange>,
