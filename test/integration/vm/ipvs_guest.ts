@@ -8,6 +8,8 @@
 import assert from "node:assert/strict";
 import { cluster } from "../../../bench/sync_cluster.ts";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
+import type { ApiState } from "../../../src/api/state.ts";
+import { IpvsView } from "../../../src/api/witness/ipvs_view.ts";
 import { questionsAbout } from "../../../src/api/witness/questions.ts";
 import { JUMPS } from "../../../src/dataplane/ipvs/jumps.ts";
 import type { Answer } from "../../../src/explain/answer.ts";
@@ -15,6 +17,8 @@ import { parseNodeTables } from "../../../src/explain/iptables/explain.ts";
 import { parseIpSets } from "../../../src/explain/iptables/ipset.ts";
 import { savedExplainer, stateExplainer } from "../../../src/explain/ipvs/explain.ts";
 import { parseIpvsSave } from "../../../src/explain/ipvs/save_text.ts";
+import { familyOf } from "../../../src/net/address.ts";
+import { FrontendIndex } from "../../../src/plan/frontend_index.ts";
 import type { PlanChange } from "../../../src/plan/plan.ts";
 import { change, everything, TestNode } from "../../dataplane/ipvs/node.ts";
 import { plannerOf, service, slice, type TestEndpoint } from "../../dataplane/ipvs/plans.ts";
@@ -190,7 +194,7 @@ Deno.test("clients stay with their pod over changes and restarts, until it ends"
   await second.plane.stop();
 });
 
-Deno.test("what programs print of a node is explained as what was programmed", async () => {
+Deno.test("what a node has, and what programs print of it, is explained as what was programmed", async () => {
   using node = new TestNode([NODE_ADDRESS, "fd00:50::10"]);
   const ports = [{ port: 80, protocol: "TCP", nodePort: 30080 }];
   const ranges = { loadBalancerSourceRanges: ["192.168.50.64/26", "fd00:50::/64"] };
@@ -233,6 +237,12 @@ Deno.test("what programs print of a node is explained as what was programmed", a
     ipsets: parseIpSets(await node.output("ipset", "save")),
     nodeAddresses,
   });
+  const api = { plan: () => planner.plan, programming: true } as ApiState;
+  const view = new IpvsView(api, () => new FrontendIndex(planner.plan));
+  const read = {
+    IPv4: await view.read("IPv4", mode.plane),
+    IPv6: await view.read("IPv6", mode.plane),
+  };
   const questions = [...planner.plan.services.values()]
     .flatMap((one) => questionsAbout(one, planner.plan.node));
   assert.ok(questions.length > 40);
@@ -244,7 +254,9 @@ Deno.test("what programs print of a node is explained as what was programmed", a
   });
   for (const { packet, from } of questions) {
     const flow = { name: from, ...packet };
-    assert.deepEqual(shown(printed(flow)), shown(programmed(flow)), JSON.stringify(flow));
+    const expected = shown(programmed(flow));
+    assert.deepEqual(shown(printed(flow)), expected, JSON.stringify(flow));
+    assert.deepEqual(shown(read[familyOf(flow.dest)](flow)), expected, JSON.stringify(flow));
   }
   await mode.plane.stop();
 });
