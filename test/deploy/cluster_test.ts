@@ -112,6 +112,10 @@ Deno.test({
         ["Starting", 2],
       ]);
 
+      // Where only the image is another than kube-proxy's.
+      await api.user("proxier", "/CN=system:kube-proxy");
+      assert.deepEqual(await work(await api.kubeconfig("proxier")), []);
+
       const trial = commands("Replace kube-proxy on one node, and go back");
       assert.match(trial, /kubectl apply -k/);
       await shell(trial, folder, admin);

@@ -87,6 +87,10 @@ Deno.test({
         inside(namespace, "curl", "-s", "--noproxy", "*", `http://127.0.0.1:${url}`);
       assert.equal(JSON.parse(ask("10256/livez")).healthy, true);
       assert.equal(ask("10249/proxyMode"), "iptables");
+      const { ClientConnection, Mode } =
+        JSON.parse(ask("10249/configz"))["kubeproxy.config.k8s.io"];
+      assert.equal(Mode, "iptables");
+      assert.equal(ClientConnection.Kubeconfig, "/var/lib/kube-proxy/kubeconfig.conf");
       assert.equal(JSON.parse(ask("10247/api/v1/conntrack")).trackedBy, "kernel");
       const rules = inside(namespace, "iptables-save", "-t", "nat");
       assert.match(rules, /-A KUBE-SERVICES -d 10\.96\.0\.1\/32 .*default\/web/);
