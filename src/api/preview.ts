@@ -17,7 +17,7 @@ import { ApiError, errorResponse } from "./errors.ts";
 import type { PlanViews } from "./plan_views.ts";
 import { affectedConnections, MOST_LISTED } from "./preview/affected.ts";
 import { type Forecast, forecast } from "./preview/forecast.ts";
-import { DELETED_KINDS, understandWishes, WishError } from "./preview/objects.ts";
+import { DELETED_KINDS, understandWishes, WishError, type Wishes } from "./preview/objects.ts";
 import {
   iptablesChange,
   iptablesChangeOfPlan,
@@ -131,6 +131,7 @@ const route = createRoute({
     408: errorResponse("the body did not come in time"),
     413: errorResponse("the body or a list in it is too long"),
     415: errorResponse("the body is not of type application/json"),
+    429: errorResponse("another preview is under way"),
     503: errorResponse("the kernel's connections cannot be read"),
   },
 });
@@ -143,34 +144,53 @@ export function addPreview(
   bodyTimeoutMs: number,
 ): void {
   app.post(route.path, jsonBody({ maxBytes: MAX_BODY_BYTES, maxMs: bodyTimeoutMs }));
+  let running = false;
   app.openapi(route, async (context) => {
-    const { objects, delete: deletions } = context.req.valid("json");
-    const { mode = state.mode } = context.req.valid("query");
-    const planner = state.fork();
-    const understood = understand({ objects, deletions }, {
-      plan: planner.plan,
-      hasSlice: (key) => planner.hasSlice(key),
-      serviceNetworks: networksOf(state),
-    });
-    const previous = mode === "iptables" ? previousRules(state, views) : [];
-    const future = forecast(planner, understood.changes);
-    const rules = await rulesOf(future, mode, state, previous);
-    const connections = await affected(state, views, future);
-    return context.json({
-      node: future.change.node !== null,
-      services: future.services.slice(0, MOST_SERVICES),
-      servicesTotal: future.services.length,
-      rules: rules.map((one) => shown(mode, one)),
-      connections: {
-        trackedBy: state.node.connections === undefined ? "engine" as const : "kernel" as const,
-        ...connections,
-      },
-      problems: [...understood.problems, ...future.newProblems],
-      solved: future.solvedProblems,
-      assumed: understood.assumed,
-      ignored: understood.ignored,
-    }, 200);
+    if (running) {
+      context.header("Retry-After", "1");
+      throw new ApiError(429, "busy", "another preview is under way; try again after it");
+    }
+    running = true;
+    try {
+      const { objects, delete: deletions } = context.req.valid("json");
+      const { mode = state.mode } = context.req.valid("query");
+      return context.json(await preview(state, views, { objects, deletions }, mode), 200);
+    } finally {
+      running = false;
+    }
   });
+}
+
+async function preview(
+  state: ApiState,
+  views: PlanViews,
+  wishes: Wishes,
+  mode: ProxyMode,
+): Promise<z.input<typeof Preview>> {
+  const planner = state.fork();
+  const understood = understand(wishes, {
+    plan: planner.plan,
+    hasSlice: (key) => planner.hasSlice(key),
+    serviceNetworks: networksOf(state),
+  });
+  const previous = mode === "iptables" ? previousRules(state, views) : [];
+  const future = forecast(planner, understood.changes);
+  const rules = await rulesOf(future, mode, state, previous);
+  const connections = await affected(state, views, future);
+  return {
+    node: future.change.node !== null,
+    services: future.services.slice(0, MOST_SERVICES),
+    servicesTotal: future.services.length,
+    rules: rules.map((one) => shown(mode, one)),
+    connections: {
+      trackedBy: state.node.connections === undefined ? "engine" : "kernel",
+      ...connections,
+    },
+    problems: [...understood.problems, ...future.newProblems],
+    solved: future.solvedProblems,
+    assumed: understood.assumed,
+    ignored: understood.ignored,
+  };
 }
 
 function understand(...args: Parameters<typeof understandWishes>) {

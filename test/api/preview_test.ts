@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import type { ClusterObject } from "../../src/cluster/objects.ts";
+import { loadManifests } from "../../src/cluster/manifests/load.ts";
+import { EXAMPLES } from "../commands/cli.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
 import { ruleStructure } from "../../src/dataplane/iptables/structure.ts";
 import type { Connection } from "../../src/netlink/netfilter/conntrack.ts";
@@ -261,6 +263,47 @@ Deno.test("the kernel's connections: UDP moves on, TCP stays", async () => {
   const { json: answer } = await preview(state, { objects: [after] });
   assert.equal(answer.connections.trackedBy, "kernel");
   assert.deepEqual(answer.connections.totals, { moves: 1, orphaned: 0, ends: 0 });
+});
+
+Deno.test("the examples' Services, given as users write them, change nothing", async () => {
+  const { objects } = await loadManifests({ path: EXAMPLES, nodeName: "node1" });
+  const services = objects.filter((object) => object.kind === "Service");
+  assert.ok(services.length > 8);
+  const state = new RealState("iptables");
+  await state.apply(objects);
+  const written = services.map((object) => {
+    const { clusterIP, clusterIPs: _, healthCheckNodePort: __, ports, ...spec } = object.spec;
+    const headless = clusterIP === "None" ? { clusterIP } : {};
+    return json({
+      ...object,
+      spec: { ...spec, ...headless, ports: ports.map(({ nodePort: _, ...port }) => port) },
+      status: undefined,
+    });
+  });
+  const { json: answer } = await preview(state, { objects: written });
+  assert.deepEqual([answer.services, answer.problems, answer.assumed], [[], [], []]);
+  for (const { added, removed } of answer.rules) assert.deepEqual([added, removed], [[], []]);
+});
+
+Deno.test("one preview at a time", async () => {
+  const state = await served();
+  const asked = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  state.node = {
+    async *connections() {
+      asked.resolve();
+      yield await held.promise.then(() => []);
+    },
+  };
+  await withQueryApi(state, async (ask) => {
+    const first = ask(PATH, post({ objects: [json(slice("web", []))] }));
+    await asked.promise;
+    const second = await ask(PATH, post({}));
+    assert.deepEqual([second.status, second.headers.get("retry-after")], [429, "1"]);
+    held.resolve();
+    assert.equal((await first).status, 200);
+    assert.equal((await ask(PATH, post({}))).status, 200);
+  });
 });
 
 Deno.test("nothing asked, nothing changes", async () => {
