@@ -5,12 +5,18 @@ import { openDataPlane } from "../../src/agent/data_plane.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
 import { ProgramRunner } from "../../src/dataplane/iptables/programs.ts";
 import { tryIptables } from "../../src/dataplane/iptables/trial.ts";
-import { hasIpvs } from "../../src/dataplane/ipvs/trial.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
+import { findFamily } from "../../src/netlink/generic/family.ts";
+import { NETLINK_GENERIC, NetlinkSocket } from "../../src/netlink/socket.ts";
 import { requires } from "../requirements.ts";
 
 const config = (...args: string[]) => parseCommandLine(args, "run", () => "node-a").config;
+
+function kernelHasIpvs(): boolean {
+  using socket = NetlinkSocket.open(NETLINK_GENERIC);
+  return findFamily(socket, "IPVS") !== null;
+}
 
 async function opened(namespace: NetworkNamespace, args: string[], noIptables?: string) {
   const { dataPlane, note } = await openDataPlane(config(...args), {
@@ -58,7 +64,7 @@ Deno.test({
   ),
   async fn() {
     // On a kernel with IPVS there is nothing to fall back from: see test/dataplane/ipvs.
-    if (hasIpvs()) return;
+    if (kernelHasIpvs()) return;
     using namespace = NetworkNamespace.create();
     const why = /^proxy mode iptables, as ipvs mode does not work here: .*the kernel has no IPVS/;
     const iptables = await opened(namespace, ["--proxy-mode=ipvs"]);

@@ -8,7 +8,6 @@
 import { messageOf } from "../../errors.ts";
 import { ERRNO } from "../../linux/errno.ts";
 import type { Family } from "../../net/address.ts";
-import { NetlinkError } from "../../netlink/error.ts";
 import { Ipvs } from "../../netlink/generic/ipvs.ts";
 import { Ipset } from "../../netlink/netfilter/ipset.ts";
 import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
@@ -117,15 +116,4 @@ function removalText(): string {
     `-X ${TRIAL_CHAIN}`,
     "COMMIT",
   ]).join("\n") + "\n";
-}
-
-/** Whether this thread's namespace has IPVS; asking loads its module. */
-export function hasIpvs(): boolean {
-  try {
-    Ipvs.open().close();
-    return true;
-  } catch (error) {
-    if (error instanceof NetlinkError) return false;
-    throw error;
-  }
 }
