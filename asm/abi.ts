@@ -74,8 +74,10 @@ export enum DropReason {
   Clash = 26,
   /** SCTP chunks that contradict each other or the association's state. */
   SctpInvalid = 27,
+  /** A fragment that overlaps others of its datagram, or of a datagram of which one did. */
+  FragmentOverlap = 28,
   /** Number of reasons. */
-  Count = 28,
+  Count = 29,
 }
 
 /** Why a packet was passed: the detail of {@link PacketVerdict.Pass}. */

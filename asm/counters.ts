@@ -5,7 +5,7 @@ import { Counter } from "./abi";
 /** u64 per {@link Counter}. */
 export const counters: usize = memory.data(9 * 8, 8);
 /** u64 per {@link DropReason}. */
-export const drops: usize = memory.data(28 * 8, 8);
+export const drops: usize = memory.data(29 * 8, 8);
 
 // @ts-ignore: decorator
 @inline

@@ -51,7 +51,7 @@ import {
   SEEN_REPLY,
   tcpOf,
 } from "./tables/entry";
-import { findFragment, fragmentDirection, rememberFragment } from "./tables/fragments";
+import { findFragment, fragmentDirection, fragmentRefusal, rememberFragment } from "./tables/fragments";
 import { frontendAt, sourceIsFrontend } from "./tables/frontends";
 import { keep } from "./tables/kept_syns";
 import { servicePortAt } from "./tables/service_ports";
@@ -158,7 +158,9 @@ function send(p: Packet, e: Entry, direction: u32, detail: ForwardReason): void 
   const b = backendAt(backendOf(e));
   b.packets++;
   b.bytes += p.length;
-  if (p.firstFragment) rememberFragment(p, e, direction);
+  if (p.firstFragment && !rememberFragment(p, e, direction)) {
+    return drop(p.slot, DropReason.FragmentOverlap);
+  }
   translate(p, e, direction);
   forward(p.slot, detail, p.length);
 }
@@ -181,7 +183,7 @@ function handleFragment(p: Packet): void {
   const e = findFragment(p);
   if (isNone(e)) {
     return isServiceFragment(p)
-      ? drop(p.slot, DropReason.FragmentUnknown)
+      ? drop(p.slot, fragmentRefusal)
       : pass(p.slot, PassReason.Protocol, p.length);
   }
   const direction = fragmentDirection;

@@ -49,6 +49,8 @@ export class Packet {
   hash: u32;
   /** The fragment's identification as it is on the wire. */
   identification: u32;
+  /** Of a later fragment, bytes. */
+  fragmentOffset: u32;
   /** Link to the entry that it is likely to belong to, or 0: see ahead.ts. */
   link: u32;
   kind: u8;
@@ -251,6 +253,7 @@ function parseV4(p: Packet): void {
     // Offset 8 would let a later fragment overwrite TCP's flags (RFC 3128).
     if (offset == 8 && protocol == IpProtocol.Tcp) return invalid(p, DropReason.FragmentMalformed);
     p.kind = KIND_FRAGMENT;
+    p.fragmentOffset = offset;
     return;
   }
   p.firstFragment = more;
@@ -275,6 +278,7 @@ function parseV6(p: Packet): void {
   p.identification = ipv6.identification;
   if (ipv6.fragmentOffset != 0) {
     p.kind = KIND_FRAGMENT;
+    p.fragmentOffset = ipv6.fragmentOffset;
     return;
   }
   p.firstFragment = ipv6.isFragment;

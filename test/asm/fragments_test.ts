@@ -1,5 +1,6 @@
 /** Fragmented datagrams follow their first fragment. */
 
+import fc from "fast-check";
 import assert from "node:assert/strict";
 import { Bench } from "../engine/harness.ts";
 import { buildIp, buildPacket, ipOf, parsePacket } from "../engine/packets.ts";
@@ -95,6 +96,79 @@ for (const { client, service, backend, place } of FAMILIES) {
     fragment(65528, 16, false);
     fragment(0, 16, true, 6);
     assert.deepEqual(bench.dropped(), { fragment_malformed: 3 });
+  });
+}
+
+for (const { client, service, place } of FAMILIES) {
+  /** Sends fragments of one datagram, [from, to) of `total` bytes; which of them went through. */
+  const through = (total: number, ranges: readonly (readonly [number, number])[]) => {
+    const bench = new Bench([{ protocol: "UDP", address: service, port: 53, backends: [place] }]);
+    const whole = buildPacket({
+      source: client,
+      sourcePort: 5000,
+      dest: service,
+      port: 53,
+      protocol: "UDP",
+      payload: new Uint8Array(total - 8),
+    });
+    const datagram = parsePacket(whole).transport;
+    const went = ranges.map(([from, to]) => {
+      const where = { id: 9, fragmentOffset: from, moreFragments: to < total };
+      const fragment = buildIp(
+        { source: client, dest: service, ...where },
+        17,
+        datagram.slice(from, to),
+      );
+      bench.engine.slotBytes(0).set(fragment);
+      bench.engine.setLength(0, fragment.length);
+      bench.engine.process(0, 1, bench.nowMs);
+      return bench.engine.outputLength(0) > 0;
+    });
+    return { went, dropped: bench.dropped() };
+  };
+
+  Deno.test(`${client}: fragments in any order go through, each part once`, () => {
+    const ranges = [[0, 80], [240, 320], [80, 160], [160, 240], [80, 160], [320, 400]] as const;
+    const { went, dropped } = through(400, ranges);
+    assert.deepEqual(went, [true, true, true, true, false, true]);
+    assert.deepEqual(dropped, { fragment_overlap: 1 });
+  });
+
+  Deno.test(`${client}: an overlap ends the datagram`, () => {
+    const ranges = [[0, 80], [72, 160], [80, 160], [160, 400]] as const;
+    const { went, dropped } = through(400, ranges);
+    assert.deepEqual(went, [true, false, false, false]);
+    assert.deepEqual(dropped, { fragment_overlap: 3 });
+  });
+
+  Deno.test(`${client}: the first fragment again goes through, in IPv6 only as it was`, () => {
+    const { went } = through(400, [[0, 80], [0, 80], [0, 88], [88, 400]]);
+    assert.deepEqual(went, [true, true, client.includes("."), client.includes(".")]);
+  });
+
+  Deno.test(`${client}: a datagram in too many pieces is not followed`, () => {
+    const odd = [1, 3, 5, 7, 9].map((i) => [i * 80, i * 80 + 80] as const);
+    assert.deepEqual(through(4000, [[0, 40], ...odd]).went, [true, true, true, true, false, false]);
+  });
+
+  Deno.test(`${client}: whatever fragments come, what goes through does not overlap`, () => {
+    const offset = fc.nat({ max: 12 }).map((n) => n * 8);
+    const range = fc.tuple(offset, fc.integer({ min: 1, max: 6 }))
+      .map(([from, size]) => [from + 8, from + 8 + size * 8] as const);
+    fc.assert(
+      fc.property(fc.array(range, { maxLength: 20 }), (ranges) => {
+        const all = [[0, 8] as const, ...ranges];
+        const { went } = through(1024, all);
+        const seen = new Set<number>();
+        all.filter((_, i) => went[i]).forEach(([from, to]) => {
+          for (let at = from; at < to; at += 8) {
+            assert.ok(!seen.has(at));
+            seen.add(at);
+          }
+        });
+      }),
+      { numRuns: 60 },
+    );
   });
 }
 

@@ -31,7 +31,7 @@ function areas({ exports, memory }: Rig): [string, Uint8Array][] {
     slots: BATCH * at("slotStride"),
     records: BATCH * 16,
     counters: 9 * 8,
-    drops: 28 * 8,
+    drops: 29 * 8,
     entries: places * 48,
     places: 20,
     buckets: at("bucketCount") * 64,
