@@ -12,12 +12,12 @@ import icon from "./assets/icon.svg" with { type: "text" };
 import live from "./assets/live.js" with { type: "text" };
 import style from "./assets/style.css" with { type: "text" };
 
-const SCRIPT = "text/javascript; charset=utf-8";
-
 const ASSETS: Readonly<Record<string, { readonly type: string; readonly text: string }>> = {
-  "/assets/htmx.js": { type: SCRIPT, text: htmx },
-  "/assets/sse.js": { type: SCRIPT, text: sse },
-  "/assets/live.js": { type: SCRIPT, text: live },
+  // In one file: htmx begins as soon as it is there, and must find its extension and its listeners.
+  "/assets/page.js": {
+    type: "text/javascript; charset=utf-8",
+    text: [live, htmx, sse].join("\n;\n"),
+  },
   "/assets/style.css": { type: "text/css; charset=utf-8", text: style },
   "/assets/icon.svg": { type: "image/svg+xml", text: icon },
 };

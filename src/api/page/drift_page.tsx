@@ -123,6 +123,7 @@ export const DriftPage: FC<{ reply: Reply<DiffView> }> = ({ reply }) => (
       hx-get="/drift"
       hx-select="#drift"
       hx-trigger="drift from:body, change from:body throttle:2s"
+      hx-sync="this:abort"
     >
       {reply.ok
         ? (
@@ -143,6 +144,7 @@ export const DriftPage: FC<{ reply: Reply<DiffView> }> = ({ reply }) => (
       hx-get="/drift"
       hx-target="#drift"
       hx-select="#drift"
+      hx-sync="#drift:replace"
       hx-indicator="#verifying"
     >
       <input type="hidden" name="verify" value="true" />

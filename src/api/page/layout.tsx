@@ -67,13 +67,7 @@ const Frame: FC<PageProps> = ({ title, section, session, live = true, children }
       <title>{`${title} · Switchyard`}</title>
       <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
       <link rel="stylesheet" href="/assets/style.css" />
-      {live && (
-        <>
-          <script src="/assets/live.js" defer></script>
-          <script src="/assets/htmx.js" defer></script>
-          <script src="/assets/sse.js" defer></script>
-        </>
-      )}
+      {live && <script src="/assets/page.js" defer></script>}
     </head>
     <body>
       <a class="skip" href="#main">Skip to content</a>

@@ -107,6 +107,7 @@ const Live: FC<OverviewProps> = ({ node, services, query }) => (
     hx-get={withQuery("/", { ...query })}
     hx-select="#overview"
     hx-trigger="change from:body throttle:1s, problems from:body, hello from:body, every 15s"
+    hx-sync="this:abort"
   >
     <NodeFacts node={node} />
     <Problems node={node} />
@@ -161,6 +162,7 @@ export const Overview: FC<OverviewProps> = (props) => (
           hx-trigger="input changed delay:250ms"
           hx-target="#overview"
           hx-select="#overview"
+          hx-sync="#overview:replace"
         />
         <button type="submit">Find</button>
       </form>

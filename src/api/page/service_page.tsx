@@ -101,6 +101,7 @@ const Chooser: FC<{ service: Service; choice: ServiceChoice; path: string }> = (
     hx-trigger="change, submit"
     hx-target="#service"
     hx-select="#service"
+    hx-sync="#service:replace"
   >
     <div class="field">
       <label for="frontend">Frontend</label>
@@ -269,6 +270,7 @@ export const ServicePage: FC<ServicePageProps> = (props) => {
         hx-get={withQuery(path, { ...choice })}
         hx-select="#service"
         hx-trigger="change from:body throttle:1s, hello from:body, every 5s"
+        hx-sync="this:abort"
       >
         <Policies service={service} />
         {service.frontends.length > 0 && <Chooser service={service} choice={choice} path={path} />}

@@ -8,7 +8,15 @@ import { requires } from "../../requirements.ts";
 import { watchedPage, withBrowser } from "./browser.ts";
 
 const EXPLAINED = "/explain?source=203.0.113.9&dest=10.0.1.175&port=80&protocol=TCP";
-const PAGES = ["/", "/services/default/web", EXPLAINED, "/drift", "/history", "/docs"];
+const PAGES = [
+  "/",
+  "/services/default/web",
+  EXPLAINED,
+  "/drift",
+  "/history",
+  "/history/1",
+  "/docs",
+];
 
 async function withPages(
   test: (browser: Browser, base: string, state: RealState) => Promise<void>,
@@ -122,16 +130,20 @@ Deno.test({
         await page.goto("/services/default/web");
         await page.locator('#live[data-state="live"]').waitFor();
         await page.locator("details.more summary").click();
-        await state.apply([slice("web", ["10.180.7.7"])]);
-        state.events.publish({
-          type: "change",
-          node: false,
-          updated: ["default/web"],
-          updatedTotal: 1,
-          removed: [],
-          removedTotal: 0,
-        });
+        const change = async (addresses: readonly string[]) => {
+          await state.apply([slice("web", addresses)]);
+          const services = { updated: ["default/web"], updatedTotal: 1 };
+          const none = { removed: [], removedTotal: 0 };
+          state.events.publish({ type: "change", node: false, ...services, ...none });
+        };
+        await change(["10.180.7.7"]);
         await page.locator("tbody", { hasText: "10.180.7.7:8080" }).waitFor();
+        await page.selectOption("#from", "node");
+        await page.locator(".path.wide", { hasText: "This node" }).waitFor();
+        await change(["10.180.7.8"]);
+        await page.locator("tbody", { hasText: "10.180.7.8:8080" }).waitFor();
+        assert.equal(await page.inputValue("#from"), "node");
+        assert.equal(await page.locator(".path.wide", { hasText: "This node" }).count(), 1);
         assert.equal(await page.locator("details.more").getAttribute("open"), "");
         assert.deepEqual(troubles, []);
         seen = page.locator('#live[data-state="away"]').waitFor();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { withQueryApi } from "../http.ts";
-import { plain, RealState, web } from "../real_state.ts";
+import { plain, RealState, slice, web } from "../real_state.ts";
 import { external, FixedState, headless, hostnames, plan } from "../fixtures.ts";
 
 async function state(): Promise<RealState> {
@@ -54,6 +54,23 @@ Deno.test("the node's answer has all that is asked of a status", async () => {
     assert.equal(json.healthy, true);
     assert.deepEqual(Object.keys(json.sources.IPv4), ["pod", "node", "outside"]);
     assert.equal(json.problemsTotal, 0);
+  });
+});
+
+Deno.test("the history has an entry for each change, and each entry its page", async () => {
+  const proxy = await state();
+  await proxy.apply([slice("web", ["10.180.0.1", "10.180.0.9"])]);
+  await withQueryApi(proxy, async (ask) => {
+    const list = (await ask("/history")).text;
+    const [, latest] = /href="\/history\/(\d+)"/.exec(list)!;
+    assert.match(list, /EndpointSlice default\/web/);
+    const { status, text } = await ask(`/history/${latest}`);
+    assert.equal(status, 200);
+    assert.match(text, /- backend 10\.180\.0\.2:8080/);
+    assert.match(text, /\+ backend 10\.180\.0\.9:8080/);
+    assert.equal((await ask("/history/99")).status, 404);
+    assert.equal((await ask("/history/x")).status, 404);
+    assert.match((await ask("/history?cursor=x")).text, /The history cannot be shown/);
   });
 });
 

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Says in the page's head whether events come. Loaded before htmx, so that it misses nothing.
+ * Says in the page's head whether events come.
  *
  * @module
  */
