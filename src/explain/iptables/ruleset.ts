@@ -49,6 +49,9 @@ const EXTENSIONS: Extensions = {
   },
 };
 
+/** Chains of a table that are kept understood: ten thousand Services have a hundred thousand. */
+const MOST_CHAINS = 16_384;
+
 /** One table. */
 export class Table {
   readonly #chains = new Map<string, Chain>();
@@ -74,11 +77,18 @@ export class Table {
   /** The chain; one that is not in the text is empty. */
   chain(name: string): Chain {
     let chain = this.#chains.get(name);
-    if (chain === undefined) {
+    if (chain !== undefined) {
+      // To the end: the first are those that were not asked for the longest.
+      this.#chains.delete(name);
+      this.#chains.set(name, chain);
+    } else {
       const rules = (this.#rules.get(name) ?? []).map((rule, i) => this.#understand(rule, i + 1));
       const policy = this.saved.chains.get(name)?.policy ?? null;
       chain = { name, policy, rules, index: new RuleIndex(rules) };
       this.#chains.set(name, chain);
+      if (this.#chains.size > MOST_CHAINS) {
+        this.#chains.delete(this.#chains.keys().next().value!);
+      }
     }
     return chain;
   }

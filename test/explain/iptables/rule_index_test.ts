@@ -47,3 +47,16 @@ Deno.test("the index leaves out exactly what the address rules out", () => {
     assert.deepEqual(asked(texts, `10.0.0.${dest}`), expected);
   }));
 });
+
+Deno.test("a chain that was not asked for long is understood again", () => {
+  const names = Array.from({ length: 20_000 }, (_, i) => `C${i}`);
+  const declared = names.map((name) => `:${name} - [0:0]\n`).join("");
+  const rules = names.map((name, i) => `-A ${name} -d 10.0.0.${i % 250} -j RETURN\n`).join("");
+  const table = new RuleSet(parseSave(`*nat\n${declared}${rules}COMMIT\n`)).table("nat")!;
+  const first = table.chain("C7");
+  assert.equal(table.chain("C7"), first);
+  for (const name of names) table.chain(name);
+  const again = table.chain("C7");
+  assert.notEqual(again, first);
+  assert.deepEqual([again.rules[0].text, again.rules[0].dest], [first.rules[0].text, "10.0.0.7"]);
+});
