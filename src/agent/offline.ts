@@ -22,11 +22,16 @@ import { FAMILIES, type Family } from "../net/address.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planFromManifests } from "./from_manifests.ts";
 import { checkMode } from "./mode.ts";
-import { optionsAsFound } from "./options_found.ts";
+import { namingAsFound, optionsAsFound } from "./options_found.ts";
 import { ipvsOptions, ruleOptions } from "./options.ts";
 
-/** iptables-save's text of each family; null where there is none. */
-export type SavedRules = Readonly<Record<Family, string | null>>;
+/** The rules of a node. */
+export interface SavedRules {
+  /** iptables-save's text of each family; null where there is none. */
+  readonly text: Readonly<Record<Family, string | null>>;
+  /** Chains have to be named as the configuration says; else as it is found there. */
+  readonly fixedNaming: boolean;
+}
 
 /** A state, and what of the manifests is not in it, one line each. */
 export interface OfflineState {
@@ -51,10 +56,8 @@ export async function offlineState(
   await engine.apply({ node: plan.node, updated: [...plan.services.values()], removed: [] });
   const families = saved === undefined
     ? config.families
-    : config.families.filter((family) => saved[family] !== null);
-  const options = saved === undefined
-    ? ruleOptions(config)
-    : optionsAsFound(ruleOptions(config), FAMILIES.map((family) => saved[family] ?? "").join(""));
+    : config.families.filter((family) => saved.text[family] !== null);
+  const options = saved === undefined ? ruleOptions(config) : optionsOf(config, plan, saved);
   const state: ApiState = {
     mode,
     families,
@@ -84,12 +87,20 @@ export async function offlineState(
   return { state, problems: problems.map(formatProblem) };
 }
 
+function optionsOf(config: Config, plan: Plan, { text, fixedNaming }: SavedRules): RuleOptions {
+  const all = FAMILIES.map((family) => text[family] ?? "").join("");
+  const options = optionsAsFound(ruleOptions(config), all);
+  const family = config.families.find((one) => text[one] !== null);
+  if (fixedNaming || family === undefined) return options;
+  return { ...options, chainNaming: namingAsFound(options, plan, family, text[family]!) };
+}
+
 /** A node that has these rules, and should have those of the plan. */
 function savedNode(
   plan: Plan,
   families: readonly Family[],
   options: RuleOptions,
-  saved: SavedRules,
+  { text }: SavedRules,
 ): NodeView {
   const desired = new Map<Family, RuleSet>(
     families.map((family) => [family, render(plan, family, options).rules]),
@@ -97,12 +108,12 @@ function savedNode(
   return {
     iptables: {
       rules: (family) => desired.get(family) ?? null,
-      saved: (family) => Promise.resolve(saved[family] ?? ""),
+      saved: (family) => Promise.resolve(text[family] ?? ""),
     },
     differences: () =>
       Promise.resolve(
         [...desired].flatMap(([family, rules]) =>
-          differencesOf(findDrift(readRules(saved[family]!, family), rules))
+          differencesOf(findDrift(readRules(text[family]!, family), rules))
         ),
       ),
   };

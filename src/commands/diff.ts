@@ -70,24 +70,25 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
 }
 
 async function openCaller(
-  { config, explain, ask }: CommandLine,
+  { config, explain, ask, given }: CommandLine,
 ): Promise<{ caller: ApiCaller; problems: readonly string[] }> {
   if (ask.server !== null) {
     return { caller: await callServer(ask.server, config.apiTokenFile), problems: [] };
   }
-  const saved = explain.iptablesSave === null
+  const text = explain.iptablesSave === null
     ? await rulesOfThisNode()
     : await rulesOfFile(explain.iptablesSave);
-  const missing = config.families.filter((family) => saved[family] === null);
+  const missing = config.families.filter((family) => text[family] === null);
   if (missing.length === config.families.length) {
     throw new UsageError("--iptables-save: there are no rules in it");
   }
   complainLines(...missing.map((family) => `without rules of ${family}, these are not compared`));
-  const { state, problems } = await offlineState(config, "iptables", saved);
+  const fixedNaming = given.has("iptables-chain-naming");
+  const { state, problems } = await offlineState(config, "iptables", { text, fixedNaming });
   return { caller: callState(state), problems };
 }
 
-async function rulesOfFile(path: string): Promise<SavedRules> {
+async function rulesOfFile(path: string): Promise<SavedRules["text"]> {
   const saved = splitFamilies(await readInput("--iptables-save", path));
   for (const text of Object.values(saved)) {
     if (text !== null) understand(path, text);
@@ -106,7 +107,7 @@ function understand(path: string, text: string): void {
 }
 
 /** Rejects with one line when this node's rules cannot be read. */
-async function rulesOfThisNode(): Promise<SavedRules> {
+async function rulesOfThisNode(): Promise<SavedRules["text"]> {
   const runner = new ProgramRunner();
   const access = new NodeRulesAccess(runner, await findPrograms(runner));
   const [IPv4, IPv6] = await Promise.all(

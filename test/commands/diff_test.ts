@@ -22,10 +22,10 @@ async function diff(
 }
 
 /** A node's dump that is as the manifests ask for, but for what a rule set leaves to its making. */
-async function rendered(): Promise<string> {
+async function rendered(...flags: readonly string[]): Promise<string> {
   const run = await runProgram(
     await taskPermissions("render"),
-    ["render", ...MANIFESTS, "--ip-family=ipv4"],
+    ["render", ...MANIFESTS, "--ip-family=ipv4", ...flags],
   );
   assert.equal(run.code, 0, run.stderr);
   const jumps: Record<string, string[]> = {
@@ -76,6 +76,17 @@ Deno.test("a node's dump that is as manifests ask for", async () => {
   const { mode, differences, verification } = JSON.parse(verified.stdout);
   assert.deepEqual([mode, differences, verification.disputes], ["iptables", [], []]);
   assert.ok(verification.asked > 40, verification.asked);
+});
+
+Deno.test("a node whose programs and proxy are others is compared with what these would do", async () => {
+  const saved = (await rendered("--iptables-chain-naming=current"))
+    .replaceAll(" --random-fully", "")
+    .replace(/^-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP\n/m, "");
+  const args = [...MANIFESTS, "--iptables-save=-", "--ip-family=ipv4"];
+  const { code, stdout } = await diff(args, saved);
+  assert.deepEqual([code, stdout], [0, "iptables: the node is as it should be\n"]);
+  const fixed = await diff([...args, "--iptables-chain-naming=documented"], saved);
+  assert.equal(fixed.code, 1);
 });
 
 Deno.test("a node's dump that is not: what is missing, what is too much, what goes elsewhere", async () => {
