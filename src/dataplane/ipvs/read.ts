@@ -32,8 +32,9 @@ export interface Ownership {
  * names that is of another type.
  *
  * Whose a virtual server is, is not written on it. Ours are at addresses that kube-ipvs0 has or that
- * the set of its addresses names, or at this node's addresses and ports that our sets of node ports
- * name; kube-proxy's are too. All others stay, as do those that a rule's mark leads to.
+ * the set of its addresses names, at addresses and ports that our sets of Services' name, or at this
+ * node's addresses and ports that our sets of node ports name; kube-proxy's are too. All others stay,
+ * as do those that a rule's mark leads to.
  */
 export function readNode(
   kernel: Kernel,
@@ -75,6 +76,14 @@ function readSets(kernel: Kernel, family: Family): Map<string, IpSetState> {
   return sets;
 }
 
+/** Sets of what clients dial at Services' addresses, wherever these are. */
+const DIALLED = [
+  "clusterIP",
+  "externalIP",
+  "externalIPLocal",
+  "loadBalancer",
+] as const satisfies readonly SetId[];
+
 function recognise(
   sets: ReadonlyMap<string, IpSetState>,
   family: Family,
@@ -83,6 +92,7 @@ function recognise(
 ): (key: ServerKey) => boolean {
   const entries = (id: SetId) => sets.get(setName(id, family))?.entries ?? [];
   const addresses = new Set([...onDevice, ...entries("addresses")]);
+  const dialled = new Set(DIALLED.flatMap(entries));
   const node = new Set(elsewhere);
   const nodePorts = {
     TCP: new Set(entries("nodePortTCP")),
@@ -92,7 +102,8 @@ function recognise(
   return (key) => {
     if ("mark" in key) return false;
     if (excluded.some((network) => networkContains(network, key.address))) return false;
-    return addresses.has(key.address) ||
+    const member = `${key.address},${key.protocol.toLowerCase()}:${key.port}`;
+    return addresses.has(key.address) || dialled.has(member) ||
       (node.has(key.address) && nodePorts[key.protocol].has(String(key.port)));
   };
 }

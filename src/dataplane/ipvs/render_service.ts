@@ -57,12 +57,13 @@ class ServiceParts implements IpvsFragment {
   }
 
   addPort(port: ServicePortPlan): void {
-    for (const { address, port: number, local } of port.endpoints) {
+    for (const { address, port: number, local, node } of port.endpoints) {
       if (!isForwardable(address)) {
         this.problems.push(
           `${servicePortName(port)}: endpoint ${address}: IPVS forwards to no such address`,
         );
-      } else if (local) {
+      } else if (local || node === undefined) {
+        // What is on another node cannot ask itself here; kube-proxy forgets those on no known one.
         this.members.push(["loopBack", `${member(address, number, port)},${address}`]);
       }
     }
@@ -79,7 +80,9 @@ class ServiceParts implements IpvsFragment {
     }
     if (address === null) this.#addNodePort(port, frontend);
     else {
-      if (this.#belongsOnDevice(frontend.kind, address)) {
+      // As in kube-proxy, what another link of the node has already is left there. So are cluster
+      // IPs here: whoever gives a Service the node's own address must not lock its ports.
+      if (!this.#context.elsewhere.has(address)) {
         this.addresses.push(address);
         this.members.push(["addresses", address]);
       }
@@ -119,11 +122,6 @@ class ServiceParts implements IpvsFragment {
     const { scheduling, missingSchedulers } = this.#context;
     if (port.scheduler === "random" || missingSchedulers.has(port.scheduler)) return scheduling;
     return { scheduler: port.scheduler, flags: port.schedulerFlags ?? [] };
-  }
-
-  /** As in kube-proxy, what another link of the node has already is left there. */
-  #belongsOnDevice(kind: Frontend["kind"], address: string): boolean {
-    return kind === "ClusterIP" || !this.#context.elsewhere.has(address);
   }
 
   #addToSets(port: ServicePortPlan, frontend: Frontend, address: string): void {

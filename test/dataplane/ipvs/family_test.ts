@@ -223,6 +223,19 @@ Deno.test("what is not ours stays: servers, sets, addresses, rules, and marks", 
   assert.equal(node.tables.IPv4.get("nat")!.get("PREROUTING")!.at(-1), "-j OTHERS");
 });
 
+Deno.test("after a restart ours are known wherever they are", async () => {
+  const own = service("own", "10.96.0.5", [{ port: 443, protocol: "TCP" }], {
+    externalIPs: ["192.168.50.10"],
+  });
+  const rig = new Rig([own, ...web("10.244.0.1")]);
+  await rig.syncAll();
+  assert.ok(rig.node.vips.has("TCP 192.168.50.10:443"), "at an address that another link has");
+  assert.ok(rig.node.vips.has("TCP 192.168.50.10:30080"));
+  const later = new Rig(dns("10.244.0.2"), {}, rig.node);
+  await later.syncAll();
+  assert.deepEqual([...rig.node.vips.keys()], ["UDP 10.96.0.10:53"]);
+});
+
 Deno.test("a set of one of our names and of another type is not touched, and named", async () => {
   const rig = new Rig(web("10.244.0.1"));
   rig.node.createSet({ name: "KUBE-CLUSTER-IP", type: "hash:net" }, "IPv4");
