@@ -61,6 +61,8 @@ Deno.test("rules, sets and servers together do what the plan says", () => {
         );
         for (const { ports } of plan.services.values()) {
           for (const { family, protocol, frontends, hasEndpoints } of ports) {
+            // Without a cluster IP of its own, which another Service has taken, it has one list only.
+            if (!frontends.some(({ kind }) => kind === "ClusterIP")) continue;
             for (const { address, port } of frontends) {
               const dests = address === null ? plan.node.nodePortAddresses : [address];
               for (const dest of dests) {
