@@ -27,11 +27,13 @@ export interface OpenNode extends OpenDataPlane {
  * @throws {NodeTakenError} when another process programs it.
  */
 export async function openNode(config: Config): Promise<OpenNode | null> {
+  let lock: Disposable | null = null;
   try {
-    const lock = lockNode();
+    lock = lockNode();
     setKernel(config);
     return { ...await openDataPlane(config, { noIptables: null }), lock };
   } catch (error) {
+    lock?.[Symbol.dispose]();
     if (error instanceof UsageError || error instanceof NodeTakenError) throw error;
     const reason = messageOf(error);
     if (config.proxyMode !== null) {
