@@ -14,9 +14,9 @@ import { decide } from "../../src/plan/decide.ts";
 import { FrontendIndex } from "../../src/plan/frontend_index.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { DEFAULT_IPVS_OPTIONS, startPlane } from "../integration/vm/ipvs_plane.ts";
+import { countedRules } from "../integration/vm/legacy_counters.ts";
 import { type Configuration, type Flow, plannerConfig } from "./format.ts";
 import { LabNetwork } from "./lab_network.ts";
-import { countRefusals, type Refusals } from "./rule_counters.ts";
 import type { FlowOutcome, ScenarioDriver } from "./runner.ts";
 
 /** Connections per backend: with round robin, each must get exactly as many. */
@@ -36,6 +36,9 @@ interface Answered {
 }
 
 const PROTOCOL_NUMBERS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
+
+/** Packets by what was done to them. */
+type Refusals = Readonly<Record<"REJECT" | "DROP", bigint>>;
 
 type Way = Pick<Flow, "from" | "to">;
 
@@ -197,7 +200,13 @@ export class IpvsDriver implements ScenarioDriver {
 
   /** Packets that rules have refused so far. */
   #refusals(family: Family): Refusals {
-    return this.#dataPlane!.inside(() => countRefusals(family));
+    const counts = { REJECT: 0n, DROP: 0n };
+    for (
+      const { verdict, packets } of this.#dataPlane!.inside(() => countedRules(family, "filter"))
+    ) {
+      if (verdict !== null) counts[verdict] += packets;
+    }
+    return counts;
   }
 
   /** Whether IPVS takes the flow, and then refuses it itself when no real server is behind. */

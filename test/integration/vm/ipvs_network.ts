@@ -81,6 +81,12 @@ export class IpvsNetwork implements Disposable {
     }
   }
 
+  /** Runs a synchronous function where an address is. */
+  at<T>(address: string, fn: () => T): T {
+    const machine = this.#machines.get(address) ?? this.node.namespace;
+    return machine.run(fn);
+  }
+
   /** Opens a connection, or gives null when it is not answered at once. */
   connect(target: End, client: string = CLIENTS[0]): Connection | null {
     const machine = this.#machines.get(client)!;
