@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { decodeLine, encodeLine } from "../../src/history/codec.ts";
 import { History, HISTORY_LIMITS } from "../../src/history/history.ts";
@@ -7,6 +8,20 @@ import type { Plan } from "../../src/plan/plan.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { clusterChange, plannerConfig } from "../plan/arbitraries.ts";
 import { copyOf, outcome, sent } from "./rig.ts";
+
+/** Text to its lines. */
+class TextLines extends TransformStream<string, string> {
+  constructor() {
+    let rest = "";
+    super({
+      transform(text, controller) {
+        const lines = (rest + text).split("\n");
+        rest = lines.pop()!;
+        for (const line of lines) controller.enqueue(line);
+      },
+    });
+  }
+}
 
 /** A change of nothing, on a node. */
 const NOTHING = {
@@ -140,6 +155,34 @@ Deno.test("a file that is cut or damaged anywhere gives what is whole before tha
       { numRuns: 60 },
     );
     assert.equal(await check(file), all.length);
+  });
+});
+
+Deno.test("a process that is killed leaves all that it had written", async () => {
+  await inFolder(async (folder) => {
+    const script = fileURLToPath(new URL("./recording_process.ts", import.meta.url));
+    let last = 0;
+    for (const patience of [40, 90, 150]) {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: ["run", "--no-check", "--allow-read", "--allow-write", script, folder],
+        stdout: "piped",
+      }).spawn();
+      const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLines());
+      let told = 0;
+      for await (const line of lines) {
+        last = Number(line);
+        if (++told === patience) child.kill("SIGKILL");
+      }
+      await child.status;
+      const keeper = await Keeper.open(folder);
+      const { all } = keeper;
+      assert.ok(all[0].entry.id >= last, `${all[0].entry.id} of ${last}`);
+      for (const { entry, plan } of all) {
+        const newest = [...plan.services.values()].map((one) => one.localReadyEndpoints);
+        assert.equal(Math.max(...newest), entry.id);
+      }
+      await keeper.store.close();
+    }
   });
 });
 
