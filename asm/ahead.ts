@@ -13,7 +13,15 @@ import { frontendAt, headOfDestination, headOfSource } from "./tables/frontends"
 import { Member, memberAt } from "./tables/pools";
 import { poolOf, ServicePort, servicePortAt } from "./tables/service_ports";
 import { addressesOf, backendIn, entryAt, isV6In } from "./tables/entry";
-import { bucketOf, likelyLink } from "./tables/tuple_index";
+import {
+  bucketFrom,
+  bucketOf,
+  compare,
+  count,
+  linkAt,
+  linkBits,
+  linkMask,
+} from "./tables/tuple_index";
 
 /** Takes part in the result, so that the touching is not optimised away. */
 let touched: u32 = 0;
@@ -21,21 +29,27 @@ let touched: u32 = 0;
 /** Touches what the parsed packets in the slots from `first` to before `end` need. */
 export function touch(first: u32, end: u32): void {
   let sink = touched;
-  misses = 0;
   const from = changetype<usize>(packetOf(first));
   const behind = changetype<usize>(packetOf(end));
+  // What the loops need is taken into locals: the compiler would load globals in every round.
+  const origin = bucketOf(0), buckets = count, bits = linkBits, mask = ~linkMask;
   for (let at = from; at < behind; at += PACKET_SIZE) {
-    sink += load<u32>(bucketOf(changetype<Packet>(at).hash));
+    sink += load<u32>(bucketFrom(origin, buckets, changetype<Packet>(at).hash));
   }
+  let number: u32 = 0;
   for (let at = from; at < behind; at += PACKET_SIZE) {
     const p = changetype<Packet>(at);
     if (p.kind != KIND_FLOW) continue;
-    const link = likelyLink(p.hash);
-    p.link = link;
-    if (link != 0) continue;
-    store<u32>(missed + (<usize>misses << 2), <u32>at);
-    misses++;
+    const hash = p.hash;
+    const bucket = bucketFrom(origin, buckets, hash);
+    const agree = compare(bucket, hash << bits, mask);
+    if (agree != 0) p.link = linkAt(bucket, agree);
+    else {
+      store<u32>(missed + (<usize>number << 2), <u32>at);
+      number++;
+    }
   }
+  misses = number;
   // An entry may lie in two cache lines.
   for (let at = from; at < behind; at += PACKET_SIZE) {
     const e = entryAt(changetype<Packet>(at).link >> 1);

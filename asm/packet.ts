@@ -62,8 +62,8 @@ export class Packet {
   firstFragment: bool;
 }
 
-/** Where its last four bytes are, {@link Packet.kind} lowest. */
-export const KIND_AT: usize = offsetof<Packet>("kind");
+/** Where the link is, and above it the last four bytes, {@link Packet.kind} lowest. */
+export const LINK_AND_KINDS: usize = offsetof<Packet>("link");
 /** Bytes from one record to the next. */
 export const PACKET_SIZE: usize = (offsetof<Packet>() + 15) & ~15;
 
@@ -117,13 +117,9 @@ export function parse(slot: u32): Packet {
     const at = slotAt(slot) + VNET_SIZE;
     const first = load<u64>(at);
     const plain = (<u32>first & 0xf0) == 0x60
-      ? parsePlain6(p, at, first, length - VNET_SIZE)
-      : parsePlain4(p, at, first, length - VNET_SIZE);
-    if (plain) {
-      p.base = at;
-      p.slot = slot;
-      return p;
-    }
+      ? parsePlain6(p, slot, at, first, length - VNET_SIZE)
+      : parsePlain4(p, slot, at, first, length - VNET_SIZE);
+    if (plain) return p;
   }
   parseAny(p, slot, length);
   return p;
@@ -151,7 +147,7 @@ const LEAST: u32 = VNET_SIZE + ipv4.IPV4_SIZE + udp.UDP_SIZE;
  * options and with nothing to complain about. It reads in few, wide loads; `first` are the first
  * eight bytes. False when the packet is something else: the record is undefined then.
  */
-function parsePlain4(p: Packet, at: usize, first: u64, length: u32): bool {
+function parsePlain4(p: Packet, slot: u32, at: usize, first: u64, length: u32): bool {
   const second = load<u64>(at, 8);
   const dest = load<u32>(at, 16);
   const source = <u32>(second >> 32);
@@ -168,12 +164,13 @@ function parsePlain4(p: Packet, at: usize, first: u64, length: u32): bool {
   p.t2 = 0;
   p.t3 = mapped(dest);
   p.t4 = <u64>ports | (<u64>protocol << 32);
-  p.hash = hash4(source, dest, ports, protocol);
-  return source != dest && parsePlainTransport(p, at, total, ipv4.IPV4_SIZE, protocol, ports);
+  const hash = hash4(source, dest, ports, protocol);
+  return source != dest &&
+    parsePlainTransport(p, slot, at, total, ipv4.IPV4_SIZE, protocol, ports, hash);
 }
 
 /** The same for IPv6 without extension headers; addresses that begin with zeros are not plain. */
-function parsePlain6(p: Packet, at: usize, first: u64, length: u32): bool {
+function parsePlain6(p: Packet, slot: u32, at: usize, first: u64, length: u32): bool {
   const total = <u32>bswap<u16>(<u16>(first >> 32)) + ipv6.IPV6_SIZE;
   const sourceHi = load<u64>(at, 8), sourceLo = load<u64>(at, 16);
   const destHi = load<u64>(at, 24), destLo = load<u64>(at, 32);
@@ -188,19 +185,21 @@ function parsePlain6(p: Packet, at: usize, first: u64, length: u32): bool {
   p.t2 = destHi;
   p.t3 = destLo;
   p.t4 = tail;
-  p.hash = hash6(sourceHi, sourceLo, destHi, destLo, tail);
-  return parsePlainTransport(p, at, total, ipv6.IPV6_SIZE, protocol, ports);
+  const hash = hash6(sourceHi, sourceLo, destHi, destLo, tail);
+  return parsePlainTransport(p, slot, at, total, ipv6.IPV6_SIZE, protocol, ports, hash);
 }
 
 // @ts-ignore: decorator
 @inline
 function parsePlainTransport(
   p: Packet,
+  slot: u32,
   at: usize,
   total: u32,
   header: u32,
   protocol: u32,
   ports: u32,
+  hash: u32,
 ): bool {
   const length = total - header;
   const v6 = header == ipv6.IPV6_SIZE ? KIND_V6 : 0;
@@ -219,16 +218,13 @@ function parsePlainTransport(
   }
   if ((ports & 0xffff) == 0 || ports >> 16 == 0) return false;
   const partial = <u32>isPartial(at - VNET_SIZE, header, checksum);
-  p.length = total;
-  p.transport = header;
-  p.transportLength = length;
-  p.identification = 0;
-  p.link = 0;
-  store<u32>(
-    changetype<usize>(p),
-    <u32>KIND_FLOW | ((kind | v6) << 8) | (partial << 16),
-    KIND_AT,
-  );
+  const kinds = <u32>KIND_FLOW | ((kind | v6) << 8) | (partial << 16);
+  // Two fields at a time; those about fragments are only read of fragments.
+  const record = changetype<usize>(p);
+  store<u64>(record, <u64>at | (<u64>slot << 32), offsetof<Packet>("base"));
+  store<u64>(record, <u64>total | (<u64>header << 32), offsetof<Packet>("length"));
+  store<u64>(record, <u64>length | (<u64>hash << 32), offsetof<Packet>("transportLength"));
+  store<u64>(record, <u64>kinds << 32, LINK_AND_KINDS);
   return true;
 }
 

@@ -6,7 +6,7 @@
 
 import { DropReason, ForwardReason } from "./abi";
 import * as ipvsState from "./ipvs_state";
-import { KIND_AT, KIND_FLOW, Packet, tupleOf } from "./packet";
+import { KIND_FLOW, LINK_AND_KINDS, Packet, tupleOf } from "./packet";
 import { drop, forward } from "./slots";
 import { Backend, backendAt } from "./tables/backends";
 import { remove } from "./tables/conntrack";
@@ -25,7 +25,7 @@ import {
   ORIGINAL,
   REPLY,
   SEEN_REPLY,
-  timeLeft,
+  leftUntil,
 } from "./tables/entry";
 import { masqueradeAddressAt } from "./tables/masquerade";
 import * as tcpState from "./tcp_state";
@@ -35,23 +35,29 @@ import * as tcp from "./wire/tcp";
 
 /** Handles a packet if its way is plain; otherwise nothing has changed. */
 export function handlePlain(p: Packet): bool {
-  const kinds = load<u32>(changetype<usize>(p), KIND_AT);
+  const linkAndKinds = load<u64>(changetype<usize>(p), LINK_AND_KINDS);
+  const link = <u32>linkAndKinds, kinds = <u32>(linkAndKinds >> 32);
   const kind = (kinds >> 8) & 255;
-  const link = p.link;
   // Of a packet that is whole, and no SCTP.
   if ((kinds & 0xff0000ff) != <u32>KIND_FLOW || link == 0 || (kind & 3) == KIND_SCTP) return false;
   const e = entryAt(link >> 1);
-  const marks = e.marks, owner = e.owner;
-  if ((marks & IN_USE) == 0 || kindIn(owner) != kind || timeLeft(e) == 0) return false;
+  const at = changetype<usize>(e);
+  const portsAndOwner = load<u64>(at, offsetof<Entry>("ports"));
+  const expiryAndMarks = load<u64>(at, offsetof<Entry>("expiresAt"));
+  const owner = <u32>(portsAndOwner >> 32), marks = <u32>(expiryAndMarks >> 32);
+  const fits = (marks & IN_USE) != 0 && kindIn(owner) == kind && leftUntil(<u32>expiryAndMarks) != 0;
+  if (!fits) return false;
+  const dialledPorts = <u32>portsAndOwner;
   const partial = (kinds & 0xff0000) != 0;
   return kind < KIND_V6
-    ? handle4(p, e, marks, owner, link & 1, partial)
-    : handle6(p, e, marks, owner, link & 1, partial);
+    ? handle4(p, e, dialledPorts, marks, owner, link & 1, partial)
+    : handle6(p, e, dialledPorts, marks, owner, link & 1, partial);
 }
 
 function handle4(
   p: Packet,
   e: Entry,
+  dialledPorts: u32,
   marks: u32,
   owner: u32,
   direction: u32,
@@ -64,11 +70,12 @@ function handle4(
   const backend = <u32>(b.addressLo >> 32);
   const replyPorts = <u32>b.port | (<u32>e.replyPort << 16);
   const number = masqueradeIn(owner);
-  const client = e.source, dialled = e.dest;
+  const ends = load<u64>(changetype<usize>(e));
+  const client = <u32>ends, dialled = <u32>(ends >> 32);
   const seenAs = number == 0 ? client : <u32>(masqueradeAddressAt(number).lo >> 32);
-  let from = dialled, to = client, ports = rotl<u32>(e.ports, 16);
+  let from = dialled, to = client, ports = rotl<u32>(dialledPorts, 16);
   if (direction == ORIGINAL) {
-    if (oldPorts != rotl<u32>(ports, 16) || oldFrom != client || oldTo != dialled) return false;
+    if (oldPorts != dialledPorts || oldFrom != client || oldTo != dialled) return false;
     from = seenAs;
     to = backend;
     ports = rotl<u32>(replyPorts, 16);
@@ -83,6 +90,7 @@ function handle4(
 function handle6(
   p: Packet,
   e: Entry,
+  dialledPorts: u32,
   marks: u32,
   owner: u32,
   direction: u32,
@@ -98,9 +106,9 @@ function handle6(
   const m = masqueradeAddressAt(number);
   const seenAsHi = number == 0 ? clientHi : m.hi, seenAsLo = number == 0 ? clientLo : m.lo;
   let fromHi = a.destHi, fromLo = a.destLo, toHi = clientHi, toLo = clientLo;
-  let ports = rotl<u32>(e.ports, 16);
+  let ports = rotl<u32>(dialledPorts, 16);
   if (direction == ORIGINAL) {
-    if (oldPorts != rotl<u32>(ports, 16)) return false;
+    if (oldPorts != dialledPorts) return false;
     if (t.sourceLo != clientLo || t.destLo != fromLo) return false;
     if (t.sourceHi != clientHi || t.destHi != fromHi) return false;
     fromHi = seenAsHi;
@@ -173,7 +181,8 @@ function finish(
   if ((kindIn(owner) & 3) == KIND_TCP) rewriteTcp(at, ports, oldPorts, change, partial);
   else rewriteUdp(at, ports, oldPorts, change, partial);
   const length = p.length;
-  b.packets++;
-  b.bytes += length;
+  const counts = changetype<usize>(b) + offsetof<Backend>("packets");
+  const one = i64x2.replace_lane(i64x2.splat(1), 1, length);
+  v128.store(counts, i64x2.add(v128.load(counts), one));
   forward(p.slot, ForwardReason.Tracked, length);
 }

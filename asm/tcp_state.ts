@@ -10,6 +10,7 @@ import {
   Entry,
   IPVS_SHIFT,
   keepFor,
+  keepForWith,
   ORIGINAL,
   REPLY,
   SEEN_REPLY,
@@ -220,8 +221,7 @@ export function trackPlain(
   const unsure = (marks & (UNACKNOWLEDGED | UNACKNOWLEDGED << 4)) != 0 ||
     (marks & WINDOW_OPEN) == 0 || (marks & REPEATED_MASK) == REPEATED_MASK;
   if (unsure && timeout > TCP_DOUBTFUL) timeout = TCP_DOUBTFUL;
-  e.marks = marks;
-  keepFor(e, timeout);
+  keepForWith(e, timeout, marks);
 }
 
 /** Moves the state on by a segment of an existing connection. */

@@ -107,7 +107,7 @@ export function find(t: Tuple, hash: u32): Entry {
   return entryAt(0);
 }
 
-/** The same, beginning with a link that may be the right one: see tuple_index.ts, likelyLink. */
+/** The same, beginning with a link that may be the right one: see ahead.ts. */
 // @ts-ignore: decorator
 @inline
 export function findLikely(link: u32, t: Tuple, hash: u32): Entry {

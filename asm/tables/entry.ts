@@ -260,11 +260,26 @@ export function keepFor(e: Entry, ms: u32): void {
   e.expiresAt = <u32>now + ms;
 }
 
+/** Says when an entry runs out, and its marks. */
+// @ts-ignore: decorator
+@inline
+export function keepForWith(e: Entry, ms: u32, marks: u32): void {
+  const both = <u64>(<u32>now + ms) | (<u64>marks << 32);
+  store<u64>(changetype<usize>(e), both, offsetof<Entry>("expiresAt"));
+}
+
 /** Milliseconds that it has yet to live, 0 when it has run out. */
 // @ts-ignore: decorator
 @inline
 export function timeLeft(e: Entry): u32 {
-  const left = e.expiresAt - <u32>now;
+  return leftUntil(e.expiresAt);
+}
+
+/** The same of {@link Entry.expiresAt}. */
+// @ts-ignore: decorator
+@inline
+export function leftUntil(expiresAt: u32): u32 {
+  const left = expiresAt - <u32>now;
   return left <= LONGEST ? left : 0;
 }
 

@@ -23,7 +23,7 @@ export let count: u32 = 0;
 let end: usize = 0;
 /** Bits of an id and a direction. */
 export let linkBits: u32 = 0;
-let linkMask: u32 = 0;
+export let linkMask: u32 = 0;
 
 /** Lays out for ids from 1 to `entries`. */
 export function layoutTupleIndex(entries: u32): void {
@@ -38,7 +38,14 @@ export function layoutTupleIndex(entries: u32): void {
 // @ts-ignore: decorator
 @inline
 export function bucketOf(hash: u32): usize {
-  return buckets + (<usize>((<u64>hash * count) >> 32) << BUCKET_SHIFT);
+  return bucketFrom(buckets, count, hash);
+}
+
+/** The same of an index of `number` buckets from `origin` on. */
+// @ts-ignore: decorator
+@inline
+export function bucketFrom(origin: usize, number: u32, hash: u32): usize {
+  return origin + (<usize>((<u64>hash * number) >> 32) << BUCKET_SHIFT);
 }
 
 // @ts-ignore: decorator
@@ -51,7 +58,7 @@ function behind(bucket: usize): usize {
 /** Of the words in a bucket, one bit for each that equals `wanted` under `mask`. */
 // @ts-ignore: decorator
 @inline
-function compare(bucket: usize, wanted: u32, mask: u32): u32 {
+export function compare(bucket: usize, wanted: u32, mask: u32): u32 {
   const w = i32x4.splat(wanted);
   const m = i32x4.splat(mask);
   const a = i32x4.eq(v128.and(v128.load(bucket), m), w);
@@ -63,19 +70,11 @@ function compare(bucket: usize, wanted: u32, mask: u32): u32 {
   return i8x16.bitmask(i8x16.narrow_i16x8_s(low, high)) & LINKS;
 }
 
+/** The link at the first place of {@link compare}'s result. */
 // @ts-ignore: decorator
 @inline
-function linkAt(bucket: usize, found: u32): u32 {
+export function linkAt(bucket: usize, found: u32): u32 {
   return load<u32>(bucket + (<usize>ctz<u32>(found) << 2)) & linkMask;
-}
-
-/** A link that agrees with the hash, from its own bucket, or 0: to touch its entry ahead. */
-// @ts-ignore: decorator
-@inline
-export function likelyLink(hash: u32): u32 {
-  const bucket = bucketOf(hash);
-  const found = compare(bucket, hash << linkBits, ~linkMask);
-  return found == 0 ? 0 : linkAt(bucket, found);
 }
 
 let searched: usize = 0;
