@@ -43,6 +43,6 @@ export function announce(config: Config, running: RunningAgent, programming: boo
   const doing = programming
     ? `serving ${what} in ${mode} mode`
     : `answering queries about ${what}, forwarding nothing`;
-  const where = servers.api === null ? api : `${api}/api/v1/services`;
-  printLines(`${doing}${where === null ? "" : `; API at ${where}`}`);
+  const where = servers.api === null ? `; API at ${api}` : `; page and API at ${api}/`;
+  printLines(`${doing}${api === null ? "" : where}`);
 }
