@@ -98,10 +98,8 @@ function readTransport(
   }
   if (captured < at + NEEDED[protocol]) return CUT;
   const [addresses, size] = version === 4 ? [12, 4] : [8, 16];
-  const text = (from: number, count: number) =>
-    String.fromCharCode(...bytes.subarray(from, from + count));
-  const source = text(addresses, size) + text(at, 2);
-  const dest = text(addresses + size, size) + text(at + 2, 2);
+  const source = endText(bytes, addresses, size, at);
+  const dest = endText(bytes, addresses + size, size, at + 2);
   const mark = String.fromCharCode(number);
   const ends: PacketEnds = {
     version,
@@ -111,6 +109,21 @@ function readTransport(
     reverse: mark + dest + source,
   };
   return { kind: "flow", length, ends };
+}
+
+/** An address and a port as characters of one byte each. */
+function endText(bytes: Uint8Array, at: number, size: number, port: number): string {
+  if (size === 4) {
+    return String.fromCharCode(
+      bytes[at],
+      bytes[at + 1],
+      bytes[at + 2],
+      bytes[at + 3],
+      bytes[port],
+      bytes[port + 1],
+    );
+  }
+  return String.fromCharCode(...bytes.subarray(at, at + size), bytes[port], bytes[port + 1]);
 }
 
 /** RFC 791, 3.1. */

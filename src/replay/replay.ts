@@ -115,7 +115,7 @@ export class Replay {
     const answered = known === null ? this.#connections.answeredBy(ends) : null;
     if (answered !== null) return this.#reply(answered, ends, length, nowMs);
     if (known === null && this.#unmatched.again(ends, length)) return;
-    const original = endsOf(this.#packet, ends);
+    const original = known?.original ?? endsOf(this.#packet, ends);
     // What the engine would do is asked before it does it: what has begun is only "tracked".
     const asked = known === null || this.#mayBeginAnew(known, ends, nowMs)
       ? this.#lookUp(ends, original, nowMs)
