@@ -10,6 +10,7 @@ import { DEFAULT_IPVS_OPTIONS } from "../../../src/dataplane/ipvs/options.ts";
 import { render } from "../../../src/dataplane/ipvs/render.ts";
 import { stateExplainer } from "../../../src/explain/ipvs/explain.ts";
 import type { Family } from "../../../src/net/address.ts";
+import type { ClusterChange } from "../../../src/cluster/source.ts";
 import { decide } from "../../../src/plan/decide.ts";
 import { Planner } from "../../../src/plan/planner.ts";
 import { clusterChange, plannerConfig } from "../../plan/arbitraries.ts";
@@ -19,6 +20,15 @@ const SOURCES: Readonly<Record<Family, readonly string[]>> = {
   IPv4: ["10.244.7.7", "10.244.0.1", "10.244.1.1", "192.168.50.10", "192.168.50.99", "192.0.2.1"],
   IPv6: ["fd00:10:244::77", "fd00:10:244::1", "fd00:50::10", "fd00:50::99", "2001:db8::1"],
 };
+
+const NODE = ["192.168.50.10", "fd00:50::10"];
+
+/** A cluster IP that is the node's own address is nobody's wish, nor kube-proxy's rules made for it. */
+function isSensible({ object }: ClusterChange): boolean {
+  if (object.kind !== "Service") return true;
+  const { clusterIP = "", clusterIPs = [] } = object.spec;
+  return ![clusterIP, ...clusterIPs].some((address) => NODE.includes(address));
+}
 
 /** What becomes of a packet, in words that can be compared. */
 function outcome(
@@ -38,11 +48,11 @@ Deno.test("rules, sets and servers together do what the plan says", () => {
     fc.property(
       plannerConfig.map((config) => ({
         ...config,
-        nodeAddresses: ["192.168.50.10", "fd00:50::10"],
+        nodeAddresses: NODE,
         localAddresses: [],
         scheduler: "rr" as const,
       })),
-      fc.array(clusterChange, { minLength: 5, maxLength: 25 }),
+      fc.array(clusterChange.filter(isSensible), { minLength: 5, maxLength: 25 }),
       (config, changes) => {
         const planner = new Planner(config);
         planner.update(changes);
@@ -87,7 +97,7 @@ Deno.test("rules, sets and servers together do what the plan says", () => {
         }
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 300 },
   );
   assert.ok(compared > 1000, String(compared));
 });
