@@ -79,20 +79,20 @@ export function layoutAhead(slotNumber: u32): void {
 
 // @ts-ignore: decorator
 @inline
-function missAt(i: u32): Packet {
-  return changetype<Packet>(<usize>load<u32>(missed + (<usize>i << 2)));
+function missAt(list: usize, at: usize): Packet {
+  return changetype<Packet>(<usize>load<u32>(list + at));
 }
 
 // @ts-ignore: decorator
 @inline
-function foundAt(i: u32): u32 {
-  return load<u32>(found + (<usize>i << 2));
+function foundAt(notes: usize, at: usize): u32 {
+  return load<u32>(notes + at);
 }
 
 // @ts-ignore: decorator
 @inline
-function setFound(i: u32, value: usize): void {
-  store<u32>(found + (<usize>i << 2), <u32>value);
+function setFound(notes: usize, at: usize, value: usize): void {
+  store<u32>(notes + at, <u32>value);
 }
 
 /**
@@ -100,39 +100,40 @@ function setFound(i: u32, value: usize): void {
  * is in round robin, and where the reply tuple goes.
  */
 function touchForNew(sink: u32): u32 {
-  const end = misses;
-  for (let i: u32 = 0; i < end; i++) {
-    const t = tupleOf(missAt(i));
+  const list = missed, notes = found;
+  const end = <usize>misses << 2;
+  for (let at: usize = 0; at < end; at += 4) {
+    const t = tupleOf(missAt(list, at));
     const head = headOfDestination(t);
-    setFound(i, head);
+    setFound(notes, at, head);
     sink += load<u32>(head) + load<u32>(headOfSource(t));
   }
-  for (let i: u32 = 0; i < end; i++) {
-    const id = load<u32>(foundAt(i));
-    setFound(i, id);
+  for (let at: usize = 0; at < end; at += 4) {
+    const id = load<u32>(foundAt(notes, at));
+    setFound(notes, at, id);
     sink += frontendAt(id).servicePort;
   }
-  for (let i: u32 = 0; i < end; i++) {
-    const s = servicePortAt(frontendAt(foundAt(i)).servicePort);
-    setFound(i, changetype<usize>(s));
+  for (let at: usize = 0; at < end; at += 4) {
+    const s = servicePortAt(frontendAt(foundAt(notes, at)).servicePort);
+    setFound(notes, at, changetype<usize>(s));
     sink += s.affinityMs + poolOf(s, PoolKind.Cluster).leaves + poolOf(s, PoolKind.Local).leaves;
   }
-  for (let i: u32 = 0; i < end; i++) {
-    const pool = poolOf(changetype<ServicePort>(<usize>foundAt(i)), PoolKind.Cluster);
+  for (let at: usize = 0; at < end; at += 4) {
+    const pool = poolOf(changetype<ServicePort>(<usize>foundAt(notes, at)), PoolKind.Cluster);
     const member = memberAt(pool, pool.position < pool.count ? pool.position : 0);
-    setFound(i, pool.count == 0 ? 0 : changetype<usize>(member));
-    sink += load<u32>(foundAt(i));
+    setFound(notes, at, pool.count == 0 ? 0 : changetype<usize>(member));
+    sink += load<u32>(foundAt(notes, at));
   }
-  for (let i: u32 = 0; i < end; i++) {
-    const member = foundAt(i);
+  for (let at: usize = 0; at < end; at += 4) {
+    const member = foundAt(notes, at);
     const id = member == 0 ? 0 : changetype<Member>(<usize>member).backend;
-    setFound(i, id);
+    setFound(notes, at, id);
     sink += backendAt(id).total;
   }
-  for (let i: u32 = 0; i < end; i++) {
-    const p = missAt(i);
-    setFound(i, bucketOf(likelyReplyHash(tupleOf(p), backendAt(foundAt(i)), p.hash)));
+  for (let at: usize = 0; at < end; at += 4) {
+    const p = missAt(list, at);
+    setFound(notes, at, bucketOf(likelyReplyHash(tupleOf(p), backendAt(foundAt(notes, at)), p.hash)));
   }
-  for (let i: u32 = 0; i < end; i++) sink += load<u32>(foundAt(i));
+  for (let at: usize = 0; at < end; at += 4) sink += load<u32>(foundAt(notes, at));
   return sink;
 }

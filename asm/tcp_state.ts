@@ -166,6 +166,11 @@ export function canBegin(class_: u32): bool {
 /** Sets up a new entry for its first segment; `length` is that of header and payload. */
 export function begin(e: Entry, at: usize, length: u32): void {
   const class_ = tcp.classify(tcp.flags(at));
+  if (class_ == CLASS_SYN) {
+    tcpOf(e).end0 = tcp.segmentEnd(at, length);
+    e.marks = (e.marks & ~FOLLOWED) | END_KNOWN | SS;
+    return keepFor(e, tcpTimeout(SS));
+  }
   const state: u32 = transition(ORIGINAL, class_, NO);
   const marks = follow(e, e.marks & ~FOLLOWED, ORIGINAL, class_, state, at, length);
   e.marks = remember(marks, class_, ORIGINAL) | state;

@@ -35,6 +35,13 @@ export function setNetworks(list: u32, family: u32, from: usize, count: u32): bo
 /** Whether one of `count` records at `from` contains the address. */
 export function anyContains(from: usize, count: u32, hi: u64, lo: u64): bool {
   const end = from + <usize>count * NetworkRecord.Size;
+  if (isMapped(hi, lo)) {
+    // All records of a list are of one family: only what differs in IPv4 is to be compared.
+    for (let at = from; at < end; at += NetworkRecord.Size) {
+      if (((load<u64>(at, 8) ^ lo) & load<u64>(at, 24)) == 0) return true;
+    }
+    return false;
+  }
   for (let at = from; at < end; at += NetworkRecord.Size) {
     const differs = ((load<u64>(at) ^ hi) & load<u64>(at, 16)) |
       ((load<u64>(at, 8) ^ lo) & load<u64>(at, 24));
