@@ -7,10 +7,9 @@
  */
 
 import { ProgramRunner } from "../src/dataplane/iptables/programs.ts";
-import { DEFAULT_RULE_OPTIONS } from "../src/dataplane/iptables/options.ts";
 import { IpvsDataPlane } from "../src/dataplane/ipvs/dataplane.ts";
 import type { IpvsSync } from "../src/dataplane/ipvs/family.ts";
-import type { IpvsOptions } from "../src/dataplane/ipvs/options.ts";
+import { DEFAULT_IPVS_OPTIONS } from "../src/dataplane/ipvs/options.ts";
 import { render } from "../src/dataplane/ipvs/render.ts";
 import { type IpvsTexts, ipvsTexts } from "../src/dataplane/ipvs/text.ts";
 import type { EngineHandle } from "../src/engine/handle.ts";
@@ -61,14 +60,6 @@ const ROUNDS = Number(options.get("rounds") ?? 1);
 /** kube-proxy has no engine, so that ours is left out of the comparison. */
 const NO_ENGINE = { apply: () => Promise.resolve() } as Partial<EngineHandle> as EngineHandle;
 
-const RENDERING: IpvsOptions = {
-  rules: DEFAULT_RULE_OPTIONS,
-  masqueradeAll: false,
-  scheduling: { scheduler: "rr", flags: [] },
-  missingSchedulers: new Set(),
-  otherAddresses: new Set(),
-};
-
 /** The cluster in memory, and what its changes mean. */
 class Cluster {
   readonly #planner = new Planner({
@@ -101,7 +92,7 @@ class Cluster {
   }
 
   get texts(): IpvsTexts {
-    return ipvsTexts(render(this.plan, "IPv4", RENDERING).state);
+    return ipvsTexts(render(this.plan, "IPv4", DEFAULT_IPVS_OPTIONS).state);
   }
 }
 
@@ -135,7 +126,7 @@ async function oursRound(world: Cluster, round: number, ours: Growing["ours"]): 
     engine: NO_ENGINE,
     families: ["IPv4"],
     node: NODE_NAME,
-    rendering: RENDERING,
+    rendering: DEFAULT_IPVS_OPTIONS,
     excludeCIDRs: [],
     strictARP: false,
     timeouts: {},

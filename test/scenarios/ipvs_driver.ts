@@ -7,13 +7,14 @@
 import assert from "node:assert/strict";
 import type { ClusterChange } from "../../src/cluster/source.ts";
 import type { IpvsDataPlane } from "../../src/dataplane/ipvs/dataplane.ts";
+import { DEFAULT_IPVS_OPTIONS } from "../../src/dataplane/ipvs/options.ts";
 import type { Outcome } from "../../src/lab/probe.ts";
 import { type Family, familyOf } from "../../src/net/address.ts";
 import { Ipvs } from "../../src/netlink/generic/ipvs.ts";
 import { decide } from "../../src/plan/decide.ts";
 import { FrontendIndex } from "../../src/plan/frontend_index.ts";
 import { Planner } from "../../src/plan/planner.ts";
-import { DEFAULT_IPVS_OPTIONS, startPlane } from "../integration/vm/ipvs_plane.ts";
+import { startPlane } from "../integration/vm/ipvs_plane.ts";
 import { countedRules } from "../integration/vm/legacy_counters.ts";
 import { type Configuration, type Flow, plannerConfig } from "./format.ts";
 import { LabNetwork } from "./lab_network.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
 import { JUMPS } from "../../../src/dataplane/ipvs/jumps.ts";
+import { DEFAULT_IPVS_OPTIONS } from "../../../src/dataplane/ipvs/options.ts";
 import { render } from "../../../src/dataplane/ipvs/render.ts";
 import type { Answer, Flow as Asked } from "../../../src/explain/answer.ts";
 import { stateExplainer } from "../../../src/explain/ipvs/explain.ts";
@@ -30,12 +30,10 @@ async function run(scenario: Scenario, context: Deno.TestContext): Promise<void>
   const { configuration, steps } = scenario;
   const { families, nodePortAddresses, nodeAddresses, masqueradeAll } = configuration;
   const options = {
-    rules: { ...DEFAULT_RULE_OPTIONS, nodePortAddresses },
+    ...DEFAULT_IPVS_OPTIONS,
+    rules: { ...DEFAULT_IPVS_OPTIONS.rules, nodePortAddresses },
     masqueradeAll,
-    scheduling: { scheduler: "rr", flags: [] },
-    missingSchedulers: new Set<never>(),
-    otherAddresses: new Set<string>(),
-  } as const;
+  };
   const cluster = new ScenarioCluster();
   const planner = new Planner({ ...plannerConfig(configuration), scheduler: "rr" });
   planner.update([nodeChange(configuration)]);

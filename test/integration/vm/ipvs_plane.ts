@@ -4,19 +4,9 @@
  * @module
  */
 
-import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
 import { IpvsDataPlane, type IpvsModeOptions } from "../../../src/dataplane/ipvs/dataplane.ts";
-import type { IpvsOptions } from "../../../src/dataplane/ipvs/options.ts";
+import { DEFAULT_IPVS_OPTIONS } from "../../../src/dataplane/ipvs/options.ts";
 import type { EngineHandle } from "../../../src/engine/handle.ts";
-
-/** kube-proxy's defaults, with round robin. */
-export const DEFAULT_IPVS_OPTIONS: IpvsOptions = {
-  rules: DEFAULT_RULE_OPTIONS,
-  masqueradeAll: false,
-  scheduling: { scheduler: "rr", flags: [] },
-  missingSchedulers: new Set(),
-  otherAddresses: new Set(),
-};
 
 /** For what needs no answers. */
 export const NO_ENGINE = {
