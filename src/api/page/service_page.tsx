@@ -252,7 +252,10 @@ const NothingToAsk: FC<{ service: Service }> = ({ service }) => {
   return <Notice tone="plain" title="No address to ask from, or no frontend to ask about." />;
 };
 
-/** The page. */
+/**
+ * The page. It is not refreshed at every change of a busy cluster: in iptables mode with very many
+ * Services, the first question after a change has all of their rules read again.
+ */
 export const ServicePage: FC<ServicePageProps> = (props) => {
   const { service, choice, asked } = props;
   const path = pathTo("/services", service.namespace, service.name);
@@ -269,7 +272,7 @@ export const ServicePage: FC<ServicePageProps> = (props) => {
         id="service"
         hx-get={withQuery(path, { ...choice })}
         hx-select="#service"
-        hx-trigger="change from:body throttle:1s, hello from:body, every 5s"
+        hx-trigger="change from:body throttle:5s, hello from:body, every 10s"
         hx-sync="this:abort"
       >
         <Policies service={service} />
