@@ -5,7 +5,13 @@
  */
 
 import type { Family } from "../../net/address.ts";
-import { type Execution, programName, type ProgramRunner, type Programs } from "./programs.ts";
+import {
+  type Execution,
+  MOST_WAITING,
+  programName,
+  type ProgramRunner,
+  type Programs,
+} from "./programs.ts";
 import { NFT_CHAINS } from "./transaction_text.ts";
 
 /** The effects of the data plane on a node's rules. */
@@ -14,8 +20,11 @@ export interface RulesAccess {
   readonly chainLimit: number;
   /** iptables-save's text of all tables. */
   read(family: Family): Promise<string>;
-  /** Carries out restore text; a table whose COMMIT is not reached stays as it was. */
-  restore(family: Family, text: string): Promise<void>;
+  /**
+   * Carries out restore text, whole or in pieces that are made meanwhile and may be empty; a table
+   * whose COMMIT is not reached stays as it was.
+   */
+  restore(family: Family, text: string | Iterable<string>): Promise<void>;
   /** The rules of one chain, as lines of `iptables -S`; null when there is no such chain. */
   listChain(family: Family, table: string, chain: string): Promise<string | null>;
 }
@@ -59,11 +68,16 @@ export class NodeRulesAccess implements RulesAccess {
     return result.stdout;
   }
 
-  async restore(family: Family, text: string): Promise<void> {
+  async restore(family: Family, text: string | Iterable<string>): Promise<void> {
     const program = programName(this.#programs, family, "-restore");
     const args = ["-w", LOCK_WAIT, "--noflush", "--counters"];
-    const result = await this.#runner.run(program, args, text);
-    if (result.code !== 0) throw restoreError(family, program, result, text);
+    const lines = new LatestLines();
+    const pieces = lines.through(typeof text === "string" ? [text] : text);
+    const result = await this.#runner.run(program, args, pieces);
+    if (result.code === 0 && !lines.complete) {
+      throw new RestoreError(family, null, `${program} ended without reading all rules`);
+    }
+    if (result.code !== 0) throw restoreError(family, program, result, (line) => lines.at(line));
   }
 
   async listChain(family: Family, table: string, chain: string): Promise<string | null> {
@@ -76,16 +90,59 @@ export class NodeRulesAccess implements RulesAccess {
   }
 }
 
+/**
+ * Characters of a text by which the end of what was written may be ahead of a refused line: what
+ * waits to be read, a piece, and a transaction.
+ */
+const LATEST = 4 * MOST_WAITING;
+
+/** Remembers the end of a text that goes by. */
+export class LatestLines {
+  /** Whether all has gone by. */
+  complete = false;
+  readonly #pieces: { readonly text: string; readonly firstLine: number }[] = [];
+  #line = 1;
+  /** Characters of all pieces but the first. */
+  #behind = 0;
+
+  constructor(readonly latest = LATEST) {}
+
+  /** The same pieces, each of whole lines. */
+  *through(pieces: Iterable<string>): Generator<string> {
+    for (const text of pieces) {
+      if (text !== "") this.#note(text);
+      yield text;
+    }
+    this.complete = true;
+  }
+
+  /** A line without its end; undefined for one that is too long ago, or did not come. */
+  at(line: number): string | undefined {
+    const piece = this.#pieces.findLast(({ firstLine }) => firstLine <= line);
+    return piece?.text.split("\n")[line - piece.firstLine];
+  }
+
+  #note(text: string): void {
+    if (this.#pieces.length > 0) this.#behind += text.length;
+    this.#pieces.push({ text, firstLine: this.#line });
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) this.#line++;
+    while (this.#behind > this.latest) {
+      this.#pieces.shift();
+      this.#behind -= this.#pieces[0].text.length;
+    }
+  }
+}
+
 /** Finds the refused line in what iptables-restore said, whose wording differs between versions. */
 export function restoreError(
   family: Family,
   program: string,
   result: Execution,
-  text: string,
+  contentOf: (line: number) => string | undefined,
 ): RestoreError {
   const match = /\bline:? (\d+)/.exec(result.stderr);
   const line = match === null ? null : Number(match[1]);
-  const content = line === null ? undefined : text.split("\n")[line - 1];
+  const content = line === null ? undefined : contentOf(line);
   const where = line === null ? "" : ` line ${line}${content ? ` (${content})` : ""}`;
   const end = where === "" ? endOf(result) : `refused${where}: ${reasonOf(result)}`;
   return new RestoreError(family, line, `${program} ${end}`);

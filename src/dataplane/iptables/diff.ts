@@ -58,9 +58,15 @@ export function diffTable(
   desired: OwnChains,
   { referenced = new Set(), foreign = [] }: DiffOptions = {},
 ): TableDiff {
+  const { created, changed } = diffChains(table, current, desired);
+  const gone = diffGone(table, current, desired, { referenced, foreign });
+  return { ...gone, created, changed: [...changed, ...gone.changed] };
+}
+
+/** What makes these chains, whatever others there are. */
+export function diffChains(table: string, current: OwnChains, desired: OwnChains): TableDiff {
   const created: ChainChange[] = [];
   const changed: ChainChange[] = [];
-  const removed: { chain: string; specs: ChainRules["specs"] }[] = [];
   for (const [chain, wanted] of desired) {
     const present = current.get(chain);
     const edits = present === undefined ? null : editChain(chain, present, wanted);
@@ -71,19 +77,48 @@ export function diffTable(
       changed.push({ chain, anew: false, rules: edits });
     }
   }
+  return { table, created, changed, removed: [], foreign: [] };
+}
+
+/** What takes away all chains but these, and the lines for chains of others. */
+export function diffGone(
+  table: string,
+  current: OwnChains,
+  wanted: { has(chain: string): boolean },
+  { referenced = new Set(), foreign = [] }: DiffOptions = {},
+): TableDiff {
+  const changed: ChainChange[] = [];
+  const removed: { chain: string; specs: ChainRules["specs"] }[] = [];
   for (const [chain, present] of current) {
-    if (desired.has(chain)) continue;
+    if (wanted.has(chain)) continue;
     if (!referenced.has(chain)) removed.push({ chain, specs: present.specs });
     else if (present.keys.length > 0) changed.push({ chain, anew: true, rules: [] });
   }
-  return { table, created, changed, removed, foreign };
+  return { table, created: [], changed, removed, foreign };
+}
+
+/** One diff after another of the same table. */
+export function mergeDiffs(first: TableDiff, second: TableDiff): TableDiff {
+  return {
+    table: first.table,
+    created: [...first.created, ...second.created],
+    changed: [...first.changed, ...second.changed],
+    removed: [...first.removed, ...second.removed],
+    foreign: [...first.foreign, ...second.foreign],
+  };
+}
+
+/** Number of chains that a diff makes, changes or removes. */
+export function countChains({ created, changed, removed }: TableDiff): number {
+  return created.length + changed.length + removed.length;
 }
 
 /** Number of lines of restore text that a diff takes. */
 export function countLines({ created, changed, removed, foreign }: TableDiff): number {
-  const written = [...created, ...changed]
-    .reduce((sum, { anew, rules }) => sum + (anew ? 1 : 0) + rules.length, 0);
-  return written + 2 * removed.length + foreign.length;
+  let lines = 2 * removed.length + foreign.length;
+  for (const { anew, rules } of created) lines += (anew ? 1 : 0) + rules.length;
+  for (const { anew, rules } of changed) lines += (anew ? 1 : 0) + rules.length;
+  return lines;
 }
 
 /** Number of rules that are added, inserted or deleted by name in a table's own chains. */

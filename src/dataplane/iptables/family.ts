@@ -6,16 +6,17 @@
 
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
-import { type SentRules, sentRules } from "../dataplane.ts";
+import type { SentRules } from "../dataplane.ts";
 import type { RulesAccess } from "./apply.ts";
-import { countLines, countRuleLines, type TableDiff } from "./diff.ts";
 import { type Drift, findDrift } from "./drift.ts";
 import type { RuleOptions } from "./options.ts";
 import { readRules } from "./read.ts";
-import { render, renderChange, type Rendered, type RenderProblem } from "./render.ts";
+import { beginRendering, renderChange, type Rendered, type RenderProblem } from "./render.ts";
 import type { RuleSet, TableName } from "./rules.ts";
+import type { ServiceFragment } from "./service_fragment.ts";
+import { Tally } from "./tally.ts";
 import { diffNode, diffServices } from "./transaction.ts";
-import { transactionText } from "./transaction_text.ts";
+import { type TableChanges, transactionPieces } from "./transaction_text.ts";
 
 /** What one sync did in one family. */
 export interface FamilySync {
@@ -69,15 +70,16 @@ export class FamilyRules {
   async syncAll(plan: Plan, options: RuleOptions): Promise<FamilySync> {
     const former = this.#doubtful ? null : this.#rules;
     this.#begin();
-    const [text, rendered] = await bothOf(
+    const { arriving, ...rendered } = beginRendering(plan, this.family, options);
+    const [text, first] = await bothOf(
       this.#access.read(this.family),
-      () => render(plan, this.family, options),
+      () => some(arriving, RENDERED_MEANWHILE),
     );
     const node = readRules(text, this.family);
-    const diffs = diffNode(node, rendered.rules);
-    const differs = diffs.some((diff) => countLines(diff) > 0);
-    const drift = former === null || !differs ? [] : findDrift(node, former);
-    return await this.#send(rendered, diffs, { full: true, drift });
+    const changes = diffNode(node, rendered.rules, released(first, arriving));
+    const tally = await this.#send(rendered, changes);
+    const drift = former === null || tally.lines === 0 ? [] : findDrift(node, former);
+    return { ...tally.of(this.family), full: true, problems: rendered.problems, drift };
   }
 
   /** Brings the node from the last synced plan to this one by sending what changed. */
@@ -91,7 +93,12 @@ export class FamilyRules {
       ...change.removed,
     ]);
     const diffs = diffServices(former, rendered.rules, changed);
-    return await this.#send(rendered, diffs, { full: false, drift: [] });
+    const tally = await this.#send(
+      rendered,
+      diffs.map((diff) => ({ table: diff.table, parts: [diff] })),
+    );
+    for (const fragment of rendered.fresh) fragment.release();
+    return { ...tally.of(this.family), full: false, problems: rendered.problems, drift: [] };
   }
 
   /** What others have changed since the last sync. */
@@ -106,20 +113,57 @@ export class FamilyRules {
     this.#doubtedAgain = false;
   }
 
-  async #send(
-    { rules, problems }: Rendered,
-    diffs: readonly TableDiff[],
-    about: Pick<FamilySync, "full" | "drift">,
-  ): Promise<FamilySync> {
-    const text = transactionText(diffs, this.#access.chainLimit);
+  /** The rules need to be complete only when the changes are. */
+  async #send({ rules }: Rendered, changes: Iterable<TableChanges>): Promise<Tally> {
+    const tally = new Tally();
+    const pieces = tally.textOf(
+      transactionPieces(tally.changesOf(changes), this.#access.chainLimit),
+    );
+    const text = fromFirst(pieces);
     if (text !== null) await this.#access.restore(this.family, text);
     this.#rules = rules;
     this.#doubtful = this.#doubtedAgain;
-    const lines = diffs.reduce((sum, diff) => sum + countLines(diff), 0);
-    const written = { filter: countRuleLines(diffs, "filter"), nat: countRuleLines(diffs, "nat") };
-    const sent = sentRules(this.family, lines, text ?? "");
-    return { family: this.family, lines, sent, written, problems, ...about };
+    return tally;
   }
+}
+
+/** Services that are rendered while the node's rules are being read. */
+const RENDERED_MEANWHILE = 128;
+
+/** The next so many, or all that are left. */
+function some<T>(items: Iterator<T>, count: number): T[] {
+  const taken: T[] = [];
+  while (taken.length < count) {
+    const next = items.next();
+    if (next.done) break;
+    taken.push(next.value);
+  }
+  return taken;
+}
+
+/** One after the other, each without its own chains once it has been used. */
+function* released(
+  ...fragments: readonly Iterable<ServiceFragment>[]
+): Generator<ServiceFragment> {
+  for (const part of fragments) {
+    for (const fragment of part) {
+      yield fragment;
+      fragment.release();
+    }
+  }
+}
+
+/** A text in pieces from the first that is not empty; null when all are. */
+function fromFirst(pieces: Generator<string>): Iterable<string> | null {
+  for (let next = pieces.next(); !next.done; next = pieces.next()) {
+    const { value } = next;
+    if (value === "") continue;
+    return (function* () {
+      yield value;
+      yield* pieces;
+    })();
+  }
+  return null;
 }
 
 /** Waits for one and does the other meanwhile; a failure of either is one of both. */

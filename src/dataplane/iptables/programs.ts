@@ -7,6 +7,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import { ERRNO, libc, O_RDONLY, open, SystemError } from "../../linux/libc.ts";
 import { check, close, read } from "../../linux/libc.ts";
 import type { NetworkNamespace } from "../../linux/namespace.ts";
@@ -52,8 +53,15 @@ export class ProgramRunner {
   /**
    * Runs a program to its end. Rejects with `Deno.errors.NotFound` when there is none of that name,
    * and with `Deno.errors.TimedOut` when it had to be killed.
+   *
+   * @param input a text, or pieces that are made while the program reads those before; an empty one
+   * is a moment to go on writing. What making one throws is thrown when the program has ended.
    */
-  async run(program: string, args: readonly string[], input?: string): Promise<Execution> {
+  async run(
+    program: string,
+    args: readonly string[],
+    input?: string | Iterable<string>,
+  ): Promise<Execution> {
     const signal = AbortSignal.timeout(this.timeoutMs);
     const command = new Deno.Command(program, {
       args: [...args],
@@ -63,10 +71,13 @@ export class ProgramRunner {
       signal,
     });
     const child = this.inside(() => spawn(program, command));
-    const [output] = await Promise.all([
+    const [output, fed] = await Promise.allSettled([
       child.output(),
       input === undefined ? undefined : feed(child.stdin, input),
     ]);
+    if (output.status === "rejected") throw output.reason;
+    if (fed.status === "rejected") throw fed.reason;
+    const { code, signal: killedBy, stdout, stderr } = output.value;
     if (signal.aborted) {
       throw new Deno.errors.TimedOut(
         `${program} was killed: it did not end in ${this.timeoutMs / 1000} s`,
@@ -74,10 +85,10 @@ export class ProgramRunner {
     }
     const decoder = new TextDecoder();
     return {
-      code: output.code,
-      signal: output.signal,
-      stdout: decoder.decode(output.stdout),
-      stderr: decoder.decode(output.stderr),
+      code,
+      signal: killedBy,
+      stdout: decoder.decode(stdout),
+      stderr: decoder.decode(stderr),
     };
   }
 }
@@ -91,20 +102,49 @@ function spawn(program: string, command: Deno.Command): Deno.ChildProcess {
   }
 }
 
-/** Writes all of the input; a program that stops reading tells why by its exit status. */
-async function feed(stdin: WritableStream<Uint8Array>, input: string): Promise<void> {
+/**
+ * Writes all of the input, and has it made while the program works on what it has got. A program that
+ * stops reading tells why by its exit status.
+ */
+async function feed(
+  stdin: WritableStream<Uint8Array>,
+  input: string | Iterable<string>,
+): Promise<void> {
   const writer = stdin.getWriter();
   const encoder = new TextEncoder();
+  let waiting = 0;
+  let failure: unknown = null;
+  let writing: Promise<void> = Promise.resolve();
   try {
-    for (const part of inParts(input)) await writer.write(encoder.encode(part));
+    for (const piece of typeof input === "string" ? [input] : input) {
+      for (const part of inParts(piece)) {
+        const bytes = encoder.encode(part);
+        waiting += bytes.length;
+        writing = writer.write(bytes).then(() => {
+          waiting -= bytes.length;
+        }, (error) => {
+          failure ??= error;
+        });
+        if (waiting > MOST_WAITING) await writing;
+        if (failure !== null) throw failure;
+      }
+      if (waiting > 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await writing;
+    if (failure !== null) throw failure;
     await writer.close();
   } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    if (error instanceof Deno.errors.BrokenPipe) return;
+    await writer.abort(error).catch(() => {});
+    throw error;
   }
 }
 
-/** Characters that are in memory twice at a time, as text and as bytes. */
-const PART = 1 << 20;
+/** Bytes that wait to be read by a program before more of its input is made. */
+export const MOST_WAITING = 1 << 20;
+
+/** Characters that are written at once. */
+const PART = 1 << 16;
 
 /** A text in pieces that end with a line. */
 export function* inParts(text: string, size = PART): Generator<string> {

@@ -8,8 +8,9 @@ import type { Family } from "../../net/address.ts";
 import type { NodeInfo, Plan, ServicePlan } from "../../plan/plan.ts";
 import { ruleContext, type RuleOptions } from "./options.ts";
 import { renderHead, renderTail } from "./render_node.ts";
-import { renderService, unrenderable } from "./render_service.ts";
+import { unrenderable } from "./render_service.ts";
 import type { Fragment, RuleSet } from "./rules.ts";
+import { ServiceFragment } from "./service_fragment.ts";
 
 /** With more endpoints than this, rules about endpoints have no comments. */
 export const LARGE_CLUSTER_ENDPOINTS = 1000;
@@ -27,25 +28,43 @@ export interface Rendered {
   readonly problems: readonly RenderProblem[];
 }
 
+/** A rule set that is filled Service by Service. */
+export interface Rendering extends Rendered {
+  /** To be gone through once: renders each Service when it is its turn, and adds it to the rules. */
+  readonly arriving: Generator<ServiceFragment>;
+}
+
 /** Renders the whole plan for one family. */
 export function render(plan: Plan, family: Family, options: RuleOptions): Rendered {
+  const { arriving, ...rendered } = beginRendering(plan, family, options);
+  for (const _ of arriving);
+  return rendered;
+}
+
+/** Like {@link render}, for who uses each Service's rules before the next ones are made. */
+export function beginRendering(plan: Plan, family: Family, options: RuleOptions): Rendering {
   const context = ruleContext(family, plan.node, options);
   const endpoints = { endpointComments: !isLarge(countEndpoints(plan, family)) };
   const services = new Map<string, Fragment>();
   const problems: RenderProblem[] = [];
-  for (const key of [...plan.services.keys()].sort()) {
-    const service = plan.services.get(key)!;
-    const problem = unrenderable(service);
-    if (problem !== null) {
-      problems.push({ service: key, message: problem });
-      continue;
+  function* arriving(): Generator<ServiceFragment> {
+    for (const key of [...plan.services.keys()].sort()) {
+      const service = plan.services.get(key)!;
+      const problem = unrenderable(service);
+      if (problem !== null) {
+        problems.push({ service: key, message: problem });
+        continue;
+      }
+      const fragment = ServiceFragment.render(service, context, endpoints);
+      if (fragment === null) continue;
+      services.set(key, fragment);
+      yield fragment;
     }
-    const fragment = renderService(service, context, endpoints);
-    if (fragment !== null) services.set(key, fragment);
   }
   return {
     rules: { family, head: renderHead(context), services, tail: renderTail(context) },
     problems,
+    arriving: arriving(),
   };
 }
 
@@ -54,6 +73,12 @@ export interface ServiceChanges {
   readonly updated: readonly ServicePlan[];
   /** "namespace/name". */
   readonly removed: readonly string[];
+}
+
+/** Rules after a change. */
+export interface RenderedChange extends Rendered {
+  /** Those of the Services that changed, to be released when they have been used. */
+  readonly fresh: readonly ServiceFragment[];
 }
 
 /**
@@ -66,7 +91,7 @@ export function renderChange(
   node: NodeInfo,
   changes: ServiceChanges,
   options: RuleOptions,
-): Rendered {
+): RenderedChange {
   const { family } = previous;
   const context = ruleContext(family, node, options);
   const problems: RenderProblem[] = [];
@@ -86,17 +111,21 @@ export function renderChange(
   const changed = new Set(accepted.map((service) => `${service.namespace}/${service.name}`));
   let total = accepted.reduce((sum, service) => sum + countServiceEndpoints(service, family), 0);
   for (const [key, fragment] of services) if (!changed.has(key)) total += fragment.endpoints;
+  const fresh: ServiceFragment[] = [];
   let added = false;
   for (const service of accepted) {
     const key = `${service.namespace}/${service.name}`;
-    const fragment = renderService(service, context, { endpointComments: !isLarge(total) });
+    const fragment = ServiceFragment.render(service, context, {
+      endpointComments: !isLarge(total),
+    });
     if (fragment === null) services.delete(key);
     else {
       added ||= !services.has(key);
       services.set(key, fragment);
+      fresh.push(fragment);
     }
   }
-  return { rules: { ...previous, services: added ? sorted(services) : services }, problems };
+  return { rules: { ...previous, services: added ? sorted(services) : services }, problems, fresh };
 }
 
 function sorted(services: ReadonlyMap<string, Fragment>): ReadonlyMap<string, Fragment> {

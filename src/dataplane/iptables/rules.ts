@@ -26,12 +26,14 @@ export interface TableFragment {
   readonly chains: readonly string[];
   /** Rules in own chains and in those that parts share, in order. */
   readonly rules: readonly Rule[];
-  /** Those of the rules that are in chains of another part. */
-  readonly shared: readonly Rule[];
 }
 
-/** What one part of the rule set contributes. */
+/** What one part of the rule set contributes. Tables may be rendered each time they are asked for. */
 export interface Fragment extends Readonly<Record<TableName, TableFragment>> {
+  /** Those of the rules that are in chains of another part. */
+  readonly shared: Readonly<Record<TableName, readonly Rule[]>>;
+  /** Number of rules. */
+  readonly size: Readonly<Record<TableName, number>>;
   /** Endpoints in it, usable or not: their sum decides whether the cluster counts as large. */
   readonly endpoints: number;
 }
@@ -70,14 +72,17 @@ export class FragmentBuilder {
   build(): Fragment {
     const { filter, nat } = this.#tables;
     return {
-      filter: { ...filter, shared: sharedRules(filter) },
-      nat: { ...nat, shared: sharedRules(nat) },
+      filter,
+      nat,
+      shared: { filter: sharedRules(filter), nat: sharedRules(nat) },
+      size: { filter: filter.rules.length, nat: nat.rules.length },
       endpoints: this.endpoints,
     };
   }
 }
 
-function sharedRules({ chains, rules }: Pick<TableFragment, "chains" | "rules">): Rule[] {
+function sharedRules({ chains, rules }: TableFragment): readonly Rule[] {
+  if (chains.length === 0) return rules;
   const own = new Set(chains);
   return rules.filter(({ chain }) => !own.has(chain));
 }
@@ -133,5 +138,5 @@ export function collectChains(
 
 /** Number of rules in a table. */
 export function countRules(rules: RuleSet, table: TableName): number {
-  return fragments(rules).reduce((sum, part) => sum + part[table].rules.length, 0);
+  return fragments(rules).reduce((sum, part) => sum + part.size[table], 0);
 }

@@ -27,27 +27,22 @@ export function restoreText(rules: RuleSet, scope: TextScope = {}): string {
   if (services !== undefined) {
     for (const [key, fragment] of rules.services) if (!services.has(key)) skipped.add(fragment);
   }
-  const lines: string[] = [];
+  const texts: string[] = [];
   for (const table of TABLES) {
-    lines.push(`*${table}`);
+    const gone = table === "nat" ? stale : [];
+    const made: string[] = [];
+    const added: string[] = [];
     for (const part of parts) {
-      if (skipped.has(part)) continue;
-      for (const chain of part[table].chains) lines.push(chainLine(chain));
+      if (part === rules.tail) added.push(...gone.map((chain) => `-X ${chain}`));
+      const { chains, rules: ofPart } = skipped.has(part)
+        ? { chains: [], rules: part.shared[table] }
+        : part[table];
+      for (const chain of chains) made.push(chainLine(chain));
+      for (const { chain, spec } of ofPart) added.push(ruleLine("-A", chain, spec));
     }
-    if (table === "nat") { for (const chain of stale) lines.push(chainLine(chain)); }
-    for (const part of parts) {
-      if (table === "nat" && part === rules.tail) {
-        for (const chain of stale) lines.push(`-X ${chain}`);
-      }
-      const own = skipped.has(part) ? new Set(part[table].chains) : null;
-      for (const { chain, spec } of part[table].rules) {
-        if (own === null || !own.has(chain)) lines.push(ruleLine("-A", chain, spec));
-      }
-    }
-    lines.push("COMMIT");
+    texts.push([`*${table}`, ...made, ...gone.map(chainLine), ...added, "COMMIT", ""].join("\n"));
   }
-  lines.push("");
-  return lines.join("\n");
+  return texts.join("");
 }
 
 /** The line that makes a chain, or empties it. */

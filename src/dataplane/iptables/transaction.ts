@@ -6,21 +6,28 @@
 
 import type { Family } from "../../net/address.ts";
 import { canonicalRule } from "./canonical.ts";
-import { diffTable, type OwnChains, type TableDiff } from "./diff.ts";
+import { diffChains, diffGone, diffTable, type OwnChains, type TableDiff } from "./diff.ts";
 import { JUMPS } from "./jumps.ts";
 import { CHAIN } from "./names.ts";
 import {
   hasRule,
   isOwnChain,
-  NODE_TABLES,
   type NodeRules,
   type NodeTableName,
   targetsOfOthers,
   withKeys,
 } from "./read.ts";
-import { collectChains, type Fragment, fragments, type RuleSet, TABLES } from "./rules.ts";
+import {
+  collectChains,
+  type Fragment,
+  fragments,
+  type RuleSet,
+  type TableName,
+  TABLES,
+} from "./rules.ts";
 import { splitWords } from "./save_text.ts";
 import { chainLine, ruleLine } from "./text.ts";
+import type { TableChanges } from "./transaction_text.ts";
 
 /** Key of a rule in restore text. */
 export function keyOf(spec: string, family: Family): string {
@@ -29,21 +36,92 @@ export function keyOf(spec: string, family: Family): string {
   return canonicalRule(words, family);
 }
 
-/** Everything that differs between a node and a rule set: chains, jumps and canaries. */
-export function diffNode(node: NodeRules, rules: RuleSet): TableDiff[] {
+/**
+ * Everything that differs between a node and a rule set: chains, jumps and canaries. Parts are made
+ * when they are asked for, those of nat first: nearly all rules are there.
+ *
+ * @param arriving the Services of the rule set, which may be added to it on the way.
+ */
+export function diffNode(
+  node: NodeRules,
+  rules: RuleSet,
+  arriving: Iterable<Fragment> = rules.services.values(),
+): TableChanges[] {
+  const services = () => rules.services.values();
+  return [
+    { table: "nat", parts: tableParts(node, rules, "nat", arriving) },
+    { table: "filter", parts: tableParts(node, rules, "filter", lazily(services)) },
+    { table: "mangle", parts: tableParts(node, rules, "mangle", []) },
+  ];
+}
+
+function* lazily<T>(items: () => Iterable<T>): Generator<T> {
+  yield* items();
+}
+
+/**
+ * The chain that those of Services lead to, these, then the others that they share, at last what goes
+ * and what others have.
+ */
+function* tableParts(
+  node: NodeRules,
+  rules: RuleSet,
+  table: NodeTableName,
+  services: Iterable<Fragment>,
+): Generator<TableDiff | null> {
   const { family } = rules;
-  return NODE_TABLES.map((table) => {
-    const desired = desiredChains(rules, table);
-    const keyed = withKeys(desired, (spec) => keyOf(spec, family));
-    const { own, others } = node[table];
-    const foreign = foreignRules(rules, table).flatMap(({ chain, spec, command }) =>
-      hasRule(others, chain, keyOf(spec, family)) ? [] : [ruleLine(command, chain, spec)]
-    );
-    return diffTable(table, own, keyed, {
-      referenced: targetsOfOthers(others),
-      foreign: [...missingChains(node, table), ...foreign],
-    });
+  const { own, others } = node[table];
+  const wanted = new Set<string>();
+  const diff = (chains: ReadonlyMap<string, readonly string[]>) => {
+    if (own.size > 0) { for (const chain of chains.keys()) wanted.add(chain); }
+    return diffChains(table, own, withKeys(chains, (spec) => keyOf(spec, family)));
+  };
+  const ofNode = sharedChains({ ...rules, services: new Map() }, table);
+  const leaves = [...ofNode].filter(([chain]) => chain === CHAIN.markMasquerade);
+  yield diff(new Map(leaves));
+  for (const chains of inBatches(services, table)) yield chains === null ? null : diff(chains);
+  const rest = sharedChains(rules, table).set(CHAIN.canary, []);
+  for (const [chain] of leaves) rest.delete(chain);
+  const { created, changed } = diff(rest);
+  const foreign = foreignRules(rules, table).flatMap(({ chain, spec, command }) =>
+    hasRule(others, chain, keyOf(spec, family)) ? [] : [ruleLine(command, chain, spec)]
+  );
+  const gone = diffGone(table, own, wanted, {
+    referenced: targetsOfOthers(others),
+    foreign: [...missingChains(node, table), ...foreign],
   });
+  yield { ...gone, created, changed: [...changed, ...gone.changed] };
+}
+
+/**
+ * Services of the first batch, which should be there soon, and of the largest. Each is twice as large
+ * as the one before, because legacy iptables-restore is faster the more chains come in the order of
+ * their names.
+ */
+const FIRST_BATCH = 16;
+const LARGEST_BATCH = 512;
+
+/** The chains that Services have alone; null after every few of them, when there are no batches. */
+function* inBatches(
+  services: Iterable<Fragment>,
+  table: NodeTableName,
+): Generator<Map<string, readonly string[]> | null> {
+  if (table === "mangle") return;
+  let batch = new Map<string, string[]>();
+  let size = FIRST_BATCH;
+  let count = 0;
+  for (const part of services) {
+    addOwnChains(part, table, batch);
+    if (++count === size) {
+      yield batch;
+      batch = new Map();
+      count = 0;
+      size = Math.min(2 * size, LARGEST_BATCH);
+    } else if (count % FIRST_BATCH === 0) {
+      yield null;
+    }
+  }
+  if (batch.size > 0) yield batch;
 }
 
 /** Chains that a rule set has alone in a table, and the canary. */
@@ -107,25 +185,33 @@ export function diffServices(
 function chainsFor(
   rules: RuleSet,
   parts: readonly Fragment[],
-  table: "filter" | "nat",
+  table: TableName,
 ): OwnChains {
+  const chains = sharedChains(rules, table);
+  for (const part of parts) addOwnChains(part, table, chains);
+  return new Map([...chains].map(([chain, specs]) => [chain, { keys: specs, specs }]));
+}
+
+/** The chains of a rule set that its parts share, as far as they are the proxy's alone. */
+function sharedChains(rules: RuleSet, table: NodeTableName): Map<string, string[]> {
   const chains = new Map<string, string[]>();
+  if (table === "mangle") return chains;
   for (const chain of rules.head[table].chains) {
     if (isOwnChain(table, chain)) chains.set(chain, []);
   }
   for (const part of fragments(rules)) {
-    const relevant = part === rules.head ? part[table].rules : part[table].shared;
+    const relevant = part === rules.head ? part[table].rules : part.shared[table];
     for (const { chain, spec } of relevant) chains.get(chain)?.push(spec);
   }
-  const own = new Map([...chains, ...collectOwn(parts, table)]);
-  return new Map([...own].map(([chain, specs]) => [chain, { keys: specs, specs }]));
+  return chains;
 }
 
-function collectOwn(parts: readonly Fragment[], table: "filter" | "nat") {
-  const own = new Map<string, readonly string[]>();
-  for (const part of parts) {
-    const chains = collectChains([part], table);
-    for (const chain of part[table].chains) own.set(chain, chains.get(chain)!);
-  }
-  return own;
+/** Adds the chains that a part has alone. */
+function addOwnChains(part: Fragment, table: TableName, chains: Map<string, string[]>): void {
+  const { chains: own, rules } = part[table];
+  if (own.length === 0) return;
+  const added = new Map<string, string[]>();
+  for (const chain of own) added.set(chain, []);
+  for (const { chain, spec } of rules) added.get(chain)?.push(spec);
+  for (const [chain, specs] of added) chains.set(chain, specs);
 }

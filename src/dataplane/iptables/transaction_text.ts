@@ -9,13 +9,23 @@
  * @module
  */
 
-import { type ChainChange, countLines, type TableDiff } from "./diff.ts";
+import { type ChainChange, countChains, countLines, mergeDiffs, type TableDiff } from "./diff.ts";
 import { targetOf } from "./read.ts";
 import { splitWords } from "./save_text.ts";
 import { chainLine } from "./text.ts";
 
 /** Chains of one transaction of nf_tables, where more than a few are faster apart. */
 export const NFT_CHAINS = 250;
+
+/** What changes in one table, part by part: chains before those that lead to them. */
+export interface TableChanges {
+  readonly table: string;
+  /**
+   * Chains that go, and lines for chains of others, are in the last part. Null: the next part takes a
+   * moment.
+   */
+  readonly parts: Iterable<TableDiff | null>;
+}
 
 /**
  * Restore text of what changes; null when nothing does.
@@ -26,49 +36,93 @@ export function transactionText(
   diffs: readonly TableDiff[],
   chainLimit = Infinity,
 ): string | null {
-  const sections = diffs.filter((diff) => countLines(diff) > 0)
-    .flatMap((diff) => tableSections(diff, chainLimit));
-  return sections.length === 0 ? null : sections.join("");
+  const changes = diffs.map((diff) => ({ table: diff.table, parts: [diff] }));
+  return [...transactionPieces(changes, chainLimit)].join("") || null;
 }
 
-function tableSections(diff: TableDiff, chainLimit: number): string[] {
-  const { table, created, changed, removed, foreign } = diff;
-  if (created.length + changed.length + removed.length <= chainLimit) {
-    return [section(table, [...created, ...changed], removed.map(({ chain }) => chain), foreign)];
+/** The same in pieces, none when nothing changes; empty ones while the next one is being made. */
+export function* transactionPieces(
+  changes: Iterable<TableChanges>,
+  chainLimit = Infinity,
+): Generator<string> {
+  for (const { table, parts } of changes) {
+    if (chainLimit === Infinity) yield* atOnce(table, parts);
+    else yield* inTurns(table, parts, chainLimit);
   }
+}
+
+function* atOnce(table: string, parts: TableChanges["parts"]): Generator<string> {
+  let begun = false;
+  for (const diff of parts) {
+    if (diff === null || countLines(diff) === 0) {
+      yield "";
+      continue;
+    }
+    yield `${begun ? "" : `*${table}\n`}${linesOf(diff)}`;
+    begun = true;
+  }
+  if (begun) yield "COMMIT\n";
+}
+
+/** As long as one transaction is enough, there is one. */
+function* inTurns(
+  table: string,
+  parts: TableChanges["parts"],
+  chainLimit: number,
+): Generator<string> {
+  let held: TableDiff | null = null;
+  let cut = false;
+  for (const diff of parts) {
+    if (diff === null) {
+      yield "";
+      continue;
+    }
+    const next: TableDiff = held === null ? diff : mergeDiffs(held, diff);
+    cut ||= countChains(next) > chainLimit;
+    held = cut ? null : next;
+    if (cut) yield* sectionsOf(next, chainLimit);
+  }
+  if (held !== null && countLines(held) > 0) yield section(table, linesOf(held));
+}
+
+function sectionsOf(diff: TableDiff, chainLimit: number): string[] {
+  const { table, created, changed, removed, foreign } = diff;
   const made = leafFirst(created, ({ rules }) => rules);
   // A removed chain's rules lead to others that are removed after it.
   const gone = leafFirst(removed, ({ specs }) => specs.filter((spec) => spec !== null)).reverse();
   return [
-    ...chunks([...made, ...changed], chainLimit).map((part) => section(table, part, [], [])),
-    ...(foreign.length === 0 ? [] : [section(table, [], [], foreign)]),
-    ...chunks(gone.map(({ chain }) => chain), chainLimit).map((part) =>
-      section(table, [], part, [])
-    ),
-  ];
+    ...chunks([...made, ...changed], chainLimit).map((part) => lines(part, [], [])),
+    ...(foreign.length === 0 ? [] : [lines([], [], foreign)]),
+    ...chunks(gone.map(({ chain }) => chain), chainLimit).map((part) => lines([], part, [])),
+  ].map((text) => section(table, text));
+}
+
+/** One transaction. */
+function section(table: string, text: string): string {
+  return `*${table}\n${text}COMMIT\n`;
+}
+
+function linesOf({ created, changed, removed, foreign }: TableDiff): string {
+  return lines([...created, ...changed], removed.map(({ chain }) => chain), foreign);
 }
 
 /**
- * One transaction. Emptied first, chains to be removed do not lead to one another any more. Names
+ * What one transaction does. Emptied first, chains to be removed do not lead to one another any more. Names
  * go downwards, because both implementations keep sorted lists of chains that they search from the
  * front; restoring 10,000 Services takes legacy iptables a third less.
  */
-function section(
-  table: string,
+function lines(
   changes: readonly ChainChange[],
   removed: readonly string[],
   foreign: readonly string[],
 ): string {
   const anew = changes.filter((change) => change.anew).map(({ chain }) => chain);
-  return [
-    `*${table}`,
-    ...[...anew, ...removed].sort().reverse().map(chainLine),
-    ...changes.flatMap(({ rules }) => rules),
-    ...foreign,
-    ...removed.map((chain) => `-X ${chain}`),
-    "COMMIT",
-    "",
-  ].join("\n");
+  let text = "";
+  for (const chain of [...anew, ...removed].sort().reverse()) text += `${chainLine(chain)}\n`;
+  for (const { rules } of changes) for (const rule of rules) text += `${rule}\n`;
+  for (const line of foreign) text += `${line}\n`;
+  for (const chain of removed) text += `-X ${chain}\n`;
+  return text;
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

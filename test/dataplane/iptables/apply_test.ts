@@ -42,7 +42,7 @@ for (const [stderr, line, message] of REFUSALS) {
       "IPv4",
       "iptables-restore",
       { code: 2, signal: null, stdout: "", stderr },
-      TEXT,
+      (line) => TEXT.split("\n")[line - 1],
     );
     assert.equal(error.line, line);
     assert.equal(error.message, message);

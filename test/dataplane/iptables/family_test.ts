@@ -34,7 +34,8 @@ class Node implements RulesAccess {
     return Promise.resolve(savedText(this.tables));
   }
 
-  restore(_family: Family, text: string): Promise<void> {
+  restore(_family: Family, pieces: string | Iterable<string>): Promise<void> {
+    const text = [...pieces].join("");
     this.texts.push(text);
     for (const part of text.split(/(?<=^COMMIT\n)/m)) {
       if (this.left-- <= 0) return Promise.reject(new Error("killed"));

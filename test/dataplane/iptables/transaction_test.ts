@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
-import { countLines } from "../../../src/dataplane/iptables/diff.ts";
+import { countLines, type TableDiff } from "../../../src/dataplane/iptables/diff.ts";
 import { JUMPS } from "../../../src/dataplane/iptables/jumps.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
 import { type NodeRules, readRules } from "../../../src/dataplane/iptables/read.ts";
 import { render, renderChange } from "../../../src/dataplane/iptables/render.ts";
 import type { RuleSet } from "../../../src/dataplane/iptables/rules.ts";
 import { diffNode, diffServices } from "../../../src/dataplane/iptables/transaction.ts";
-import { transactionText } from "../../../src/dataplane/iptables/transaction_text.ts";
+import {
+  type TableChanges,
+  transactionText,
+} from "../../../src/dataplane/iptables/transaction_text.ts";
 import type { Family } from "../../../src/net/address.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
 import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
@@ -31,7 +34,10 @@ function read(tables: Tables, family: Family = "IPv4"): NodeRules {
   return readRules(savedText(tables), family);
 }
 
-function apply(tables: Tables, diffs: ReturnType<typeof diffNode>): number {
+function apply(tables: Tables, changes: readonly (TableChanges | TableDiff)[]): number {
+  const diffs = changes.flatMap((change) =>
+    "parts" in change ? [...change.parts].filter((part) => part !== null) : [change]
+  );
   const text = transactionText(diffs);
   if (text === null) return 0;
   restore(tables, text);
