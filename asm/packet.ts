@@ -147,6 +147,8 @@ const LEAST: u32 = VNET_SIZE + ipv4.IPV4_SIZE + udp.UDP_SIZE;
  * options and with nothing to complain about. It reads in few, wide loads; `first` are the first
  * eight bytes. False when the packet is something else: the record is undefined then.
  */
+// @ts-ignore: decorator
+@inline
 function parsePlain4(p: Packet, slot: u32, at: usize, first: u64, length: u32): bool {
   const second = load<u64>(at, 8);
   const dest = load<u32>(at, 16);

@@ -34,6 +34,8 @@ import * as udpState from "./udp_state";
 import * as tcp from "./wire/tcp";
 
 /** Handles a packet if its way is plain; otherwise nothing has changed. */
+// @ts-ignore: decorator
+@inline
 export function handlePlain(p: Packet): bool {
   const linkAndKinds = load<u64>(changetype<usize>(p), LINK_AND_KINDS);
   const link = <u32>linkAndKinds, kinds = <u32>(linkAndKinds >> 32);
@@ -54,6 +56,8 @@ export function handlePlain(p: Packet): bool {
     : handle6(p, e, dialledPorts, marks, owner, link & 1, partial);
 }
 
+// @ts-ignore: decorator
+@inline
 function handle4(
   p: Packet,
   e: Entry,

@@ -54,13 +54,31 @@ function assertSame(engine: Rig, twin: Rig, what: string): void {
   }
 }
 
+/** Compiled once for all tests here. */
+const compiled = compileEngine();
+
+Deno.test("one client's connections to many Services lie apart in the index", async () => {
+  const rig = new Rig(await compiled, "IPv4", "UDP", FLOWS);
+  // As many as there is room for, from few clients and to Services one behind the other.
+  rig.grow(FLOWS);
+  const { exports, memory } = rig;
+  const list = new Uint32Array(memory.buffer, exports.tables(), TABLES.length);
+  const at = (name: string) => list[TABLES.indexOf(name)];
+  const words = new Uint32Array(memory.buffer, at("buckets"), at("bucketCount") * 16);
+  const links = words.filter((word, i) => i % 16 !== 15 && word !== 0).length;
+  // The last word of a bucket counts the links that went on to the next one.
+  const passed = words.filter((_, i) => i % 16 === 15).reduce((sum, count) => sum + count, 0);
+  assert.equal(links, 2 * FLOWS);
+  assert.ok(passed < links / 20, `${passed} of ${links} links are not in their own bucket`);
+});
+
 const ALIVE: readonly Kind[] = ["data", "dataBack", "data", "dataBack", "finish", "finishBack"];
 
 Deno.test({
   ...requires("the native twin makes the same of every packet", "gcc"),
   async fn() {
     using twin = await NativeTwin.build();
-    const module = await compileEngine();
+    const module = await compiled;
     const random = new Random(7);
     for (const family of ["IPv4", "IPv6"] as const) {
       for (const protocol of ["TCP", "UDP"] as const) {
