@@ -43,13 +43,18 @@ type Refusals = Readonly<Record<"REJECT" | "DROP", bigint>>;
 
 type Way = Pick<Flow, "from" | "to">;
 
-/** Sends real connections from where a flow begins and sees who answers, and to whom. */
+/**
+ * Sends real connections from where a flow begins and sees who answers, and to whom. Networks last
+ * as long as the process, as making one takes long in the virtual machine.
+ */
 export class IpvsDriver implements ScenarioDriver {
   readonly name = "ipvs";
   readonly kind = "lab";
   readonly tolerance = 0;
   #planner: Planner | null = null;
   #index: FrontendIndex | null = null;
+  /** By node: scenarios go on where another has left its node, as after a restart. */
+  readonly #networks = new Map<string, LabNetwork>();
   #network: LabNetwork | null = null;
   #dataPlane: IpvsDataPlane | null = null;
   /** Clients that nobody remembers yet, by the address that they stand for. */
@@ -59,7 +64,7 @@ export class IpvsDriver implements ScenarioDriver {
     const { families, nodePortAddresses, masqueradeAll } = configuration;
     this.#planner = new Planner({ ...plannerConfig(configuration), scheduler: "rr" });
     this.#index = new FrontendIndex(this.#planner.plan);
-    this.#network = await LabNetwork.start(configuration);
+    this.#network = await this.#networkOf(configuration);
     const { nodeNamespaceFd } = this.#network;
     this.#dataPlane = await startPlane(nodeNamespaceFd, {
       families,
@@ -106,12 +111,21 @@ export class IpvsDriver implements ScenarioDriver {
 
   async stop(): Promise<void> {
     await this.#dataPlane?.stop();
-    await this.#network?.stop();
+    this.#network?.forget();
     this.#planner =
       this.#index =
       this.#network =
       this.#dataPlane =
         null;
+  }
+
+  async #networkOf(configuration: Configuration): Promise<LabNetwork> {
+    const key = JSON.stringify([configuration.node, configuration.nodeAddresses]);
+    const known = this.#networks.get(key);
+    if (known !== undefined) return known;
+    const network = await LabNetwork.start(configuration);
+    this.#networks.set(key, network);
+    return network;
   }
 
   /** How many backends there should be. */

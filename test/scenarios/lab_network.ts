@@ -58,6 +58,11 @@ export class LabNetwork {
     assert.deepEqual(await this.#lab.setServers(this.#servers), []);
   }
 
+  /** Forgets what the scenario has; its servers stay until the next one says what it has. */
+  forget(): void {
+    this.#slices.clear();
+  }
+
   /** Asks from where a flow begins; a machine that only dials is added where there is none. */
   async probe({ from, to }: Pick<Flow, "from" | "to">, options: ProbeOptions): Promise<Outcome[]> {
     return await this.#lab.probe(await this.#machine(from), to, options);
