@@ -71,7 +71,8 @@ export function diffChains(table: string, current: OwnChains, desired: OwnChains
     const present = current.get(chain);
     const edits = present === undefined ? null : editChain(chain, present, wanted);
     if (edits === null) {
-      const rules = wanted.specs.map((spec) => ruleLine("-A", chain, spec!));
+      const rules: string[] = [];
+      for (const spec of wanted.specs) rules.push(ruleLine("-A", chain, spec!));
       (present === undefined ? created : changed).push({ chain, anew: true, rules });
     } else if (edits.length > 0) {
       changed.push({ chain, anew: false, rules: edits });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { restoreError } from "../../../src/dataplane/iptables/apply.ts";
+import fc from "fast-check";
+import { LatestLines, restoreError } from "../../../src/dataplane/iptables/apply.ts";
 
 const TEXT = "*nat\n:A - [0:0]\n-A A --bogus\nCOMMIT\n";
 
@@ -48,3 +49,20 @@ for (const [stderr, line, message] of REFUSALS) {
     assert.equal(error.message, message);
   });
 }
+
+Deno.test("of a text that goes by, the last lines are known by their numbers", () => {
+  const line = fc.string({ unit: fc.constantFrom("a", "b"), maxLength: 5 });
+  const pieces = fc.array(fc.array(line, { maxLength: 4 }), { maxLength: 12 });
+  fc.assert(fc.property(pieces, fc.integer({ min: 1, max: 20 }), (written, latest) => {
+    const texts = written.map((lines) => lines.map((text) => `${text}\n`).join(""));
+    const remembered = new LatestLines(latest);
+    assert.deepEqual([...remembered.through(texts)], texts);
+    assert.ok(remembered.complete);
+    const lines = written.flat();
+    let behind = 0;
+    for (let i = lines.length - 1; i >= 0 && behind <= latest; i--) {
+      assert.equal(remembered.at(i + 1), lines[i]);
+      behind += lines[i].length + 1;
+    }
+  }));
+});

@@ -53,3 +53,37 @@ Deno.test({
     assert.equal(stdout, text);
   },
 });
+
+Deno.test({
+  ...requires("input is made piece by piece while the program reads", "cat"),
+  async fn() {
+    let made = 0;
+    function* pieces(): Generator<string> {
+      for (; made < 300; made++) {
+        yield `${made} ${"x".repeat(100_000)}\n`;
+        yield "";
+      }
+    }
+    const { stdout } = await new ProgramRunner().run("cat", [], pieces());
+    assert.deepEqual(
+      stdout.trimEnd().split("\n").map((line) => Number(line.split(" ")[0])),
+      Array.from({ length: 300 }, (_, i) => i),
+    );
+    // Nothing is made for a program that has ended.
+    made = 0;
+    const { code } = await new ProgramRunner().run("false", [], pieces());
+    assert.equal(code, 1);
+    assert.ok(made < 300, `${made} pieces`);
+  },
+});
+
+Deno.test({
+  ...requires("what making input throws is thrown, and the program ends", "cat"),
+  async fn() {
+    function* pieces(): Generator<string> {
+      yield "begun\n";
+      throw new RangeError("no more");
+    }
+    await assert.rejects(new ProgramRunner().run("cat", [], pieces()), /RangeError: no more/);
+  },
+});
