@@ -137,7 +137,7 @@ for (const scheduler of Object.keys(COSTS) as SchedulerName[]) {
         fc.oneof(
           fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 12 }),
           // All that take connections have the same weight.
-          fc.constantFrom([1], [3, 0, 3]),
+          fc.constantFrom<number[]>([1], [3, 0, 3]),
         ),
         fc.array(step, { minLength: 5, maxLength: 40, size: "max" }),
         (count, weights, steps) => run(scheduler, count, weights, steps),
