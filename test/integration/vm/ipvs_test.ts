@@ -1,8 +1,13 @@
+import { missing } from "../../requirements.ts";
+import { Unavailable } from "./image.ts";
 import { testInMachine, VirtualMachine } from "./machine.ts";
+
+// The machine sees this one's programs.
+const reason = missing("iptables-legacy", "ip6tables-legacy", "ipset", "ipvsadm", "ipvsadm-save");
 
 testInMachine(
   "ipvs mode with a network around the node, and with large clusters",
-  await VirtualMachine.prepare(),
+  reason === null ? await VirtualMachine.prepare() : new Unavailable(reason),
   [
     new URL("ipvs_guest.ts", import.meta.url),
     new URL("../../explain/ipvs/kernel_path_guest.ts", import.meta.url),
