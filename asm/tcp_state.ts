@@ -8,7 +8,6 @@ import { TcpState } from "./abi";
 import {
   ASSURED,
   Entry,
-  IPVS_SHIFT,
   keepFor,
   keepForWith,
   ORIGINAL,
@@ -18,6 +17,28 @@ import {
   tcpOf,
   TcpPart,
 } from "./tables/entry";
+import {
+  after,
+  CHALLENGE_EXPECTED,
+  CLOSE_INIT,
+  digest,
+  DIRECTION_FLAGS,
+  END_KNOWN,
+  flagOf,
+  FOLLOWED,
+  LAST_FLAGS,
+  lastClass,
+  lastDirection,
+  MAX_ACK_KNOWN,
+  remember,
+  REPEATED_MASK,
+  REPEATED_SHIFT,
+  SETTLED,
+  SETTLED_MASK,
+  SIMULTANEOUS_OPEN,
+  UNACKNOWLEDGED,
+  WINDOW_OPEN,
+} from "./tcp_marks";
 import { TCP_DOUBTFUL, tcpTimeout } from "./timeouts";
 import * as tcp from "./wire/tcp";
 import { CLASS_ACK, CLASS_RST, CLASS_SYN, CLASS_SYNACK } from "./wire/tcp";
@@ -57,67 +78,10 @@ const TRANSITIONS = memory.data<u8>([
   /* none   */ iv, iv, iv, iv, iv, iv, iv, iv, iv, iv,
 ]);
 
-/** TCP's bits of an entry's marks: class (8-10) and direction of the last segment. */
-const CLASS_SHIFT: u32 = 8;
-const CLASS_MASK: u32 = 7 << CLASS_SHIFT;
-const DIRECTION_SHIFT: u32 = 11;
-const DIRECTION_BIT: u32 = 1 << DIRECTION_SHIFT;
-/** Flags of the original direction; those of the reply direction are four bits above. */
-const CLOSE_INIT: u32 = 1 << 12;
-const MAX_ACK_KNOWN: u32 = 1 << 13;
-const UNACKNOWLEDGED: u32 = 1 << 14;
-const END_KNOWN: u32 = 1 << 15;
-const DIRECTION_FLAGS: u32 = CLOSE_INIT | MAX_ACK_KNOWN | UNACKNOWLEDGED | END_KNOWN;
-/** Flags of the last SYN. */
-const CHALLENGE_EXPECTED: u32 = 1 << 20;
-const SIMULTANEOUS_OPEN: u32 = 1 << 21;
-const LAST_FLAGS: u32 = CHALLENGE_EXPECTED | SIMULTANEOUS_OPEN;
-/** Times that the last ACK was repeated, up to three. */
-const REPEATED_SHIFT: u32 = 22;
-const REPEATED_MASK: u32 = 3 << REPEATED_SHIFT;
-/** The last window was not 0. */
-const WINDOW_OPEN: u32 = 1 << 28;
-/** All that a new beginning clears. */
-const FOLLOWED: u32 = STATE_MASK | CLASS_MASK | DIRECTION_BIT | DIRECTION_FLAGS |
-  (DIRECTION_FLAGS << 4) | LAST_FLAGS | REPEATED_MASK;
-
 // @ts-ignore: decorator
 @inline
 function transition(direction: u32, class_: u32, state: u32): u8 {
   return load<u8>(TRANSITIONS + <usize>((direction * CLASSES + class_) * STATES + state));
-}
-
-// @ts-ignore: decorator
-@inline
-function after(a: u32, b: u32): bool {
-  return <i32>(a - b) > 0;
-}
-
-/** A flag as it is for a direction. */
-// @ts-ignore: decorator
-@inline
-function flagOf(direction: u32, flag: u32): u32 {
-  return flag << (direction << 2);
-}
-
-// @ts-ignore: decorator
-@inline
-function lastClass(marks: u32): u32 {
-  return (marks & CLASS_MASK) >> CLASS_SHIFT;
-}
-
-// @ts-ignore: decorator
-@inline
-function lastDirection(marks: u32): u32 {
-  return (marks & DIRECTION_BIT) >> DIRECTION_SHIFT;
-}
-
-/** Marks with the state, class and direction of the segment that counts now. */
-// @ts-ignore: decorator
-@inline
-function remember(marks: u32, class_: u32, direction: u32): u32 {
-  return (marks & ~(CLASS_MASK | DIRECTION_BIT)) | (class_ << CLASS_SHIFT) |
-    (direction << DIRECTION_SHIFT);
 }
 
 /** Where a direction's end is, and 8 bytes behind it its highest acknowledgment. */
@@ -151,13 +115,6 @@ function setMaxAck(e: Entry, direction: u32, ack: u32): void {
   store<u32>(partOf(e, direction), ack, offsetof<TcpPart>("maxAck0"));
 }
 
-/** 16 bits for what else tells a repeated ACK: wrong once in 65536, and it takes three. */
-// @ts-ignore: decorator
-@inline
-function digest(seq: u32, ack: u32, window: u32): u16 {
-  return <u16>((seq * 0x9e3779b1 + ack * 0x85ebca77 + window * 0xc2b2ae3d) >> 16);
-}
-
 /** Whether a segment may begin a connection: a SYN, or an ACK of one that was there before us. */
 export function canBegin(class_: u32): bool {
   return transition(ORIGINAL, class_, NO) != iv;
@@ -177,12 +134,6 @@ export function begin(e: Entry, at: usize, length: u32): void {
   const timeout = tcpTimeout(state);
   keepFor(e, state == TcpState.Established ? min<u32>(timeout, TCP_DOUBTFUL) : timeout);
 }
-
-/** Marks of a connection in the middle of its life, for conntrack and IPVS alike. */
-const SETTLED_MASK: u32 = STATE_MASK | SEEN_REPLY | ASSURED | MAX_ACK_KNOWN | END_KNOWN |
-  (MAX_ACK_KNOWN << 4) | (END_KNOWN << 4) | (15 << IPVS_SHIFT);
-const SETTLED: u32 = 3 | SEEN_REPLY | ASSURED | MAX_ACK_KNOWN | END_KNOWN | (MAX_ACK_KNOWN << 4) |
-  (END_KNOWN << 4) | (1 << IPVS_SHIFT);
 
 /**
  * Whether a segment is what most are: a plain ACK in the middle of a connection's life. `word` is its

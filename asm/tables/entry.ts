@@ -32,7 +32,7 @@ export class Entry {
   marks: u32;
   /** The reply tuple's destination port, network order. */
   replyPort: u16;
-  /** TCP: of sequence number, acknowledgment and window of the last ACK; see tcp_state.ts. */
+  /** TCP: of sequence number, acknowledgment and window of the last ACK; see tcp_marks.ts. */
   digest: u16;
   /** The rest is the protocol's: as {@link TcpPart}, {@link UdpPart}, {@link SctpPart}. */
   p0: u32;
@@ -113,7 +113,7 @@ export const IN_USE: u32 = 1 << 6;
 export const LOCAL_POOL: u32 = 1 << 7;
 /** Whether it counts as active. */
 export const ACTIVE: u32 = 1 << 29;
-/** Bits 8-23 and 28 are TCP's (tcp_state.ts), 24-27 the state that IPVS would have. */
+/** Bits 8-23 and 28 are TCP's (tcp_marks.ts), 24-27 the state that IPVS would have. */
 export const IPVS_SHIFT: u32 = 24;
 
 export const BACKEND_BITS: u32 = 24;
