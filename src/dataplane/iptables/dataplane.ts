@@ -10,9 +10,8 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
-import { forgetStaleUdp } from "../conntrack/cleanup.ts";
-import { touchesUdp } from "../conntrack/stale_udp.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
+import { type KeptFamily, throwFailures, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
 import { FlushWatch } from "./canary.ts";
 import { ensureCounters, readCounters } from "./counters.ts";
@@ -30,18 +29,11 @@ import { messageOf } from "../../errors.ts";
 
 const logger = getLogger(["switchyard", "iptables"]);
 
-/** As in kube-proxy, a full sync at least every hour. */
-const FULL_SYNC_PERIOD_MS = 3_600_000;
-/** As in kube-proxy, canaries are looked after every sync period. */
-const CANARY_PERIOD_MS = 30_000;
-/** Longer than an iptables-restore waits for the lock and, without more input, goes on. */
-const CONFIRMATION_MS = 10_000;
-
 /** Options that the node itself answers. */
 type NodeAnswers = "randomFully" | "tcpLiberal" | "counters";
 
 /** How to run iptables mode. */
-export interface IptablesOptions {
+export interface IptablesOptions extends Omit<UpkeepOptions, "watchPeriodMs"> {
   /** Answers queries; it learns each plan when the node has it. */
   readonly engine: EngineHandle;
   readonly families: readonly Family[];
@@ -51,17 +43,8 @@ export interface IptablesOptions {
   readonly namespaceFd?: number;
   /** Default: what this node uses. */
   readonly backend?: Backend;
-  /** The node's rules are read and compared at least this often, milliseconds. */
-  readonly fullSyncPeriodMs?: number;
   /** How often to look whether someone flushed the tables, milliseconds; 0: never. */
   readonly canaryPeriodMs?: number;
-  /**
-   * How long after the first sync the rules are read again, milliseconds; 0: not then. What a proxy
-   * that was killed has begun may still be carried out after we have read them.
-   */
-  readonly confirmationMs?: number;
-  /** Called when a sync is needed though the plan is the same, because rules may be lost. */
-  readonly requestSync?: () => void;
   /** Told what each sync did. */
   readonly synced?: (syncs: readonly FamilySync[]) => void;
 }
@@ -74,19 +57,12 @@ export class IptablesDataPlane implements DataPlane {
   readonly #runner: ProgramRunner;
   readonly #access: RulesAccess;
   readonly #families: readonly FamilyRules[];
-  /** In the same order. */
-  readonly #watches: readonly FlushWatch[];
+  readonly #upkeep: Upkeep<FamilySync>;
   readonly #options: IptablesOptions;
   #ruleOptions: RuleOptions;
-  #observer: DataPlaneObserver | null = null;
   readonly #lastSyncs = new Map<Family, FamilySync>();
   #sent: readonly SentRules[] = [];
-  #fullSyncDue = 0;
   #routeLocalnet = false;
-  #canaryTimer: ReturnType<typeof setInterval> | undefined;
-  /** Null before the first sync. */
-  #confirmationTimer: ReturnType<typeof setTimeout> | undefined | null = null;
-  #watching: Promise<void> = Promise.resolve();
 
   private constructor(
     options: IptablesOptions,
@@ -101,12 +77,26 @@ export class IptablesDataPlane implements DataPlane {
     this.#runner = runner;
     this.#access = new NodeRulesAccess(runner, programs);
     this.#families = families.map((family) => new FamilyRules(family, this.#access));
-    this.#watches = families.map((family) => new FlushWatch(family, this.#access));
     this.#ruleOptions = ruleOptions;
-    const period = options.canaryPeriodMs ?? CANARY_PERIOD_MS;
-    if (period > 0) {
-      this.#canaryTimer = setInterval(() => this.#watching = this.#watch(), period);
-    }
+    this.#upkeep = new Upkeep(
+      this.#families.map((rules) => this.#kept(rules)),
+      { ...options, watchPeriodMs: options.canaryPeriodMs },
+      { logger, inside: (fn) => runner.inside(fn), isRefusal },
+    );
+  }
+
+  #kept(rules: FamilyRules): KeptFamily<FamilySync> {
+    const watch = new FlushWatch(rules.family, this.#access);
+    return {
+      family: rules.family,
+      get doubtful() {
+        return rules.doubtful;
+      },
+      doubt: () => rules.doubt(),
+      syncAll: (plan) => rules.syncAll(plan, this.#ruleOptions),
+      syncChange: (plan, change) => rules.syncChange(plan, change, this.#ruleOptions),
+      lost: async () => await watch.flushed() ? "tables were flushed" : null,
+    };
   }
 
   /**
@@ -160,7 +150,7 @@ export class IptablesDataPlane implements DataPlane {
   }
 
   observe(observer: DataPlaneObserver): void {
-    this.#observer = observer;
+    this.#upkeep.observe(observer);
   }
 
   /** Runs a synchronous function in the node's network namespace. */
@@ -188,100 +178,25 @@ export class IptablesDataPlane implements DataPlane {
    * compare with the node's own rules, so that nothing that happened to them lasts.
    */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
-    const due = change.node !== null || Date.now() >= this.#fullSyncDue;
-    if (due || this.#families.some((rules) => rules.doubtful)) {
+    if (this.#upkeep.isFullSyncDue(change) || this.#families.some((rules) => rules.doubtful)) {
       this.#ruleOptions = { ...this.#ruleOptions, counters: this.#counters() };
     }
-    const syncs: FamilySync[] = [];
     this.#sent = [];
-    const failures: unknown[] = [];
-    for (const rules of this.#families) {
-      try {
-        syncs.push(await this.#syncFamily(rules, plan, due ? null : change));
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    if (due && failures.length === 0) {
-      this.#fullSyncDue = Date.now() + (this.#options.fullSyncPeriodMs ?? FULL_SYNC_PERIOD_MS);
-      this.#confirmLater();
-    }
+    const { syncs, failures } = await this.#upkeep.sync(plan, change);
     report(syncs);
     for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
     this.#sent = syncs.map(({ sent }) => sent);
     this.#options.synced?.(syncs);
-    if (failures.length === 1) throw failures[0];
-    if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
+    throwFailures(failures);
     this.#openLoopback(plan);
     const renewed = syncs.some(({ full, lines }) => full && lines > 0);
-    if (renewed || touchesUdp(change)) this.#forgetStaleUdp(plan);
+    this.#upkeep.forgetStaleUdp(plan, change, renewed);
     await this.engine.apply(change);
   }
 
   /** Stops watching. The rules stay, so that traffic goes on. */
   async stop(): Promise<void> {
-    clearInterval(this.#canaryTimer);
-    clearTimeout(this.#confirmationTimer ?? undefined);
-    this.#canaryTimer = this.#confirmationTimer = undefined;
-    await this.#watching;
-  }
-
-  /** After the first sync, has one more compare all rules. */
-  #confirmLater(): void {
-    if (this.#confirmationTimer !== null) return;
-    this.#confirmationTimer = undefined;
-    const wait = this.#options.confirmationMs ?? CONFIRMATION_MS;
-    if (wait === 0) return;
-    this.#confirmationTimer = setTimeout(() => {
-      this.#fullSyncDue = 0;
-      this.#options.requestSync?.();
-    }, wait);
-  }
-
-  /** Sends a change, or everything when there is none, or when the node is not as it was left. */
-  async #syncFamily(
-    rules: FamilyRules,
-    plan: Plan,
-    change: PlanChange | null,
-  ): Promise<FamilySync> {
-    if (change !== null && !rules.doubtful) {
-      try {
-        return await this.#attempt(
-          rules.family,
-          false,
-          () => rules.syncChange(plan, change, this.#ruleOptions),
-        );
-      } catch (error) {
-        if (!(error instanceof RestoreError)) throw error;
-        logger.warn("all rules are compared, because: {error}", { error: error.message });
-      }
-    }
-    return await this.#attempt(
-      rules.family,
-      true,
-      () => rules.syncAll(plan, this.#ruleOptions),
-    );
-  }
-
-  /** Tells the observer how it went. */
-  async #attempt(
-    family: Family,
-    full: boolean,
-    sync: () => Promise<FamilySync>,
-  ): Promise<FamilySync> {
-    const begun = performance.now();
-    const tell = (ok: boolean, refused: boolean) => {
-      const durationMs = performance.now() - begun;
-      this.#observer?.attempted({ family, full, ok, refused, durationMs });
-    };
-    try {
-      const done = await sync();
-      tell(true, false);
-      return done;
-    } catch (error) {
-      tell(false, error instanceof RestoreError);
-      throw error;
-    }
+    await this.#upkeep.stop();
   }
 
   #counters(): RuleOptions["counters"] {
@@ -309,39 +224,10 @@ export class IptablesDataPlane implements DataPlane {
       });
     }
   }
+}
 
-  /** As in kube-proxy, what fails here is not tried again before the next change. */
-  #forgetStaleUdp(plan: Plan): void {
-    for (const family of this.families) {
-      const begun = performance.now();
-      try {
-        const deleted = this.#runner.inside(() => forgetStaleUdp(plan, [family]));
-        const durationMs = performance.now() - begun;
-        this.#observer?.conntrackReconciled({ family, deleted, durationMs });
-        if (deleted > 0) logger.debug("{deleted} stale UDP flows were forgotten", { deleted });
-      } catch (error) {
-        logger.warn("stale UDP flows may be left: {error}", { error: messageOf(error) });
-      }
-    }
-  }
-
-  async #watch(): Promise<void> {
-    await this.#watching;
-    for (const [index, rules] of this.#families.entries()) {
-      if (rules.doubtful) continue;
-      try {
-        if (!await this.#watches[index].flushed()) continue;
-      } catch (error) {
-        logger.warn("cannot look after the rules: {error}", { error: messageOf(error) });
-        continue;
-      }
-      logger.warn("{family} tables were flushed: all rules are made anew", {
-        family: rules.family,
-      });
-      rules.doubt();
-      this.#options.requestSync?.();
-    }
-  }
+function isRefusal(error: unknown): boolean {
+  return error instanceof RestoreError;
 }
 
 async function usableFamilies(

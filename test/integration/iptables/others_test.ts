@@ -211,7 +211,7 @@ faultTest("a flush of all tables is noticed and undone, without any change", asy
     await bed.iptables("-t", table, "-F");
     await bed.iptables("-t", table, "-X");
   }
-  await agent.logged(/IPv[46] tables were flushed: all rules are made anew/);
+  await agent.logged(/IPv[46]: tables were flushed; everything is compared/);
   // When the flush takes long, what was made meanwhile falls to it and is made again.
   do {
     assert.equal(await agent.synced(), true);
@@ -224,7 +224,7 @@ for (const table of ["nat", "filter"]) {
     const agent = await bed.agentWith(OBJECTS, { canaryPeriodMs: 100 });
     const right = await bed.rules();
     await bed.iptables("-t", table, "-F");
-    await agent.logged(/IPv[46] tables were flushed: all rules are made anew/);
+    await agent.logged(/IPv[46]: tables were flushed; everything is compared/);
     assert.equal(await agent.synced(), true);
     assert.deepEqual(await bed.rules(), right);
     assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[0]);

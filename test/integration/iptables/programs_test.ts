@@ -131,7 +131,7 @@ faultTest("a change that is refused is followed by a comparison of all rules", a
     stderr: "iptables-restore: line 2 failed",
   });
   await agent.update(AFTER);
-  assert.match(await agent.logged(/compared/), /^all rules are compared, because: .* line 2 \(/);
+  assert.match(await agent.logged(/compared/), /^everything is compared, because: .* line 2 \(/);
   assert.equal(await agent.synced(), false);
   bed.programs.set("iptables-restore", null);
   const { full } = await agent.next((report) => "lines" in report);
@@ -210,7 +210,7 @@ for (
   faultTest(`iptables that is ${fault.kind} when it looks: no false alarm`, async (bed) => {
     const agent = await bed.agentWith(BEFORE, { canaryPeriodMs: 100 });
     bed.programs.set("iptables", fault);
-    assert.match(await agent.logged(/^cannot look after the rules/), message);
+    assert.match(await agent.logged(/^cannot look after the node/), message);
     bed.programs.set("iptables", null);
     await agent.apply(...AFTER);
     assert.equal(await agent.synced(), true);

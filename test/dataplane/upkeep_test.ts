@@ -1,0 +1,145 @@
+/** When families are compared with the node, and what becomes of failures. */
+
+import { getLogger } from "@logtape/logtape";
+import assert from "node:assert/strict";
+import type { FamilyAttempt } from "../../src/dataplane/dataplane.ts";
+import {
+  type KeptFamily,
+  type SyncOutcome,
+  throwFailures,
+  Upkeep,
+  type UpkeepOptions,
+} from "../../src/dataplane/upkeep.ts";
+import type { Family } from "../../src/net/address.ts";
+import type { Plan, PlanChange } from "../../src/plan/plan.ts";
+
+const PLAN: Plan = {
+  node: { name: "node1", addresses: [], nodePortAddresses: [], podNetworks: [] },
+  services: new Map(),
+};
+const CHANGE: PlanChange = { node: null, updated: [], removed: [] };
+
+class Refusal extends Error {}
+
+/** A family in memory that can be made to fail. */
+class Kept implements KeptFamily<SyncOutcome> {
+  doubtful = true;
+  refuses: "changes" | "everything" | null = null;
+  loss: string | null = null;
+  calls: string[] = [];
+
+  constructor(readonly family: Family) {}
+
+  doubt(): void {
+    this.doubtful = true;
+  }
+
+  syncAll(): Promise<SyncOutcome> {
+    this.calls.push("all");
+    if (this.refuses === "everything") return Promise.reject(new Error(`${this.family} fails`));
+    this.doubtful = false;
+    return Promise.resolve({ family: this.family, full: true });
+  }
+
+  syncChange(): Promise<SyncOutcome> {
+    this.calls.push("change");
+    if (this.refuses === null) return Promise.resolve({ family: this.family, full: false });
+    this.doubtful = true;
+    return Promise.reject(new Refusal("refused"));
+  }
+
+  lost(): Promise<string | null> {
+    const found = this.loss;
+    this.loss = null;
+    return Promise.resolve(found);
+  }
+}
+
+function upkeepOf(families: readonly Kept[], options: UpkeepOptions = {}): Upkeep<SyncOutcome> {
+  return new Upkeep(
+    families,
+    { watchPeriodMs: 0, confirmationMs: 0, ...options },
+    {
+      logger: getLogger(["switchyard", "test"]),
+      inside: (fn) => fn(),
+      isRefusal: (error) => error instanceof Refusal,
+    },
+  );
+}
+
+Deno.test("everything is compared at first, for another node and when in doubt, else changes", async () => {
+  const kept = new Kept("IPv4");
+  const upkeep = upkeepOf([kept]);
+  await upkeep.sync(PLAN, CHANGE);
+  await upkeep.sync(PLAN, CHANGE);
+  await upkeep.sync(PLAN, { ...CHANGE, node: PLAN.node });
+  kept.doubt();
+  await upkeep.sync(PLAN, CHANGE);
+  await upkeep.sync(PLAN, CHANGE);
+  assert.deepEqual(kept.calls, ["all", "change", "all", "all", "change"]);
+  const impatient = new Kept("IPv4");
+  const hourly = upkeepOf([impatient], { fullSyncPeriodMs: 0 });
+  await hourly.sync(PLAN, CHANGE);
+  await hourly.sync(PLAN, CHANGE);
+  assert.deepEqual(impatient.calls, ["all", "all"]);
+});
+
+Deno.test("a refused change is followed by a comparison, and both are told", async () => {
+  const kept = new Kept("IPv4");
+  const upkeep = upkeepOf([kept]);
+  await upkeep.sync(PLAN, CHANGE);
+  const attempts: Omit<FamilyAttempt, "durationMs">[] = [];
+  upkeep.observe({
+    attempted: ({ durationMs: _, ...attempt }) => attempts.push(attempt),
+    conntrackReconciled() {},
+  });
+  kept.refuses = "changes";
+  const { syncs, failures } = await upkeep.sync(PLAN, CHANGE);
+  assert.deepEqual(syncs, [{ family: "IPv4", full: true }]);
+  assert.deepEqual(failures, []);
+  assert.deepEqual(attempts, [
+    { family: "IPv4", full: false, ok: false, refused: true },
+    { family: "IPv4", full: true, ok: true, refused: false },
+  ]);
+});
+
+Deno.test("a family that fails leaves the other alone, and everything is due again", async () => {
+  const families = [new Kept("IPv4"), new Kept("IPv6")];
+  const upkeep = upkeepOf(families);
+  families[0].refuses = "everything";
+  const { syncs, failures } = await upkeep.sync(PLAN, CHANGE);
+  assert.deepEqual(syncs, [{ family: "IPv6", full: true }]);
+  assert.throws(() => throwFailures(failures), /^Error: IPv4 fails$/);
+  assert.ok(upkeep.isFullSyncDue(CHANGE));
+  families[0].refuses = null;
+  assert.equal((await upkeep.sync(PLAN, CHANGE)).syncs.length, 2);
+  assert.ok(!upkeep.isFullSyncDue(CHANGE));
+  assert.throws(
+    () => throwFailures([new Error("one"), new Error("two")]),
+    (error) => error instanceof AggregateError && error.message === "one; two",
+  );
+  throwFailures([]);
+});
+
+Deno.test("after the first sync another comparison is asked for, once", async () => {
+  const kept = new Kept("IPv4");
+  const asked = Promise.withResolvers<void>();
+  const upkeep = upkeepOf([kept], { confirmationMs: 1, requestSync: asked.resolve });
+  await upkeep.sync(PLAN, CHANGE);
+  await asked.promise;
+  await upkeep.sync(PLAN, CHANGE);
+  await upkeep.sync(PLAN, CHANGE);
+  assert.deepEqual(kept.calls, ["all", "all", "change"]);
+  await upkeep.stop();
+});
+
+Deno.test("what is lost between syncs is doubted, and a sync asked for", async () => {
+  const kept = new Kept("IPv4");
+  const asked = Promise.withResolvers<void>();
+  const upkeep = upkeepOf([kept], { watchPeriodMs: 1, requestSync: asked.resolve });
+  await upkeep.sync(PLAN, CHANGE);
+  kept.loss = "tables were flushed";
+  await asked.promise;
+  assert.ok(kept.doubtful);
+  await upkeep.stop();
+});
