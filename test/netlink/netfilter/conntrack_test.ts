@@ -115,6 +115,7 @@ Deno.test({
           timeout: 30,
           tcpState: null,
           counters: null,
+          startedAtMs: null,
         },
       );
       assert.equal((one?.status ?? 0) & STATUS.assured, STATUS.assured);
