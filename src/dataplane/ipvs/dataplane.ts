@@ -11,8 +11,6 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import type { Family } from "../../net/address.ts";
 import type { IpvsTimeouts } from "../../netlink/generic/ipvs.ts";
 import type { Plan, PlanChange, SchedulerName, ServicePlan } from "../../plan/plan.ts";
-import { forgetStaleUdp } from "../conntrack/cleanup.ts";
-import { touchesUdp } from "../conntrack/stale_udp.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "../iptables/apply.ts";
 import { FlushWatch } from "../iptables/canary.ts";
@@ -23,6 +21,7 @@ import {
   ProgramRunner,
   type Programs,
 } from "../iptables/programs.ts";
+import { type KeptFamily, throwFailures, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { FamilyIpvs, type IpvsSync, type NodeReading, RefusedError } from "./family.ts";
 import { NetlinkKernel } from "./kernel.ts";
 import type { IpvsOptions } from "./options.ts";
@@ -32,17 +31,11 @@ import { hasScheduler } from "./trial.ts";
 
 const logger = getLogger(["switchyard", "ipvs"]);
 
-/** As in kube-proxy, a full sync at least every hour. */
-const FULL_SYNC_PERIOD_MS = 3_600_000;
-/** How often to look whether someone flushed rules, servers or addresses. */
-const WATCH_PERIOD_MS = 30_000;
-/** Longer than an iptables-restore of a proxy that was killed goes on. */
-const CONFIRMATION_MS = 10_000;
 /** How often real servers that leave are asked for their connections. */
 const SETTLE_PERIOD_MS = 5000;
 
 /** How to run ipvs mode. */
-export interface IpvsModeOptions {
+export interface IpvsModeOptions extends UpkeepOptions {
   /** Answers queries; it learns each plan when the node has it. */
   readonly engine: EngineHandle;
   readonly families: readonly Family[];
@@ -61,16 +54,8 @@ export interface IpvsModeOptions {
   readonly namespaceFd?: number;
   /** Of iptables; default: what this node uses. */
   readonly backend?: Backend;
-  /** The node is read and compared at least this often, milliseconds. */
-  readonly fullSyncPeriodMs?: number;
-  /** How often to look whether someone flushed what is ours, milliseconds; 0: never. */
-  readonly watchPeriodMs?: number;
-  /** How long after the first sync the node is read again, milliseconds; 0: not then. */
-  readonly confirmationMs?: number;
   /** How often real servers that leave are looked after, milliseconds. */
   readonly settlePeriodMs?: number;
-  /** Called when a sync is needed though the plan is the same. */
-  readonly requestSync?: () => void;
   /** Told what each sync did. */
   readonly synced?: (syncs: readonly IpvsSync[]) => void;
 }
@@ -83,20 +68,13 @@ export class IpvsDataPlane implements DataPlane {
   readonly #kernel: NetlinkKernel;
   readonly #access: RulesAccess;
   readonly #families: readonly FamilyIpvs[];
-  /** In the same order. */
-  readonly #watches: readonly FlushWatch[];
+  readonly #upkeep: Upkeep<IpvsSync>;
   readonly #options: IpvsModeOptions;
   readonly #rendering: IpvsOptions;
   /** Schedulers that were asked for, by whether the kernel has them. */
   readonly #schedulers = new Map<SchedulerName, boolean>();
   readonly #missingSchedulers = new Set<SchedulerName>();
-  #observer: DataPlaneObserver | null = null;
-  #fullSyncDue = 0;
-  #watchTimer: ReturnType<typeof setInterval> | undefined;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Null before the first sync. */
-  #confirmationTimer: ReturnType<typeof setTimeout> | undefined | null = null;
-  #watching: Promise<void> = Promise.resolve();
   #stopped = false;
 
   private constructor(
@@ -113,16 +91,30 @@ export class IpvsDataPlane implements DataPlane {
     this.#families = options.families.map((family) =>
       new FamilyIpvs(family, kernel, this.#access, options)
     );
-    this.#watches = options.families.map((family) => new FlushWatch(family, this.#access));
     this.#rendering = {
       ...options.rendering,
       rules: { ...options.rendering.rules, randomFully: atLeast(programs.version, [1, 6, 2]) },
       missingSchedulers: this.#missingSchedulers,
     };
-    const period = options.watchPeriodMs ?? WATCH_PERIOD_MS;
-    if (period > 0) {
-      this.#watchTimer = setInterval(() => this.#watching = this.#watch(), period);
-    }
+    this.#upkeep = new Upkeep(
+      this.#families.map((family) => this.#kept(family)),
+      options,
+      { logger, inside: (fn) => runner.inside(fn), isRefusal },
+    );
+  }
+
+  #kept(family: FamilyIpvs): KeptFamily<IpvsSync> {
+    const watch = new FlushWatch(family.family, this.#access);
+    return {
+      family: family.family,
+      get doubtful() {
+        return family.doubtful;
+      },
+      doubt: () => family.doubt(),
+      syncAll: (plan) => family.syncAll(plan, this.#rendering),
+      syncChange: (_, change) => family.syncChange(change),
+      lost: () => this.#lost(family, watch),
+    };
   }
 
   /**
@@ -177,7 +169,7 @@ export class IpvsDataPlane implements DataPlane {
   }
 
   observe(observer: DataPlaneObserver): void {
-    this.#observer = observer;
+    this.#upkeep.observe(observer);
   }
 
   /** What others have changed since the last sync; what a sync changed meanwhile is left out. */
@@ -192,77 +184,24 @@ export class IpvsDataPlane implements DataPlane {
    * compare with what the node has, so that nothing that happened to it lasts.
    */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
-    const due = change.node !== null || Date.now() >= this.#fullSyncDue;
+    const due = this.#upkeep.isFullSyncDue(change);
     this.#trySchedulers(due ? plan.services.values() : change.updated);
-    const syncs: IpvsSync[] = [];
-    const failures: unknown[] = [];
-    for (const family of this.#families) {
-      try {
-        syncs.push(await this.#syncFamily(family, plan, due ? null : change));
-      } catch (error) {
-        failures.push(error);
-      }
-    }
+    const { syncs, failures } = await this.#upkeep.sync(plan, change);
     this.#settleLater();
-    if (due && failures.length === 0) {
-      this.#fullSyncDue = Date.now() + (this.#options.fullSyncPeriodMs ?? FULL_SYNC_PERIOD_MS);
-      this.#confirmLater();
-    }
     report(syncs);
     this.#options.synced?.(syncs);
-    if (failures.length === 1) throw failures[0];
-    if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
+    throwFailures(failures);
     const renewed = syncs.some(({ full, changes }) => full && changes > 0);
-    if (renewed || touchesUdp(change)) this.#forgetStaleUdp(plan);
+    this.#upkeep.forgetStaleUdp(plan, change, renewed);
     await this.engine.apply(change);
   }
 
   /** Stops watching. Everything stays on the node, so that traffic goes on. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#watchTimer);
     clearTimeout(this.#settleTimer);
-    clearTimeout(this.#confirmationTimer ?? undefined);
-    await this.#watching;
+    await this.#upkeep.stop();
     this.#kernel.close();
-  }
-
-  /** Sends a change, or everything when there is none, or when the node is not as it was left. */
-  async #syncFamily(
-    family: FamilyIpvs,
-    plan: Plan,
-    change: PlanChange | null,
-  ): Promise<IpvsSync> {
-    if (change !== null && !family.doubtful) {
-      try {
-        return await this.#attempt(family, false, () => family.syncChange(change));
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        logger.warn("everything is compared, because: {error}", { error: messageOf(error) });
-      }
-    }
-    return await this.#attempt(family, true, () => family.syncAll(plan, this.#rendering));
-  }
-
-  /** Tells the observer how it went. */
-  async #attempt(
-    { family }: FamilyIpvs,
-    full: boolean,
-    sync: () => Promise<IpvsSync>,
-  ): Promise<IpvsSync> {
-    const begun = performance.now();
-    const tell = (ok: boolean, refused: boolean) => {
-      const durationMs = performance.now() - begun;
-      this.#observer?.attempted({ family, full, ok, refused, durationMs });
-    };
-    try {
-      const done = await sync();
-      tell(true, false);
-      return done;
-    } catch (error) {
-      tell(false, isRefusal(error));
-      throw error;
-    }
   }
 
   /** Finds out which of the schedulers that Services ask for the kernel has, each once. */
@@ -286,18 +225,6 @@ export class IpvsDataPlane implements DataPlane {
     }
   }
 
-  /** After the first sync, has one more compare everything. */
-  #confirmLater(): void {
-    if (this.#confirmationTimer !== null) return;
-    this.#confirmationTimer = undefined;
-    const wait = this.#options.confirmationMs ?? CONFIRMATION_MS;
-    if (wait === 0) return;
-    this.#confirmationTimer = setTimeout(() => {
-      this.#fullSyncDue = 0;
-      this.#options.requestSync?.();
-    }, wait);
-  }
-
   #settleLater(): void {
     if (this.#stopped || this.#settleTimer !== undefined || this.leaving === 0) return;
     this.#settleTimer = setTimeout(() => {
@@ -309,41 +236,6 @@ export class IpvsDataPlane implements DataPlane {
       }
       this.#settleLater();
     }, this.#options.settlePeriodMs ?? SETTLE_PERIOD_MS);
-  }
-
-  /** As in kube-proxy, what fails here is not tried again before the next change. */
-  #forgetStaleUdp(plan: Plan): void {
-    for (const family of this.families) {
-      const begun = performance.now();
-      try {
-        const deleted = this.#runner.inside(() => forgetStaleUdp(plan, [family]));
-        const durationMs = performance.now() - begun;
-        this.#observer?.conntrackReconciled({ family, deleted, durationMs });
-        if (deleted > 0) logger.debug("{deleted} stale UDP flows were forgotten", { deleted });
-      } catch (error) {
-        logger.warn("stale UDP flows may be left: {error}", { error: messageOf(error) });
-      }
-    }
-  }
-
-  async #watch(): Promise<void> {
-    await this.#watching;
-    for (const [index, family] of this.#families.entries()) {
-      if (family.doubtful) continue;
-      try {
-        const reason = await this.#lost(family, this.#watches[index]);
-        if (reason === null) continue;
-        logger.warn("{family}: {reason}; everything is compared", {
-          family: family.family,
-          reason,
-        });
-      } catch (error) {
-        logger.warn("cannot look after the node: {error}", { error: messageOf(error) });
-        continue;
-      }
-      family.doubt();
-      this.#options.requestSync?.();
-    }
   }
 
   /** What has happened to a family, or null. */
