@@ -9,7 +9,7 @@ import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import type { Answer, Flow } from "../explain/answer.ts";
 import { explainByPlan } from "../explain/from_plan.ts";
 import { explainer } from "../explain/iptables/explain.ts";
-import { renderedTables } from "../explain/iptables/rendered.ts";
+import { renderedSources } from "../explain/iptables/rendered_source.ts";
 import type { Family } from "../net/address.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import { podsByAddress } from "./conntrack/join.ts";
@@ -78,7 +78,7 @@ export class PlanViews {
     const of = families.map((family) => this.rules(family));
     if (this.#evaluated === null || of.some((rules, i) => rules !== this.#evaluated!.of[i])) {
       const tables = Object.fromEntries(
-        of.flatMap((rules) => rules === null ? [] : [[rules.family, renderedTables(rules)]]),
+        of.flatMap((rules) => rules === null ? [] : [[rules.family, renderedSources(rules)]]),
       );
       const nodeAddresses = this.state.plan().node.addresses;
       this.#evaluated = { of, ask: explainer({ tables, nodeAddresses }) };

@@ -34,6 +34,8 @@ export interface Fragment extends Readonly<Record<TableName, TableFragment>> {
   readonly shared: Readonly<Record<TableName, readonly Rule[]>>;
   /** Number of rules. */
   readonly size: Readonly<Record<TableName, number>>;
+  /** Number of chains. */
+  readonly chainCount: Readonly<Record<TableName, number>>;
   /** Endpoints in it, usable or not: their sum decides whether the cluster counts as large. */
   readonly endpoints: number;
 }
@@ -76,6 +78,7 @@ export class FragmentBuilder {
       nat,
       shared: { filter: sharedRules(filter), nat: sharedRules(nat) },
       size: { filter: filter.rules.length, nat: nat.rules.length },
+      chainCount: { filter: filter.chains.length, nat: nat.chains.length },
       endpoints: this.endpoints,
     };
   }

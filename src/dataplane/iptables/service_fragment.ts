@@ -18,6 +18,7 @@ export class ServiceFragment implements Fragment {
   readonly endpoints: number;
   readonly shared: Fragment["shared"];
   readonly size: Fragment["size"];
+  readonly chainCount: Fragment["chainCount"];
   readonly #service: ServicePlan;
   readonly #context: RuleContext;
   readonly #endpointComments: boolean;
@@ -33,6 +34,7 @@ export class ServiceFragment implements Fragment {
     this.endpoints = whole.endpoints;
     this.shared = whole.shared;
     this.size = whole.size;
+    this.chainCount = whole.chainCount;
     this.#service = service;
     this.#context = context;
     this.#endpointComments = endpointComments;

@@ -18,7 +18,7 @@ import type { Balancer } from "./balancer.ts";
 import { evaluate } from "./evaluator.ts";
 import type { IpSet } from "./ipset.ts";
 import type { InterfaceRoute, RecentEntry, World } from "./packet.ts";
-import { RuleSet } from "./ruleset.ts";
+import { RuleSet, type TableSource } from "./ruleset.ts";
 
 /** A node's rules by family; a family that is absent has none. */
 export interface NodeTables {
@@ -26,9 +26,15 @@ export interface NodeTables {
   readonly IPv6?: readonly SaveTable[];
 }
 
+/** The same, or where rules come from when they are asked for. */
+export interface NodeSources {
+  readonly IPv4?: readonly (SaveTable | TableSource)[];
+  readonly IPv6?: readonly (SaveTable | TableSource)[];
+}
+
 /** The node that the rules are on. Addresses are canonical. */
 export interface NodeState {
-  readonly tables: NodeTables;
+  readonly tables: NodeSources;
   /** The node's own addresses, the primary one of each family first; loopback is added to them. */
   readonly nodeAddresses: readonly string[];
   /** From `ipset save`. A set that is not in it makes rules with it unknown. */

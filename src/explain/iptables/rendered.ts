@@ -16,10 +16,10 @@ import {
 import { type SaveRule, type SaveTable, splitWords } from "../../dataplane/iptables/save_text.ts";
 
 /** The kernel's chains. */
-const BUILT_IN = {
+export const BUILT_IN: Readonly<Record<TableName, readonly string[]>> = {
   filter: ["INPUT", "FORWARD", "OUTPUT"],
   nat: ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
-} as const;
+};
 
 /** The tables of a rendered rule set on a node that has no other rules: {@link chainTables}. */
 export function renderedTables(rules: RuleSet): SaveTable[] {
@@ -57,7 +57,7 @@ export function chainTables(
 }
 
 /** A rule whose words are found when they are asked for. */
-class RenderedRule implements SaveRule {
+export class RenderedRule implements SaveRule {
   #tokens: readonly string[] | null = null;
 
   constructor(readonly chain: string, private readonly spec: string, readonly line: number) {}

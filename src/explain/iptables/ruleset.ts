@@ -49,12 +49,18 @@ const EXTENSIONS: Extensions = {
   },
 };
 
-/** Chains of a table that are kept understood: ten thousand Services have a hundred thousand. */
-const MOST_CHAINS = 16_384;
+/** Where a table's rules come from. */
+export interface TableSource {
+  readonly name: string;
+  has(chain: string): boolean;
+  /** Of a built-in chain; null on all others. */
+  policy(chain: string): string | null;
+  /** In order; none of a chain that is not there. */
+  rules(chain: string): readonly SaveRule[];
+}
 
-/** One table. */
-export class Table {
-  readonly #chains = new Map<string, Chain>();
+/** A table that was read as a whole. */
+class SavedSource implements TableSource {
   readonly #rules = new Map<string, SaveRule[]>();
 
   constructor(private readonly saved: SaveTable) {
@@ -69,9 +75,35 @@ export class Table {
     return this.saved.name;
   }
 
+  has(chain: string): boolean {
+    return this.saved.chains.has(chain) || this.#rules.has(chain);
+  }
+
+  policy(chain: string): string | null {
+    return this.saved.chains.get(chain)?.policy ?? null;
+  }
+
+  rules(chain: string): readonly SaveRule[] {
+    return this.#rules.get(chain) ?? [];
+  }
+}
+
+/** Chains of a table that are kept understood: ten thousand Services have a hundred thousand. */
+const MOST_CHAINS = 16_384;
+
+/** One table. */
+export class Table {
+  readonly #chains = new Map<string, Chain>();
+
+  constructor(private readonly source: TableSource) {}
+
+  get name(): string {
+    return this.source.name;
+  }
+
   /** Whether the table has the chain. */
   has(name: string): boolean {
-    return this.saved.chains.has(name) || this.#rules.has(name);
+    return this.source.has(name);
   }
 
   /** The chain; one that is not in the text is empty. */
@@ -82,8 +114,8 @@ export class Table {
       this.#chains.delete(name);
       this.#chains.set(name, chain);
     } else {
-      const rules = (this.#rules.get(name) ?? []).map((rule, i) => this.#understand(rule, i + 1));
-      const policy = this.saved.chains.get(name)?.policy ?? null;
+      const rules = this.source.rules(name).map((rule, i) => this.#understand(rule, i + 1));
+      const policy = this.source.policy(name);
       chain = { name, policy, rules, index: new RuleIndex(rules) };
       this.#chains.set(name, chain);
       if (this.#chains.size > MOST_CHAINS) {
@@ -139,8 +171,14 @@ function compileMatch({ module: name, options }: MatchUse): Test {
 export class RuleSet {
   readonly #tables: ReadonlyMap<string, Table>;
 
-  constructor(saved: readonly SaveTable[]) {
-    this.#tables = new Map(saved.map((table) => [table.name, new Table(table)]));
+  /** Tables as they were read, or where their rules come from. */
+  constructor(tables: readonly (SaveTable | TableSource)[]) {
+    this.#tables = new Map(
+      tables.map((table) => [
+        table.name,
+        new Table("has" in table ? table : new SavedSource(table)),
+      ]),
+    );
   }
 
   /** Undefined when the text has no such table, which means that it has no rules. */

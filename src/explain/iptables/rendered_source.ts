@@ -1,0 +1,117 @@
+/**
+ * Our own rules as the evaluator asks for them: a Service's chains are rendered when a packet first
+ * gets there, so that the first question after a change costs no more than any other.
+ *
+ * @module
+ */
+
+import { JUMPS } from "../../dataplane/iptables/jumps.ts";
+import {
+  collectChains,
+  type Fragment,
+  fragments,
+  type RuleSet,
+  type TableName,
+  TABLES,
+} from "../../dataplane/iptables/rules.ts";
+import type { SaveRule } from "../../dataplane/iptables/save_text.ts";
+import { BUILT_IN, RenderedRule } from "./rendered.ts";
+import type { TableSource } from "./ruleset.ts";
+
+/** The tables of a rendered rule set on a node that has no other rules, as `renderedTables` has them. */
+export function renderedSources(rules: RuleSet): TableSource[] {
+  let line = 1;
+  return TABLES.map((name) => {
+    const source = new RenderedSource(rules, name, line);
+    line = source.end;
+    return source;
+  });
+}
+
+/** One table. Lines are those that it would have as text. */
+class RenderedSource implements TableSource {
+  /** The line after COMMIT. */
+  readonly end: number;
+  readonly #rules = new Map<string, readonly SaveRule[]>();
+  /** Services whose chains are not rendered yet, by those that rules of others jump to. */
+  readonly #services = new Map<string, { readonly fragment: Fragment; readonly line: number }>();
+
+  constructor(rules: RuleSet, readonly name: TableName, begin: number) {
+    const shared = sharedChains(rules, name);
+    const parts = fragments(rules);
+    // The table's own line, then its chains.
+    let line = begin + 1 + BUILT_IN[name].length +
+      parts.reduce((sum, part) => sum + part.chainCount[name], 0);
+    // Each jump is put in front of those before it.
+    const jumps = JUMPS.filter(({ table, to }) => table === name && shared.has(to)).toReversed();
+    const first = jumps.map(({ chain, spec }) => new RenderedRule(chain, spec, line++));
+    for (const own of BUILT_IN[name]) {
+      this.#rules.set(own, first.filter(({ chain }) => chain === own));
+    }
+    line = this.#putChains(rules.head, shared, line);
+    for (const fragment of rules.services.values()) {
+      const service = { fragment, line };
+      for (const { spec } of fragment.shared[name]) {
+        const target = jumpTarget(spec);
+        if (target !== null && !shared.has(target)) this.#services.set(target, service);
+      }
+      line += fragment.size[name] - fragment.shared[name].length;
+    }
+    this.end = this.#putChains(rules.tail, shared, line) + 1;
+  }
+
+  has(chain: string): boolean {
+    return this.#find(chain) !== undefined;
+  }
+
+  policy(chain: string): string | null {
+    return BUILT_IN[this.name].includes(chain) ? "ACCEPT" : null;
+  }
+
+  rules(chain: string): readonly SaveRule[] {
+    return this.#find(chain) ?? [];
+  }
+
+  #find(chain: string): readonly SaveRule[] | undefined {
+    const service = this.#services.get(chain);
+    if (service !== undefined) {
+      const { fragment, line } = service;
+      const own = collectChains([fragment], this.name);
+      for (const { chain } of fragment.shared[this.name]) own.delete(chain);
+      this.#put(own, line);
+      for (const name of own.keys()) this.#services.delete(name);
+    }
+    return this.#rules.get(chain);
+  }
+
+  #putChains(fragment: Fragment, shared: ReadonlyMap<string, readonly string[]>, line: number) {
+    return this.#put(fragment[this.name].chains.map((name) => [name, shared.get(name)!]), line);
+  }
+
+  /** The line after them. */
+  #put(chains: Iterable<readonly [string, readonly string[]]>, line: number): number {
+    for (const [name, specs] of chains) {
+      this.#rules.set(name, specs.map((spec) => new RenderedRule(name, spec, line++)));
+    }
+    return line;
+  }
+}
+
+/** The chains that parts share, with the rules of all. */
+function sharedChains(rules: RuleSet, name: TableName): Map<string, string[]> {
+  const shared = new Map<string, string[]>();
+  for (const { [name]: { chains } } of [rules.head, rules.tail]) {
+    for (const chain of chains) shared.set(chain, []);
+  }
+  for (const { chain, spec } of rules.head[name].rules) shared.get(chain)!.push(spec);
+  for (const fragment of rules.services.values()) {
+    for (const { chain, spec } of fragment.shared[name]) shared.get(chain)!.push(spec);
+  }
+  for (const { chain, spec } of rules.tail[name].rules) shared.get(chain)!.push(spec);
+  return shared;
+}
+
+/** Where a rule leads, at the end of our rules. */
+function jumpTarget(spec: string): string | null {
+  return / -j (KUBE-[A-Z]+-[A-Z2-7]{16})$/.exec(spec)?.[1] ?? null;
+}
