@@ -14,6 +14,7 @@ import {
   TABLES,
 } from "../../dataplane/iptables/rules.ts";
 import { type SaveRule, type SaveTable, splitWords } from "../../dataplane/iptables/save_text.ts";
+import type { UnderstoodOnce } from "./ruleset.ts";
 
 /** The kernel's chains. */
 export const BUILT_IN: Readonly<Record<TableName, readonly string[]>> = {
@@ -57,10 +58,16 @@ export function chainTables(
 }
 
 /** A rule whose words are found when they are asked for. */
-export class RenderedRule implements SaveRule {
+export class RenderedRule implements SaveRule, UnderstoodOnce {
   #tokens: readonly string[] | null = null;
 
-  constructor(readonly chain: string, private readonly spec: string, readonly line: number) {}
+  /** @param origin see {@link UnderstoodOnce}. */
+  constructor(
+    readonly chain: string,
+    private readonly spec: string,
+    readonly line: number,
+    readonly origin?: object,
+  ) {}
 
   get tokens(): readonly string[] {
     return this.#tokens ??= words(this.chain, this.spec);

@@ -10,11 +10,11 @@ import {
   collectChains,
   type Fragment,
   fragments,
+  type Rule,
   type RuleSet,
   type TableName,
   TABLES,
 } from "../../dataplane/iptables/rules.ts";
-import type { SaveRule } from "../../dataplane/iptables/save_text.ts";
 import { BUILT_IN, RenderedRule } from "./rendered.ts";
 import type { TableSource } from "./ruleset.ts";
 
@@ -32,7 +32,7 @@ export function renderedSources(rules: RuleSet): TableSource[] {
 class RenderedSource implements TableSource {
   /** The line after COMMIT. */
   readonly end: number;
-  readonly #rules = new Map<string, readonly SaveRule[]>();
+  readonly #rules = new Map<string, readonly RenderedRule[]>();
   /** Services whose chains are not rendered yet, by those that rules of others jump to. */
   readonly #services = new Map<string, { readonly fragment: Fragment; readonly line: number }>();
 
@@ -61,53 +61,57 @@ class RenderedSource implements TableSource {
   }
 
   has(chain: string): boolean {
-    return this.#find(chain) !== undefined;
+    return this.#services.has(chain) || this.#rules.has(chain);
   }
 
   policy(chain: string): string | null {
     return BUILT_IN[this.name].includes(chain) ? "ACCEPT" : null;
   }
 
-  rules(chain: string): readonly SaveRule[] {
+  rules(chain: string): readonly RenderedRule[] {
     return this.#find(chain) ?? [];
   }
 
-  #find(chain: string): readonly SaveRule[] | undefined {
+  #find(chain: string): readonly RenderedRule[] | undefined {
     const service = this.#services.get(chain);
     if (service !== undefined) {
       const { fragment, line } = service;
       const own = collectChains([fragment], this.name);
       for (const { chain } of fragment.shared[this.name]) own.delete(chain);
-      this.#put(own, line);
-      for (const name of own.keys()) this.#services.delete(name);
+      let next = line;
+      for (const [name, specs] of own) {
+        this.#rules.set(name, specs.map((spec) => new RenderedRule(name, spec, next++)));
+        this.#services.delete(name);
+      }
     }
     return this.#rules.get(chain);
   }
 
-  #putChains(fragment: Fragment, shared: ReadonlyMap<string, readonly string[]>, line: number) {
-    return this.#put(fragment[this.name].chains.map((name) => [name, shared.get(name)!]), line);
-  }
-
   /** The line after them. */
-  #put(chains: Iterable<readonly [string, readonly string[]]>, line: number): number {
-    for (const [name, specs] of chains) {
-      this.#rules.set(name, specs.map((spec) => new RenderedRule(name, spec, line++)));
+  #putChains(
+    fragment: Fragment,
+    shared: ReadonlyMap<string, readonly Rule[]>,
+    line: number,
+  ): number {
+    for (const name of fragment[this.name].chains) {
+      const rules = shared.get(name)!;
+      this.#rules.set(name, rules.map((rule) => new RenderedRule(name, rule.spec, line++, rule)));
     }
     return line;
   }
 }
 
 /** The chains that parts share, with the rules of all. */
-function sharedChains(rules: RuleSet, name: TableName): Map<string, string[]> {
-  const shared = new Map<string, string[]>();
+function sharedChains(rules: RuleSet, name: TableName): Map<string, Rule[]> {
+  const shared = new Map<string, Rule[]>();
   for (const { [name]: { chains } } of [rules.head, rules.tail]) {
     for (const chain of chains) shared.set(chain, []);
   }
-  for (const { chain, spec } of rules.head[name].rules) shared.get(chain)!.push(spec);
+  for (const rule of rules.head[name].rules) shared.get(rule.chain)!.push(rule);
   for (const fragment of rules.services.values()) {
-    for (const { chain, spec } of fragment.shared[name]) shared.get(chain)!.push(spec);
+    for (const rule of fragment.shared[name]) shared.get(rule.chain)!.push(rule);
   }
-  for (const { chain, spec } of rules.tail[name].rules) shared.get(chain)!.push(spec);
+  for (const rule of rules.tail[name].rules) shared.get(rule.chain)!.push(rule);
   return shared;
 }
 

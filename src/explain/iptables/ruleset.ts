@@ -49,6 +49,12 @@ const EXTENSIONS: Extensions = {
   },
 };
 
+/** A rule that has been read before: it is understood once for all readings. */
+export interface UnderstoodOnce {
+  /** The same in each reading, as long as neither the rule nor the chain it leads to changes. */
+  readonly origin?: object;
+}
+
 /** Where a table's rules come from. */
 export interface TableSource {
   readonly name: string;
@@ -56,7 +62,7 @@ export interface TableSource {
   /** Of a built-in chain; null on all others. */
   policy(chain: string): string | null;
   /** In order; none of a chain that is not there. */
-  rules(chain: string): readonly SaveRule[];
+  rules(chain: string): readonly (SaveRule & UnderstoodOnce)[];
 }
 
 /** A table that was read as a whole. */
@@ -90,6 +96,12 @@ class SavedSource implements TableSource {
 
 /** Chains of a table that are kept understood: ten thousand Services have a hundred thousand. */
 const MOST_CHAINS = 16_384;
+
+/** What a rule says, wherever it stands. */
+type Meaning = Omit<Rule, "number" | "line">;
+
+/** By {@link UnderstoodOnce.origin}. */
+const MEANINGS = new WeakMap<object, Meaning>();
 
 /** One table. */
 export class Table {
@@ -125,12 +137,20 @@ export class Table {
     return chain;
   }
 
-  #understand(rule: SaveRule, number: number): Rule {
+  #understand(rule: SaveRule & UnderstoodOnce, number: number): Rule {
+    const { origin } = rule;
+    let meaning = origin === undefined ? undefined : MEANINGS.get(origin);
+    if (meaning === undefined) {
+      meaning = this.#meaning(rule);
+      if (origin !== undefined) MEANINGS.set(origin, meaning);
+    }
+    return { number, line: rule.line, ...meaning };
+  }
+
+  #meaning(rule: SaveRule): Meaning {
     const { matches, target } = sortWords(rule.tokens, EXTENSIONS);
     const comment = matches.find((use) => use.module === "comment")?.options[0]?.args[0] ?? null;
     return {
-      number,
-      line: rule.line,
       text: `-A ${rule.chain} ${joinWords(rule.tokens.map(onOneLine))}`.trimEnd(),
       comment,
       tests: matches.filter((use) => use.module !== "comment").map(compileMatch),
