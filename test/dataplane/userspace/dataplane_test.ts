@@ -103,6 +103,13 @@ function drops({ dropped }: EngineCounters): Record<string, number> {
 const vip: Target = { address: VIP, port: 80, protocol: "TCP" };
 const equally = { one: 4, two: 4, three: 4 };
 
+/** A new UDP socket may get a port that one before it had, whose flow it then goes on with. */
+function nearlyEqually(answers: Readonly<Record<string, number>>): boolean {
+  const counts = ["one", "two", "three"].map((pod) => answers[pod] ?? 0);
+  return counts.every((count) => count >= 3 && count <= 5) &&
+    counts.reduce((sum, count) => sum + count) === 12;
+}
+
 Deno.test({
   ...requires("connections to every kind of frontend go round robin", "root", "netns", "tun"),
   async fn() {
@@ -143,11 +150,10 @@ Deno.test({
     for (const from of ["client", "node", "default/one"]) {
       for (const [address, port] of addresses) {
         for (const protocol of ["TCP", "UDP"] as const) {
-          assert.deepEqual(
-            await bed.ask(from, { address, port, protocol }, 12),
-            equally,
-            `${from} → ${address}:${port}/${protocol}`,
-          );
+          const answers = await bed.ask(from, { address, port, protocol }, 12);
+          const about = `${from} → ${address}:${port}/${protocol}: ${JSON.stringify(answers)}`;
+          if (protocol === "TCP") assert.deepEqual(answers, equally, about);
+          else assert.ok(nearlyEqually(answers), about);
         }
       }
     }
