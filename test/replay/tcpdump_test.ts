@@ -10,8 +10,8 @@ import { plain, slice } from "../api/real_state.ts";
 import { requires } from "../requirements.ts";
 
 const VIP = "10.0.1.175";
-/** Of an HTTP-like exchange: handshake, request, answer, end. */
-const LEAST_PACKETS = 8;
+/** Of an HTTP-like exchange: handshake, request, answer; how its end is acknowledged depends. */
+const LEAST_PACKETS = 5;
 
 /** Reads until the text is there. */
 async function until(stream: ReadableStream<Uint8Array<ArrayBuffer>>, text: string): Promise<void> {
@@ -47,7 +47,7 @@ async function capture(args: readonly string[]): Promise<Uint8Array<ArrayBuffer>
     await until(tcpdump.stderr, "listening on");
     await converse(namespace);
     // The last packets are on their way to tcpdump's buffer.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 400));
   } finally {
     tcpdump.kill("SIGINT");
     await tcpdump.status;
