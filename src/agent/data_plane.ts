@@ -115,29 +115,38 @@ function runnerFor({ namespaceFd }: NodeAccess): ProgramRunner {
   );
 }
 
+/** Opens a data plane that may ask for a sync, of whom {@link OpenDataPlane.onSyncNeeded} is told. */
+async function openRequesting(
+  note: string | null,
+  start: (requestSync: () => void) => Promise<DataPlane>,
+): Promise<OpenDataPlane> {
+  let request = () => {};
+  return {
+    dataPlane: await start(() => request()),
+    note,
+    onSyncNeeded(given) {
+      request = given;
+    },
+  };
+}
+
 async function openIptables(
   config: Config,
   node: NodeAccess,
   families: readonly Family[],
   note: string | null,
 ): Promise<OpenDataPlane> {
-  let request = () => {};
-  const dataPlane = await IptablesDataPlane.start({
-    engine: LocalEngine.create(),
-    families,
-    rules: ruleOptions(config),
-    namespaceFd: node.namespaceFd,
-    canaryPeriodMs: config.iptablesSync.periodMs,
-    requestSync: () => request(),
-  });
+  const opened = await openRequesting(note, (requestSync) =>
+    IptablesDataPlane.start({
+      engine: LocalEngine.create(),
+      families,
+      rules: ruleOptions(config),
+      namespaceFd: node.namespaceFd,
+      canaryPeriodMs: config.iptablesSync.periodMs,
+      requestSync,
+    }));
   warn([...await cleanupIpvs(runnerFor(node)), ...runnerFor(node).inside(cleanupUserspace)]);
-  return {
-    dataPlane,
-    note,
-    onSyncNeeded(given) {
-      request = given;
-    },
-  };
+  return opened;
 }
 
 /** The rules of iptables mode give way in the first sync. */
@@ -147,33 +156,27 @@ async function openIpvs(
   families: readonly Family[],
   note: string | null,
 ): Promise<OpenDataPlane> {
-  let request = () => {};
   const { excludeCIDRs, strictARP, gracefulDeadlineMs } = config.ipvs;
-  const dataPlane = await IpvsDataPlane.start({
-    engine: LocalEngine.create(),
-    families,
-    node: config.nodeName,
-    rendering: ipvsOptions(config),
-    excludeCIDRs,
-    strictARP,
-    gracefulDeadlineMs,
-    timeouts: {
-      tcp: Math.round(config.ipvs.tcpTimeoutMs / 1000),
-      tcpFin: Math.round(config.ipvs.tcpFinTimeoutMs / 1000),
-      udp: Math.round(config.ipvs.udpTimeoutMs / 1000),
-    },
-    namespaceFd: node.namespaceFd,
-    watchPeriodMs: config.ipvsSync.periodMs,
-    requestSync: () => request(),
-  });
+  const opened = await openRequesting(note, (requestSync) =>
+    IpvsDataPlane.start({
+      engine: LocalEngine.create(),
+      families,
+      node: config.nodeName,
+      rendering: ipvsOptions(config),
+      excludeCIDRs,
+      strictARP,
+      gracefulDeadlineMs,
+      timeouts: {
+        tcp: Math.round(config.ipvs.tcpTimeoutMs / 1000),
+        tcpFin: Math.round(config.ipvs.tcpFinTimeoutMs / 1000),
+        udp: Math.round(config.ipvs.udpTimeoutMs / 1000),
+      },
+      namespaceFd: node.namespaceFd,
+      watchPeriodMs: config.ipvsSync.periodMs,
+      requestSync,
+    }));
   warn(runnerFor(node).inside(cleanupUserspace));
-  return {
-    dataPlane,
-    note,
-    onSyncNeeded(given) {
-      request = given;
-    },
-  };
+  return opened;
 }
 
 async function openUserspace(
