@@ -6,6 +6,7 @@
  */
 
 import type { EngineExports } from "../../src/engine/module.ts";
+import { compileAssembly } from "../assembly.ts";
 
 /** What asm/bench/engine.ts exports. */
 export interface BenchExports extends EngineExports {
@@ -16,33 +17,6 @@ export interface BenchExports extends EngineExports {
 }
 
 /** Compiles it. Throws with the compiler's words. */
-export async function compileEngine(): Promise<WebAssembly.Module> {
-  const folder = await Deno.makeTempDir();
-  const file = `${folder}/engine.wasm`;
-  try {
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--allow-read",
-        `--allow-write=${folder}`,
-        "--allow-env",
-        "npm:assemblyscript@0.28.20/asc",
-        "asm/bench/engine.ts",
-        "--config",
-        "asconfig.json",
-        "--optimizeLevel=3",
-        "--shrinkLevel=0",
-        "--noAssert",
-        "--outFile",
-        file,
-      ],
-      cwd: new URL("../..", import.meta.url),
-      stdout: "null",
-      stderr: "piped",
-    }).output();
-    if (!success) throw new Error(`asc: ${new TextDecoder().decode(stderr)}`);
-    return new WebAssembly.Module(await Deno.readFile(file));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+export function compileEngine(): Promise<WebAssembly.Module> {
+  return compileAssembly("asm/bench/engine.ts");
 }

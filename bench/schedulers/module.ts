@@ -6,6 +6,7 @@
 
 import { SCHEDULERS } from "../../src/engine/abi.ts";
 import type { SchedulerName } from "../../src/plan/plan.ts";
+import { compileAssembly } from "../assembly.ts";
 
 /** What asm/bench/schedulers.ts exports. */
 export interface SchedulerExports {
@@ -25,34 +26,8 @@ export interface SchedulerInstance {
 const SEED = 20_260_101n;
 
 /** Compiles it, as the engine is compiled. */
-export async function compileSchedulers(): Promise<WebAssembly.Module> {
-  const folder = await Deno.makeTempDir();
-  const file = `${folder}/schedulers.wasm`;
-  try {
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--allow-read",
-        `--allow-write=${folder}`,
-        "--allow-env",
-        "npm:assemblyscript@0.28.20/asc",
-        "asm/bench/schedulers.ts",
-        "--config",
-        "asconfig.json",
-        "--optimizeLevel=3",
-        "--noAssert",
-        "--outFile",
-        file,
-      ],
-      cwd: new URL("../..", import.meta.url),
-      stdout: "null",
-      stderr: "piped",
-    }).output();
-    if (!success) throw new Error(`asc: ${new TextDecoder().decode(stderr)}`);
-    return new WebAssembly.Module(await Deno.readFile(file));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+export function compileSchedulers(): Promise<WebAssembly.Module> {
+  return compileAssembly("asm/bench/schedulers.ts");
 }
 
 /** An instance with room for so many backends. */
