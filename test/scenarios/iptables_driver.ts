@@ -17,7 +17,16 @@ import { close, O_WRONLY, open, write } from "../../src/linux/libc.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { type Family, familyOf } from "../../src/net/address.ts";
 import { Planner } from "../../src/plan/planner.ts";
-import { type Configuration, type Flow, plannerConfig } from "./format.ts";
+import {
+  type Answered,
+  answeredBy,
+  clientOf,
+  nameOf,
+  type Refusals,
+  verdictOf,
+  type Way,
+} from "./answers.ts";
+import { type Configuration, plannerConfig } from "./format.ts";
 import { LabNetwork } from "./lab_network.ts";
 import type { FlowOutcome, ScenarioDriver } from "./runner.ts";
 
@@ -30,16 +39,6 @@ const CONCURRENCY = 8;
 const SILENCE_MS = 150;
 /** Patience with who is slow. */
 const PATIENCE_MS = 3000;
-
-/** Someone who answered: where, and whom it took for its client. */
-interface Answered {
-  readonly address: string;
-  readonly port: number;
-  /** Null: UDP servers don't tell. */
-  readonly client: string | null;
-}
-
-type Way = Pick<Flow, "from" | "to">;
 
 /** Sends real connections from where a flow begins and sees who answers, and to whom. */
 export class IptablesDriver implements ScenarioDriver {
@@ -151,28 +150,15 @@ export class IptablesDriver implements ScenarioDriver {
     return (await this.#network!.probe(way, options)).map((each) => this.#answered(way, each));
   }
 
-  #answered({ to }: Way, outcome: Outcome): Answered {
+  #answered(way: Way, outcome: Outcome): Answered {
     assert.equal(outcome.kind, "answer", JSON.stringify(outcome));
     const { pod } = outcome as Extract<Outcome, { kind: "answer" }>;
-    if (to.protocol === "TCP") {
-      const { address, port, client } = JSON.parse(pod);
-      return { address, port, client: client.address };
-    }
-    return { address: pod, port: this.#portOf(pod), client: null };
-  }
-
-  /** The one UDP port that a server has. */
-  #portOf(address: string): number {
-    const ports = this.#network!.portsOf(address, "UDP");
-    assert.equal(ports.length, 1, `${address} has UDP ports ${ports}`);
-    return ports[0];
+    return answeredBy(this.#network!, way, pod);
   }
 
   /** Null when it cannot be told: what the node itself sends has its address before and after. */
   #masquerade({ from }: Way, answers: readonly Answered[]): boolean | null {
-    const clients = new Set(answers.map(({ client }) => client));
-    assert.equal(clients.size, 1, "the same for every connection");
-    const [client] = clients;
+    const client = clientOf(answers);
     return client === null || this.#network!.isNode(from) ? null : client !== from;
   }
 
@@ -204,23 +190,4 @@ export class IptablesDriver implements ScenarioDriver {
       }
     });
   }
-}
-
-/** Packets by what was done to them. */
-type Refusals = Readonly<Record<"REJECT" | "DROP", bigint>>;
-
-/** What a rule did, by its counter and to the client's eyes; null: no rule refused anything. */
-function verdictOf(outcome: Outcome, before: Refusals, after: Refusals): "REJECT" | "DROP" | null {
-  const dropped = after.DROP > before.DROP;
-  if (after.REJECT > before.REJECT) {
-    assert.equal(outcome.kind, "refused");
-    assert.ok(!dropped, "rejected and dropped");
-    return "REJECT";
-  }
-  if (dropped) assert.equal(outcome.kind, "timeout");
-  return dropped ? "DROP" : null;
-}
-
-function nameOf({ address, port }: Answered): string {
-  return `${address} ${port}`;
 }

@@ -16,7 +16,16 @@ import { FrontendIndex } from "../../src/plan/frontend_index.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { startPlane } from "../integration/vm/ipvs_plane.ts";
 import { countedRules } from "../integration/vm/legacy_counters.ts";
-import { type Configuration, type Flow, plannerConfig } from "./format.ts";
+import {
+  type Answered,
+  answeredBy,
+  clientOf,
+  nameOf,
+  type Refusals,
+  verdictOf,
+  type Way,
+} from "./answers.ts";
+import { type Configuration, plannerConfig } from "./format.ts";
 import { LabNetwork } from "./lab_network.ts";
 import type { FlowOutcome, ScenarioDriver } from "./runner.ts";
 
@@ -28,20 +37,7 @@ const SILENCE_MS = 300;
 /** Patience with who is slow. */
 const PATIENCE_MS = 5000;
 
-/** Someone who answered: where, and whom it took for its client. */
-interface Answered {
-  readonly address: string;
-  readonly port: number;
-  /** Null: UDP servers don't tell. */
-  readonly client: string | null;
-}
-
 const PROTOCOL_NUMBERS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
-
-/** Packets by what was done to them. */
-type Refusals = Readonly<Record<"REJECT" | "DROP", bigint>>;
-
-type Way = Pick<Flow, "from" | "to">;
 
 /**
  * Sends real connections from where a flow begins and sees who answers, and to whom. Networks last
@@ -165,17 +161,7 @@ export class IpvsDriver implements ScenarioDriver {
     const outcomes = await this.#network!.probe(way, options);
     const answered = outcomes.filter((outcome) => outcome.kind === "answer");
     assert.ok([0, count].includes(answered.length), JSON.stringify(outcomes));
-    return answered.map(({ pod }) => this.#answered(way, pod));
-  }
-
-  #answered({ to }: Way, text: string): Answered {
-    if (to.protocol === "TCP") {
-      const { address, port, client } = JSON.parse(text);
-      return { address, port, client: client.address };
-    }
-    const ports = this.#network!.portsOf(text, "UDP");
-    assert.equal(ports.length, 1, `${text} has UDP ports ${ports}`);
-    return { address: text, port: ports[0], client: null };
+    return answered.map(({ pod }) => answeredBy(this.#network!, way, pod));
   }
 
   /**
@@ -183,9 +169,7 @@ export class IpvsDriver implements ScenarioDriver {
    * virtual server's address, which the kernel gives it at first.
    */
   #masquerade({ from, to }: Way, answers: readonly Answered[]): boolean | null {
-    const clients = new Set(answers.map(({ client }) => client));
-    assert.equal(clients.size, 1, "the same for every connection");
-    const [client] = clients;
+    const client = clientOf(answers);
     if (client === null) return null;
     if (!this.#network!.isNode(from)) return client !== from;
     assert.ok(client !== to.address || this.#network!.isNode(client), `client ${client}`);
@@ -202,15 +186,9 @@ export class IpvsDriver implements ScenarioDriver {
     before: Refusals,
     after: Refusals,
   ): "REJECT" | "DROP" | null {
-    const dropped = after.DROP > before.DROP;
-    if (after.REJECT > before.REJECT) {
-      assert.equal(outcome.kind, "refused");
-      assert.ok(!dropped, "rejected and dropped");
-      return "REJECT";
-    }
-    if (dropped) assert.equal(outcome.kind, "timeout");
-    else if (outcome.kind === "refused" && this.#hasServer(way)) return "REJECT";
-    return dropped ? "DROP" : null;
+    const byRule = verdictOf(outcome, before, after);
+    if (byRule !== null) return byRule;
+    return outcome.kind === "refused" && this.#hasServer(way) ? "REJECT" : null;
   }
 
   /** Packets that rules have refused so far. */
@@ -231,10 +209,6 @@ export class IpvsDriver implements ScenarioDriver {
       return ipvs.get({ address, port, protocol: PROTOCOL_NUMBERS[protocol] }) !== null;
     });
   }
-}
-
-function nameOf({ address, port }: Pick<Answered, "address" | "port">): string {
-  return `${address} ${port}`;
 }
 
 /** Another client of the same kind: an address of the same network that scenarios don't use. */
