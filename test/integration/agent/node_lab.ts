@@ -125,6 +125,11 @@ function sortShared(lines: readonly string[]): string[] {
   return sorted;
 }
 
+/** As long as a program waits before it gives up; a busy machine can take seconds. */
+const CLIENT_PATIENCE_MS = 20_000;
+/** What takes longer has lost a packet: TCP sends its first one again after a second (RFC 6298 §2.1). */
+const RETRANSMISSION_MS = 1000;
+
 /** A client that asks without a pause; every question is a new connection. */
 export class SteadyClient {
   readonly #asking: Promise<void>;
@@ -133,6 +138,9 @@ export class SteadyClient {
   /** What was no answer, the first ones. */
   readonly failures: string[] = [];
   failed = 0;
+  /** Those that took so long that a packet must have been sent twice, or someone have been slow. */
+  slow = 0;
+  slowestMs = 0;
   readonly pods = new Set<string>();
 
   /** @param targets what to ask; again and again, one after the other. */
@@ -150,8 +158,10 @@ export class SteadyClient {
     while (!this.#stopped) {
       for (const target of targets) {
         const since = new Date().toISOString();
-        for (const outcome of await lab.ask(target, 8)) {
+        for (const outcome of await lab.ask(target, 8, CLIENT_PATIENCE_MS)) {
           this.asked++;
+          this.slowestMs = Math.max(this.slowestMs, outcome.ms);
+          if (outcome.ms >= RETRANSMISSION_MS) this.slow++;
           if (outcome.kind === "answer") {
             this.pods.add(outcome.pod);
             continue;

@@ -38,6 +38,9 @@ export interface SoakReport {
   readonly failed: number;
   /** The first ones. */
   readonly failures: readonly string[];
+  /** Those that took a second or more, and the longest. */
+  readonly slow: number;
+  readonly slowestMs: number;
   /** Rules that differ from a clean start's. */
   readonly differences: readonly string[];
   /**
@@ -110,6 +113,8 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       asked: client.asked,
       failed: client.failed,
       failures: client.failures,
+      slow: client.slow,
+      slowestMs: Math.round(client.slowestMs),
       differences: differences(rules, await lab.rules()),
       memory: tenths(memory),
     };
