@@ -16,27 +16,40 @@ export function formatAnswers(flows: readonly Flow[], answers: readonly Answer[]
 function formatAnswer(flow: Flow, answer: Answer): string {
   const dest = `${formatSocketAddress(flow.dest, flow.port)}/${flow.protocol}`;
   const lines = [
-    plain(`${answer.name}: ${flow.source} to ${dest}`),
+    plain(`${hasOwnName(answer, flow, dest) ? `${answer.name}: ` : ""}${flow.source} to ${dest}`),
     `  ${answer.verdict}${answer.service === null ? "" : ` ${answer.service}`}${
       answer.masquerade ? ", masqueraded" : ""
     }${answer.unknown.length > 0 ? ", as far as known" : ""}`,
     ...answer.outcomes.map((outcome) => `    ${summary(outcome)}`),
   ];
-  const told = new Set<number>();
-  for (const outcome of answer.outcomes) {
-    const again = outcome.steps.some((index) => told.has(index));
-    lines.push(`  how ${ending(outcome)} comes about${again ? ", where it differs" : ""}:`);
-    for (const index of outcome.steps) {
-      if (!told.has(index)) lines.push(...formatStep(answer.steps[index]));
-      told.add(index);
-    }
-  }
+  lines.push(...formatWays(answer));
   if (answer.unknown.length > 0) lines.push("  not known:");
   for (const { table, chain, rule, line, text, reason } of answer.unknown) {
     const place = `${table} ${chain}${rule === null ? "" : ` rule ${rule}`}`;
     lines.push(`    ${place}${line === null ? "" : ` (line ${line})`}: ${reason}`, `      ${text}`);
   }
   return lines.map((line) => `${line}\n`).join("");
+}
+
+/** Whether it is called something else than where it goes from and to. */
+function hasOwnName({ name }: Answer, { source }: Flow, dest: string): boolean {
+  return name.toLowerCase() !== `${source} ${dest}`.toLowerCase();
+}
+
+function formatWays({ outcomes, steps }: Answer): string[] {
+  const lines: string[] = [];
+  const told = new Set<number>();
+  for (const outcome of outcomes) {
+    const untold = outcome.steps.filter((index) => !told.has(index));
+    if (untold.length === 0) continue;
+    const again = untold.length < outcome.steps.length;
+    lines.push(`  how ${ending(outcome)} comes about${again ? ", where it differs" : ""}:`);
+    for (const index of untold) {
+      lines.push(...formatStep(steps[index]));
+      told.add(index);
+    }
+  }
+  return lines;
 }
 
 function summary(outcome: Outcome): string {

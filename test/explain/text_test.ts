@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { explainFlows, parseNodeTables } from "../../src/explain/iptables/explain.ts";
+import type { Outcome } from "../../src/explain/answer.ts";
 import { formatAnswers } from "../../src/explain/text.ts";
 
 const RULES = `*nat
@@ -42,6 +43,41 @@ Deno.test("the text says where, then how, then what is not known", () => {
   not known:
     nat KUBE-SVC-A rule 2 (line 8): match strange is not known
       -A KUBE-SVC-A -m strange --new -j RETURN
+`,
+  );
+});
+
+Deno.test("backends that are reached in one and the same way are told the way once", () => {
+  const name = "10.9.9.9 10.0.0.1:80/tcp";
+  const to = (address: string): Outcome => ({
+    verdict: "FORWARD",
+    backend: { address, port: 8080 },
+    probability: 0.5,
+    masquerade: false,
+    steps: [0],
+  });
+  const step = { hook: null, table: null, chain: null, rule: null, line: null };
+  const text = formatAnswers(
+    [{ name, source: "10.9.9.9", dest: "10.0.0.1", port: 80, protocol: "TCP" }],
+    [{
+      name,
+      verdict: "FORWARD",
+      service: "ns/web",
+      backends: [],
+      masquerade: false,
+      outcomes: [to("10.1.0.1"), to("10.1.0.2")],
+      steps: [{ ...step, text: "source", action: "from outside" }],
+      unknown: [],
+    }],
+  );
+  assert.equal(
+    text,
+    `10.9.9.9 to 10.0.0.1:80/TCP
+  FORWARD ns/web
+    50% FORWARD to 10.1.0.1:8080
+    50% FORWARD to 10.1.0.2:8080
+  how FORWARD to 10.1.0.1:8080 comes about:
+    source: from outside
 `,
   );
 });
