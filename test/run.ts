@@ -34,6 +34,9 @@ const MACHINE_TESTS = [
   "test/scenarios/ipvs_test.ts",
 ];
 
+/** Loaded before every test. */
+const FIXED_SEED = "test/fixed_seed.ts";
+
 /** How one process of `deno test` ended. */
 interface Run {
   readonly success: boolean;
@@ -45,7 +48,7 @@ interface Run {
 async function runTests(args: readonly string[], output: "live" | "whole"): Promise<Run> {
   const child = new Deno.Command(Deno.execPath(), {
     // The browser's driver looks into /proc, which nothing less allows.
-    args: ["test", "--allow-all", "--no-check", ...args],
+    args: ["test", "--allow-all", "--no-check", `--preload=${FIXED_SEED}`, ...args],
     env: { NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
