@@ -17,6 +17,7 @@ import { tryIpvs } from "../dataplane/ipvs/trial.ts";
 import { cleanupUserspace } from "../dataplane/userspace/cleanup.ts";
 import { UserspaceDataPlane } from "../dataplane/userspace/dataplane.ts";
 import { LocalEngine } from "../engine/local.ts";
+import { WitnessEngine } from "../engine/witness.ts";
 import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Family } from "../net/address.ts";
 import { checkMode } from "./mode.ts";
@@ -138,7 +139,7 @@ async function openIptables(
 ): Promise<OpenDataPlane> {
   const opened = await openRequesting(note, (requestSync) =>
     IptablesDataPlane.start({
-      engine: LocalEngine.create(),
+      engine: new WitnessEngine(),
       families,
       rules: ruleOptions(config),
       namespaceFd: node.namespaceFd,
@@ -159,6 +160,7 @@ async function openIpvs(
   const { excludeCIDRs, strictARP, gracefulDeadlineMs } = config.ipvs;
   const opened = await openRequesting(note, (requestSync) =>
     IpvsDataPlane.start({
+      // It follows every change, as hashing schedulers go by the order in which servers came.
       engine: LocalEngine.create(),
       families,
       node: config.nodeName,

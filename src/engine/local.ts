@@ -17,7 +17,7 @@ import type {
 } from "./handle.ts";
 
 /** Slots that an engine without packets needs. */
-const WITNESS = { slots: 1, slotSize: 2048, connections: 1024, keptSyns: 1 } as const;
+export const WITNESS = { slots: 1, slotSize: 2048, connections: 1024, keptSyns: 1 } as const;
 
 /** An {@link EngineHandle} over an engine in this thread. */
 export class LocalEngine implements EngineHandle {

@@ -1,0 +1,129 @@
+/**
+ * The engine that answers for a node where another data plane carries the packets, made at the first
+ * question and let go of when nobody has asked for some minutes.
+ *
+ * The engine of 100,000 endpoints takes some 55 MiB and tenths of a second to be filled, which a node
+ * that nobody asks about need not have. It is filled from the plan as it is, not change by change:
+ * that is the same for schedulers that don't look at the order in which backends came, as that of
+ * iptables mode, which chooses at random.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers";
+import type { NodeInfo, PlanChange, ServicePlan } from "../plan/plan.ts";
+import { DROP_REASONS, DropReason } from "./abi.ts";
+import type {
+  ConntrackEntry,
+  EngineCounters,
+  EngineHandle,
+  LookupResult,
+  PacketQuery,
+  RecordAnswers,
+} from "./handle.ts";
+import { LocalEngine, WITNESS } from "./local.ts";
+
+/** Without a question for so long, the engine is let go of. */
+const IDLE_MS = 300_000;
+/** Services that are filled in before other work has its turn: some milliseconds. */
+const PART = 64;
+
+/** An {@link EngineHandle} over an engine that is there only while it is asked. */
+export class WitnessEngine implements EngineHandle {
+  readonly #make: () => LocalEngine;
+  readonly #idleMs: number;
+  #node: NodeInfo | null = null;
+  /** By "namespace/name". */
+  readonly #services = new Map<string, ServicePlan>();
+  #engine: Promise<LocalEngine> | null = null;
+  /** Whether anybody has asked since the timer began. */
+  #asked = false;
+
+  constructor(
+    { make = () => LocalEngine.create(), idleMs = IDLE_MS }: {
+      readonly make?: () => LocalEngine;
+      /** Milliseconds. */
+      readonly idleMs?: number;
+    } = {},
+  ) {
+    this.#make = make;
+    this.#idleMs = idleMs;
+  }
+
+  /** Rejects when the plan is malformed and there is an engine that has to take it. */
+  async apply(change: PlanChange): Promise<void> {
+    const { node, updated, removed } = change;
+    this.#node = node ?? this.#node;
+    for (const key of removed) this.#services.delete(key);
+    for (const plan of updated) this.#services.set(`${plan.namespace}/${plan.name}`, plan);
+    // One that is being filled has the plan of before; who asks later gets the answer of after.
+    await this.#engine?.then((engine) => engine.apply(change));
+  }
+
+  /** Rejects with a TypeError when an address is none. */
+  async lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]> {
+    return (await this.#filled()).lookup(queries);
+  }
+
+  async lookupRecords(questions: Uint8Array): Promise<RecordAnswers> {
+    return (await this.#filled()).lookupRecords(questions);
+  }
+
+  /** Nothing: no packet comes here. */
+  counters(): Promise<EngineCounters> {
+    return Promise.resolve(NOTHING_COUNTED);
+  }
+
+  /** No connection: no packet comes here. */
+  conntrack(): Promise<{ entries: ConntrackEntry[]; next: number | null }> {
+    return Promise.resolve({ entries: [], next: null });
+  }
+
+  /** The engine with the plan of this moment and all changes up to the use of the answer. */
+  #filled(): Promise<LocalEngine> {
+    this.#asked = true;
+    if (this.#engine !== null) return this.#engine;
+    const engine = this.#fill();
+    this.#engine = engine;
+    engine.then(() => this.#watch(engine), () => this.#drop(engine));
+    return engine;
+  }
+
+  async #fill(): Promise<LocalEngine> {
+    const services = [...this.#services.values()];
+    const filled = this.#make();
+    await filled.apply({ node: this.#node, updated: [], removed: [] });
+    for (let at = 0; at < services.length; at += PART) {
+      await filled.apply({ node: null, updated: services.slice(at, at + PART), removed: [] });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return filled;
+  }
+
+  #watch(engine: Promise<LocalEngine>): void {
+    this.#asked = false;
+    const timer = setTimeout(
+      () => this.#asked ? this.#watch(engine) : this.#drop(engine),
+      this.#idleMs,
+    );
+    Deno.unrefTimer(timer);
+  }
+
+  #drop(engine: Promise<LocalEngine>): void {
+    if (this.#engine === engine) this.#engine = null;
+  }
+}
+
+const NOTHING_COUNTED: EngineCounters = {
+  packets: 0,
+  bytes: 0,
+  forwarded: 0,
+  rejected: 0,
+  passed: 0,
+  dropped: Object.fromEntries(
+    DROP_REASONS.flatMap((name, reason) => reason === DropReason.None ? [] : [[name, 0]]),
+  ),
+  connections: { now: 0, created: 0, limit: WITNESS.connections },
+  retried: 0,
+  backends: [],
+};
