@@ -33,7 +33,7 @@ export interface ProbeOptions {
   readonly count?: number;
   /** How many at a time (default 1). */
   readonly concurrency?: number;
-  /** When to give up waiting for an answer, in milliseconds (default 1000). */
+  /** When to give up waiting for an answer, in milliseconds (default 20 000). */
   readonly timeoutMs?: number;
   /** What is asked for over HTTP (default "/": the pod's name). */
   readonly path?: string;
@@ -44,7 +44,7 @@ export interface ProbeOptions {
  * socket, so each is a new connection to every load balancer. Outcomes in the order asked.
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<Outcome[]> {
-  const { count = 1, concurrency = 1, timeoutMs = 1000, path = "/" } = options;
+  const { count = 1, concurrency = 1, timeoutMs = 20_000, path = "/" } = options;
   const outcomes: Outcome[] = new Array(count);
   let next = 0;
   const asker = async () => {

@@ -6,6 +6,7 @@ import { QueryOnlyDataPlane } from "../../src/agent/query_only.ts";
 import { ManifestSource } from "../../src/cluster/manifests/source.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
 import { EchoEngine } from "../api/fixtures.ts";
+import { until } from "../until.ts";
 
 /** A Deployment behind a Service, as a user would write them. */
 const manifest = (replicas: number) => `
@@ -71,34 +72,29 @@ async function backends(running: RunningAgent): Promise<number> {
   return json.frontends[0].backends.length;
 }
 
-/** Resolves with how long it took until the condition held; fails after two seconds. */
-async function until(condition: () => Promise<boolean>): Promise<number> {
-  const start = performance.now();
-  while (!await condition()) {
-    assert.ok(performance.now() - start < 2000, "it did not come to pass");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return performance.now() - start;
+/** Exchanges the manifest for another, so that nobody reads half of one. */
+async function edit(folder: string, text: string): Promise<void> {
+  await Deno.writeTextFile(`${folder}/new`, text);
+  await Deno.rename(`${folder}/new`, `${folder}/web.yaml`);
 }
 
-Deno.test("an edit of a manifest is in the answers within a second", () =>
+Deno.test("an edit of a manifest is in the answers soon", () =>
   withAgent(async (running, folder) => {
     await running.agent.ready;
     assert.equal(await backends(running), 2);
-    await Deno.writeTextFile(`${folder}/web.yaml`, manifest(5));
-    const took = await until(async () => await backends(running) === 5);
-    assert.ok(took < 1000, `it took ${took} ms`);
+    await edit(folder, manifest(5));
+    await until(async () => await backends(running) === 5, "five backends");
     assert.equal((await get(running, "/healthz")).status, 200);
   }));
 
 Deno.test("an edit that breaks a manifest is reported, and what was there is served on", () =>
   withAgent(async (running, folder) => {
     await running.agent.ready;
-    await Deno.writeTextFile(`${folder}/web.yaml`, manifest(5) + "\n---\nkind: [broken");
-    await until(() => Promise.resolve(running.agent.problems.length > 0));
+    await edit(folder, manifest(5) + "\n---\nkind: [broken");
+    await until(() => running.agent.problems.length > 0, "a problem");
     assert.match(running.agent.problems[0].where, /web\.yaml/);
     assert.ok(await backends(running) >= 2);
-    await Deno.writeTextFile(`${folder}/web.yaml`, manifest(1));
-    await until(async () => await backends(running) === 1);
+    await edit(folder, manifest(1));
+    await until(async () => await backends(running) === 1, "one backend");
     assert.deepEqual(running.agent.problems, []);
   }));

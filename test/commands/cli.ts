@@ -10,7 +10,7 @@ const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
 export const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
 
 /** Longer than any run takes, milliseconds. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** What a run came to. */
 export interface Run {

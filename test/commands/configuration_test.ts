@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { readSysctl } from "../../src/linux/sysctl.ts";
 import { requires } from "../requirements.ts";
+import { until } from "../until.ts";
 import { EXAMPLES, runProgram, taskPermissions } from "./cli.ts";
 import { Program } from "./processes.ts";
 
@@ -86,7 +87,10 @@ Deno.test({
         assert.match(program.stderr, /not read, because there is --config: --kube-api-qps$/m);
         await Deno.writeTextFile(`${folder}/..bad`, `${good}oomScoreAdj: 9999\n`);
         await Deno.rename(`${folder}/..bad`, versions[0]);
-        await until(() => /oomScoreAdj: Invalid value: 9999.*going on/.test(program.stderr));
+        await until(
+          () => /oomScoreAdj: Invalid value: 9999.*going on/.test(program.stderr),
+          "the new configuration is refused",
+        );
         // As it was: nothing has changed.
         await Deno.writeTextFile(versions[0], good);
         await Deno.writeTextFile(versions[1], `${good}oomScoreAdj: -998\n`);
@@ -201,11 +205,3 @@ Deno.test({
     }
   },
 });
-
-/** Resolves when it holds; fails after ten seconds. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; !condition(); i++) {
-    assert.ok(i < 200, "not in 10 s");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { NetworkNamespace } from "../../src/linux/namespace.ts";
 
 /** Longer than any of the programs takes for anything, milliseconds. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** A program that runs. Its output is read line by line. */
 export class Program {

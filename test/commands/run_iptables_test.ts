@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { ProgramRunner } from "../../src/dataplane/iptables/programs.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { requires } from "../requirements.ts";
+import { until } from "../until.ts";
 import { EXAMPLES } from "./cli.ts";
 import { Program } from "./processes.ts";
 
@@ -17,14 +18,6 @@ const ARGUMENTS = [
   "--output=json",
   ...["healthz", "metrics", "api"].map((name) => `--${name}-bind-address=`),
 ];
-
-/** Resolves when it holds; fails after five seconds. */
-async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  for (let i = 0; !await condition(); i++) {
-    assert.ok(i < 100, `not in 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 Deno.test({
   ...requires(
@@ -61,10 +54,8 @@ Deno.test({
       assert.match(text, / ! -i veth\+ /);
       assert.match(text, /^-A KUBE-SERVICES ! -d 127\.0\.0\.0\/8 /m);
 
-      for (const table of ["mangle", "nat", "filter"]) {
-        await runner.run("iptables", ["-w", "5", "-t", table, "-F"]);
-        await runner.run("iptables", ["-w", "5", "-t", table, "-X"]);
-      }
+      const empty = ["mangle", "nat", "filter"].map((table) => `*${table}\nCOMMIT\n`).join("");
+      assert.equal((await runner.run("iptables-restore", ["-w", "5"], empty)).code, 0);
       await until(async () => (await nat()).includes(chain), "the rules are there again");
       program.signal("SIGTERM");
       const { code, stderr } = await program.end();

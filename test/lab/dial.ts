@@ -3,7 +3,8 @@
  *
  *     probe ADDRESS PORT PROTOCOL COUNT CONCURRENCY    outcomes
  *     download ORIGIN BYTES                            length and checksum of known bytes
- *     hold ADDRESS PORT MILLISECONDS                   who answers on one connection, all the time
+ *     hold ADDRESS PORT MILLISECONDS ANSWERS           who answers on one connection, all the time,
+ *                                                      at least so long and so often
  *
  * @module
  */
@@ -17,13 +18,18 @@ async function download(origin: string, bytes: number) {
 }
 
 /** The names that answer requests on one connection that stays open. */
-async function hold(hostname: string, port: number, ms: number): Promise<string[]> {
+async function hold(
+  hostname: string,
+  port: number,
+  ms: number,
+  answers: number,
+): Promise<string[]> {
   const names: string[] = [];
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(4096);
   using connection = await Deno.connect({ hostname, port });
   const until = performance.now() + ms;
-  while (performance.now() < until) {
+  while (performance.now() < until || names.length < answers) {
     await connection.write(new TextEncoder().encode(`GET / HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`));
     let response = "";
     while (!/\r\n\r\n.*\n/.test(response)) {
@@ -49,13 +55,13 @@ async function dial([mode, where, ...args]: readonly string[]): Promise<unknown>
       return await probe(target, {
         count: Number(count),
         concurrency: Number(concurrency),
-        timeoutMs: 10_000,
+        timeoutMs: 60_000,
       });
     }
     case "download":
       return await download(where, Number(args[0]));
     case "hold":
-      return await hold(where, Number(args[0]), Number(args[1]));
+      return await hold(where, Number(args[0]), Number(args[1]), Number(args[2]));
     default:
       throw new Error(`no mode ${mode}`);
   }

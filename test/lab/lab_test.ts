@@ -4,6 +4,7 @@ import { payloadSha256 } from "../../src/lab/payload.ts";
 import type { Outcome, Target } from "../../src/lab/probe.ts";
 import type { Server } from "../../src/lab/topology.ts";
 import { requires } from "../requirements.ts";
+import { until } from "../until.ts";
 import { hostNetwork, networkNamespacesOf } from "./host.ts";
 
 const PORTS: Server["ports"] = [{ protocol: "TCP", port: 9376 }, { protocol: "UDP", port: 5353 }];
@@ -72,7 +73,6 @@ Deno.test({
       for (const target of [tcp("10.244.3.1", 1), udp("10.244.3.1"), udp("fd00:10:244::1")]) {
         const [outcome] = await lab.probe("client", target);
         assert.equal(outcome.kind, "refused", JSON.stringify(target));
-        assert.ok(outcome.ms < 500, `${outcome.ms} ms`);
       }
       const [unreachable] = await lab.probe("client", tcp("10.99.99.99"));
       assert.ok(unreachable.kind === "failed" && /unreachable/i.test(unreachable.message));
@@ -133,7 +133,7 @@ Deno.test({
       const expected = { bytes, sha256: payloadSha256(bytes) };
       assert.deepEqual(await lab.download("client", "http://10.244.3.1:9376", bytes), expected);
       assert.deepEqual(await lab.upload("client", "http://10.244.3.1:9376", bytes), expected);
-      const options = { count: 500, concurrency: 500, timeoutMs: 10_000 };
+      const options = { count: 500, concurrency: 500, timeoutMs: 60_000 };
       const outcomes = await lab.probe("client", tcp("10.244.3.1"), options);
       assert.deepEqual(new Set(said(outcomes)), new Set(["web-1"]));
       assert.equal(outcomes.length, 500);
@@ -154,9 +154,6 @@ Deno.test({
     // The threads that were in the lab end a moment after they were told to, as do those of the
     // tests before this one.
     const left = () => networkNamespacesOf(Deno.pid).filter((one) => !namespaces.includes(one));
-    for (let tries = 0; tries < 100 && left().length > 0; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    assert.deepEqual(left(), []);
+    await until(() => left().length === 0, "no namespace is left");
   },
 });

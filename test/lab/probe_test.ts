@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { type Outcome, probe, type Target } from "../../src/lab/probe.ts";
+import { PATIENCE_MS } from "../until.ts";
 
 const HOST = "127.0.0.1";
+/** For what is not to be answered. */
 const SOON = { timeoutMs: 150 };
+/** For what is. */
+const PATIENT = { timeoutMs: PATIENCE_MS };
 
 const at = (port: number, protocol: Target["protocol"] = "TCP"): Target => ({
   address: HOST,
@@ -11,7 +15,10 @@ const at = (port: number, protocol: Target["protocol"] = "TCP"): Target => ({
 });
 
 /** Asks a TCP server that does this with every connection. */
-async function askServer(serve: (connection: Deno.TcpConn) => Promise<void>): Promise<Outcome> {
+async function askServer(
+  serve: (connection: Deno.TcpConn) => Promise<void>,
+  options = PATIENT,
+): Promise<Outcome> {
   const listener = Deno.listen({ hostname: HOST, port: 0 });
   const connections: Deno.TcpConn[] = [];
   const served = (async () => {
@@ -21,7 +28,7 @@ async function askServer(serve: (connection: Deno.TcpConn) => Promise<void>): Pr
     }
   })();
   try {
-    const [outcome] = await probe(at(listener.addr.port), SOON);
+    const [outcome] = await probe(at(listener.addr.port), options);
     return outcome;
   } finally {
     listener.close();
@@ -42,7 +49,7 @@ Deno.test("an answer is the body of the response", async () => {
   const outcome = await askServer(
     reply("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nweb-1\n"),
   );
-  assert.ok(outcome.kind === "answer" && outcome.pod === "web-1" && outcome.ms < 150);
+  assert.ok(outcome.kind === "answer" && outcome.pod === "web-1");
 });
 
 Deno.test("what is no answer is a failure that says what it was", async () => {
@@ -59,9 +66,9 @@ Deno.test("what is no answer is a failure that says what it was", async () => {
 });
 
 Deno.test("a server that accepts and says nothing is silence", async () => {
-  const outcome = await askServer(() => Promise.resolve());
+  const outcome = await askServer(() => Promise.resolve(), SOON);
   assert.equal(outcome.kind, "timeout");
-  assert.ok(outcome.ms >= 149 && outcome.ms < 1000, `${outcome.ms} ms`);
+  assert.ok(outcome.ms >= 149, `${outcome.ms} ms`);
 });
 
 Deno.test("nobody at a port refuses, TCP and UDP", async () => {
@@ -69,7 +76,7 @@ Deno.test("nobody at a port refuses, TCP and UDP", async () => {
   const { port } = listener.addr;
   listener.close();
   for (const protocol of ["TCP", "UDP"] as const) {
-    const [outcome] = await probe(at(port, protocol), SOON);
+    const [outcome] = await probe(at(port, protocol), PATIENT);
     assert.equal(outcome.kind, "refused", protocol);
   }
 });
@@ -82,7 +89,7 @@ Deno.test("a datagram that nobody answers is silence; an answer from elsewhere a
     const [silence] = await probe(at(port, "UDP"), SOON);
     assert.equal(silence.kind, "timeout");
     await silent.receive();
-    const asked = probe(at(port, "UDP"), { timeoutMs: 2000 });
+    const asked = probe(at(port, "UDP"), PATIENT);
     const [, asker] = await silent.receive();
     await other.send(new TextEncoder().encode("web-1\n"), asker);
     const [outcome] = await asked;
@@ -97,17 +104,21 @@ Deno.test("a datagram that nobody answers is silence; an answer from elsewhere a
 Deno.test("as many are asked as wanted, at most so many at a time", async () => {
   let open = 0;
   let most = 0;
+  const four = Promise.withResolvers<void>();
   const server = Deno.serve({ hostname: HOST, port: 0, onListen() {} }, async () => {
     most = Math.max(most, ++open);
+    if (open === 4) four.resolve();
+    await four.promise;
     await new Promise((resolve) => setTimeout(resolve, 5));
     open--;
     return new Response("web-1\n");
   });
   try {
-    const outcomes = await probe(at(server.addr.port), { count: 20, concurrency: 4 });
+    const outcomes = await probe(at(server.addr.port), { ...PATIENT, count: 20, concurrency: 4 });
     assert.deepEqual(outcomes.map(({ kind }) => kind), new Array(20).fill("answer"));
-    assert.ok(most > 1 && most <= 4, `${most} at a time`);
+    assert.equal(most, 4);
   } finally {
+    four.resolve();
     await server.shutdown();
   }
 });
