@@ -4,10 +4,9 @@
  * @module
  */
 
-import { complainLines, printLines } from "./commands/io.ts";
+import { complainOf, printLines } from "./commands/io.ts";
 import { nearestName, UsageError } from "./config/usage.ts";
 import { VERSION } from "./config/version.ts";
-import { messageOf } from "./errors.ts";
 
 /** Takes the arguments after its name; resolves with the exit status. */
 type Command = (args: readonly string[]) => Promise<number>;
@@ -68,8 +67,7 @@ async function main(args: readonly string[]): Promise<number> {
     const [command, rest] = resolve(args);
     return await command(rest);
   } catch (error) {
-    const message = messageOf(error);
-    complainLines(`switchyard: ${message.replaceAll("\n", "; ")}`);
+    complainOf(error);
     return error instanceof UsageError ? 2 : 1;
   }
 }

@@ -22,8 +22,15 @@ export interface ManifestPlan {
   readonly problems: readonly ClusterProblem[];
 }
 
-/** @throws {UsageError} when there are no manifests or they cannot be read at all. */
-export async function planFromManifests(config: Config, mode: ProxyMode): Promise<ManifestPlan> {
+/**
+ * @param localAddresses of the node's interfaces, where there are any.
+ * @throws {UsageError} when there are no manifests or they cannot be read at all.
+ */
+export async function planFromManifests(
+  config: Config,
+  mode: ProxyMode,
+  localAddresses: readonly string[] = [],
+): Promise<ManifestPlan> {
   if (config.manifests === null) {
     throw new UsageError("expected --manifests: a file, a folder, or - for standard input");
   }
@@ -36,7 +43,7 @@ export async function planFromManifests(config: Config, mode: ProxyMode): Promis
     const message = messageOf(error);
     throw new UsageError(`--manifests: ${message}`);
   });
-  const planner = new Planner(plannerConfig(config, mode, []));
+  const planner = new Planner(plannerConfig(config, mode, localAddresses));
   planner.update(loaded.objects.map((object) => ({ action: "apply", object })));
   const problems = [...loaded.problems, ...planner.problems];
   return { plan: planner.plan, planner, problems };

@@ -1,30 +1,27 @@
 /**
- * `diff`: what a node has otherwise than it should, from manifests and its rules, or from a running
- * server.
+ * `diff`: what a node has otherwise than it should, from manifests and what its programs print, on
+ * the node itself, or from a running server.
  *
  * @module
  */
 
-import { offlineState, type SavedRules } from "../agent/offline.ts";
+import { offlineState } from "../agent/offline.ts";
+import { checkMode } from "../agent/mode.ts";
 import type { DiffAnswer } from "../api/diff.ts";
 import { type CommandLine, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
 import { VERSION } from "../config/version.ts";
-import { NodeRulesAccess } from "../dataplane/iptables/apply.ts";
-import { findPrograms, ProgramRunner } from "../dataplane/iptables/programs.ts";
-import { parseSave, SaveTextError } from "../dataplane/iptables/save_text.ts";
-import { splitFamilies } from "../explain/iptables/explain.ts";
-import { FAMILIES } from "../net/address.ts";
 import { type ApiCaller, askJson, callServer, callState } from "./api_caller.ts";
 import { formatDiff } from "./diff_text.ts";
+import { nodeOfFiles, thisNode } from "./given_nodes.ts";
 import { commandHelp } from "./help.ts";
-import { inputName, readInput, refuseSharedInput } from "./input.ts";
-import { complainLines, printLines, printText } from "./io.ts";
+import { refuseSharedInput } from "./input.ts";
+import { complainLines, failingWithTwo, printLines, printText } from "./io.ts";
 
 /**
- * Prints the differences; resolves with the exit status: 1 when there are some, 2 when some of the
- * input is left out.
+ * Prints the differences; resolves with the exit status: 0 without differences, 1 with some, 2 when
+ * they cannot be told, or not all of them because some of the input is left out.
  */
 export async function diff(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "diff", Deno.hostname);
@@ -33,11 +30,15 @@ export async function diff(args: readonly string[]): Promise<number> {
     return 0;
   }
   checkUsage(line);
+  configureLogging(line.config.logging);
+  return await failingWithTwo(() => compare(line));
+}
+
+async function compare(line: CommandLine): Promise<number> {
   const { config, ask } = line;
-  configureLogging(config.logging);
-  const { caller, problems } = await openCaller(line);
+  const { caller, problems, rules } = await openCaller(line);
   try {
-    const answer = await askAll(caller, ask.verify);
+    const answer = await askAll(caller, ask.verify, rules);
     if (config.output === "text") printText(formatDiff(answer));
     else printLines(JSON.stringify(answer, null, 2));
     complainLines(...problems);
@@ -55,7 +56,7 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
     throw new UsageError(`unexpected argument ${JSON.stringify(unexpected)}: expected only flags`);
   }
   const { manifests, proxyMode } = config;
-  const { iptablesSave } = explain;
+  const { iptablesSave, ipsetSave, ipvsadmSave } = explain;
   const node = [iptablesSave !== null, ask.thisNode, ask.server !== null];
   if (node.filter((given) => given).length !== 1) {
     throw new UsageError("expected one of --iptables-save, --this-node and --server");
@@ -63,68 +64,92 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
   if ((manifests === null) !== (ask.server !== null)) {
     throw new UsageError("expected either --manifests or --server");
   }
-  if (proxyMode !== null && proxyMode !== "iptables") {
-    throw new UsageError(`--proxy-mode "${proxyMode}": expected iptables, or none`);
+  if (ask.server !== null && proxyMode !== null) {
+    throw new UsageError(`--proxy-mode "${proxyMode}": expected none with --server, whose it is`);
   }
-  refuseSharedInput({ "--manifests": manifests, "--iptables-save": iptablesSave });
+  if (ask.server === null && ask.rules !== null) {
+    throw new UsageError(`--rules "${ask.rules}": expected --server too`);
+  }
+  checkFiles(proxyMode, explain);
+  if (proxyMode !== null) checkMode(config, proxyMode);
+  refuseSharedInput({
+    "--manifests": manifests,
+    "--iptables-save": iptablesSave,
+    "--ipset-save": ipsetSave,
+    "--ipvsadm-save": ipvsadmSave,
+  });
 }
 
-async function openCaller(
-  { config, explain, ask, given }: CommandLine,
-): Promise<{ caller: ApiCaller; problems: readonly string[] }> {
+/** What has to be known of a node depends on its mode. */
+function checkFiles(
+  mode: CommandLine["config"]["proxyMode"],
+  { iptablesSave, ipsetSave, ipvsadmSave }: CommandLine["explain"],
+): void {
+  const servers = { "--ipset-save": ipsetSave, "--ipvsadm-save": ipvsadmSave };
+  const given = Object.entries(servers).filter(([, path]) => path !== null);
+  if (iptablesSave === null) {
+    for (const [flag, path] of given) {
+      throw new UsageError(`${flag} ${JSON.stringify(path)}: expected --iptables-save too`);
+    }
+    return;
+  }
+  if (mode === "userspace") {
+    throw new UsageError(
+      `--proxy-mode "userspace": iptables-save has nothing of its routes and policy rules; ` +
+        "expected --this-node, on the node itself, or --server",
+    );
+  }
+  for (const [flag, path] of given) {
+    if (mode !== null && mode !== "ipvs") {
+      throw new UsageError(`--proxy-mode "${mode}": expected ipvs, or none, with ${flag}`);
+    }
+    if (given.length === 2) continue;
+    const other = Object.keys(servers).find((one) => one !== flag);
+    throw new UsageError(`${flag} ${JSON.stringify(path)}: expected ${other} too`);
+  }
+  if (mode === "ipvs" && given.length === 0) {
+    throw new UsageError('--proxy-mode "ipvs": expected --ipset-save and --ipvsadm-save too');
+  }
+}
+
+/** Who answers, what of the input is left out, and which rules are to be verified. */
+async function openCaller({ config, explain, ask, given }: CommandLine): Promise<{
+  readonly caller: ApiCaller;
+  readonly problems: readonly string[];
+  readonly rules: CommandLine["ask"]["rules"];
+}> {
   if (ask.server !== null) {
-    return { caller: await callServer(ask.server, config.apiTokenFile), problems: [] };
+    const caller = await callServer(ask.server, config.apiTokenFile);
+    return { caller, problems: [], rules: ask.rules };
   }
-  const text = explain.iptablesSave === null
-    ? await rulesOfThisNode()
-    : await rulesOfFile(explain.iptablesSave);
-  const missing = config.families.filter((family) => text[family] === null);
-  if (missing.length === config.families.length) {
-    throw new UsageError("--iptables-save: there are no rules in it");
-  }
-  complainLines(...missing.map((family) => `without rules of ${family}, these are not compared`));
   const fixedNaming = given.has("iptables-chain-naming");
-  const { state, problems } = await offlineState(config, "iptables", { text, fixedNaming });
-  return { caller: callState(state), problems };
-}
-
-async function rulesOfFile(path: string): Promise<SavedRules["text"]> {
-  const saved = splitFamilies(await readInput("--iptables-save", path));
-  for (const text of Object.values(saved)) {
-    if (text !== null) understand(path, text);
-  }
-  return saved;
-}
-
-/** @throws {UsageError} when a text is not what iptables-save prints. */
-function understand(path: string, text: string): void {
+  const compared = explain.iptablesSave === null
+    ? await thisNode(config, fixedNaming)
+    : await nodeOfFiles(config, explain, fixedNaming);
+  const { mode, notes, close } = compared;
   try {
-    parseSave(text);
+    complainLines(...notes);
+    const { state, problems } = await offlineState(config, mode, compared);
+    const caller = callState(state);
+    return { caller: { ...caller, close }, problems, rules: mode === "userspace" ? null : "node" };
   } catch (error) {
-    if (!(error instanceof SaveTextError)) throw error;
-    throw new UsageError(`--iptables-save: ${inputName(path)}: ${error.message}`);
+    close();
+    throw error;
   }
-}
-
-/** Rejects with one line when this node's rules cannot be read. */
-async function rulesOfThisNode(): Promise<SavedRules["text"]> {
-  const runner = new ProgramRunner();
-  const access = new NodeRulesAccess(runner, await findPrograms(runner));
-  const [IPv4, IPv6] = await Promise.all(
-    FAMILIES.map((family) => access.read(family).catch(() => null)),
-  );
-  if (IPv4 === null && IPv6 === null) await access.read("IPv4");
-  return { IPv4, IPv6 };
 }
 
 /** The whole answer, however many requests the verification takes. */
-async function askAll(caller: ApiCaller, verify: boolean): Promise<DiffAnswer> {
-  const first = await askJson<DiffAnswer>(caller, `/api/v1/diff?verify=${verify}`);
+async function askAll(
+  caller: ApiCaller,
+  verify: boolean,
+  rules: CommandLine["ask"]["rules"],
+): Promise<DiffAnswer> {
+  const base = `/api/v1/diff?verify=${verify}${rules === null ? "" : `&rules=${rules}`}`;
+  const first = await askJson<DiffAnswer>(caller, base);
   let { verification } = first;
   while (verification?.next != null) {
     const cursor = encodeURIComponent(verification.next);
-    const path = `/api/v1/diff?verify=true&cursor=${cursor}`;
-    const more = (await askJson<DiffAnswer>(caller, path)).verification!;
+    const more = (await askJson<DiffAnswer>(caller, `${base}&cursor=${cursor}`)).verification!;
     verification = {
       ...more,
       asked: verification.asked + more.asked,

@@ -46,9 +46,13 @@ async function explainThere(
   server: URL,
   flows: readonly Flow[],
 ): Promise<number> {
-  const { asOf } = line.ask;
+  const { asOf, rules } = line.ask;
+  const query = new URLSearchParams({
+    ...(asOf === null ? {} : { asOf: String(asOf) }),
+    ...(rules === null ? {} : { rules }),
+  });
   const caller = await callServer(server, line.config.apiTokenFile);
-  const path = `/api/v1/explain${asOf === null ? "" : `?asOf=${asOf}`}`;
+  const path = `/api/v1/explain?${query}`;
   try {
     const answers: Answer[] = [];
     for (const flow of flows) {
@@ -87,6 +91,9 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
   }
   if (ask.asOf !== null && ask.server === null) {
     throw new UsageError(`--as-of "${ask.asOf}": expected --server too, which has the history`);
+  }
+  if (ask.rules !== null && ask.server === null) {
+    throw new UsageError(`--rules "${ask.rules}": expected --server too`);
   }
   const [mode, flag] = ipvsadmSave === null
     ? ["iptables", "--iptables-save"]

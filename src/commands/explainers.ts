@@ -10,23 +10,21 @@ import { checkMode } from "../agent/mode.ts";
 import { ipvsOptions, ruleOptions } from "../agent/options.ts";
 import { formatProblem } from "../cluster/source.ts";
 import type { Config, ExplainInput } from "../config/config.ts";
-import { UsageError } from "../config/usage.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import { render, type RenderProblem } from "../dataplane/iptables/render.ts";
-import { SaveTextError } from "../dataplane/iptables/save_text.ts";
 import { JUMPS } from "../dataplane/ipvs/jumps.ts";
 import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
-import { messageOf } from "../errors.ts";
 import type { Answer, Flow } from "../explain/answer.ts";
 import { explainByPlan } from "../explain/from_plan.ts";
 import { explainFlows, parseNodeTables } from "../explain/iptables/explain.ts";
-import { IpSetError, parseIpSets } from "../explain/iptables/ipset.ts";
+import { parseIpSets } from "../explain/iptables/ipset.ts";
 import { renderedTables } from "../explain/iptables/rendered.ts";
 import { savedExplainer, servicePortNaming, stateExplainer } from "../explain/ipvs/explain.ts";
-import { IpvsSaveError, parseIpvsSave } from "../explain/ipvs/save_text.ts";
+import { parseIpvsSave } from "../explain/ipvs/save_text.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import type { Plan } from "../plan/plan.ts";
-import { inputName, readInput } from "./input.ts";
+import { understandDump } from "./dumps.ts";
+import { readInput } from "./input.ts";
 
 /** Answers flows, in their order. */
 export interface Explainer {
@@ -101,12 +99,12 @@ export async function byNodeRules(
   nodeAddresses: readonly string[],
 ): Promise<Explainer> {
   const text = await readInput("--iptables-save", path);
-  const tables = understand("--iptables-save", path, () => parseNodeTables(text));
+  const tables = understandDump("--iptables-save", path, () => parseNodeTables(text));
   const { ipsetSave, ipvsadmSave } = input;
   const sets = ipsetSave === null ? undefined : await readInput("--ipset-save", ipsetSave);
   const ipsets = sets === undefined
     ? undefined
-    : understand("--ipset-save", ipsetSave!, () => parseIpSets(sets));
+    : understandDump("--ipset-save", ipsetSave!, () => parseIpSets(sets));
   if (ipvsadmSave === null) {
     return {
       answer: (flows) => explainFlows(flows, { tables, nodeAddresses, ipsets }),
@@ -114,19 +112,7 @@ export async function byNodeRules(
     };
   }
   const saved = await readInput("--ipvsadm-save", ipvsadmSave);
-  const servers = understand("--ipvsadm-save", ipvsadmSave, () => parseIpvsSave(saved));
+  const servers = understandDump("--ipvsadm-save", ipvsadmSave, () => parseIpvsSave(saved));
   const ask = savedExplainer({ tables, servers, ipsets: ipsets ?? new Map(), nodeAddresses });
   return { answer: (flows) => flows.map(ask), problems: [] };
-}
-
-/** What text may fail to be. */
-const TEXT_ERRORS = [SaveTextError, IpSetError, IpvsSaveError];
-
-function understand<T>(flag: string, path: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!TEXT_ERRORS.some((known) => error instanceof known)) throw error;
-    throw new UsageError(`${flag}: ${inputName(path)}: ${messageOf(error)}`);
-  }
 }

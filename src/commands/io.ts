@@ -4,6 +4,9 @@
  * @module
  */
 
+import { UsageError } from "../config/usage.ts";
+import { messageOf } from "../errors.ts";
+
 const encoder = new TextEncoder();
 
 /** Writes lines to standard output. */
@@ -19,6 +22,27 @@ export function printText(text: string): void {
 /** Writes lines to standard error. */
 export function complainLines(...lines: readonly string[]): void {
   write(Deno.stderr, joined(lines));
+}
+
+/** Writes what went wrong to standard error, on one line. */
+export function complainOf(error: unknown): void {
+  complainLines(`switchyard: ${messageOf(error).replaceAll("\n", "; ")}`);
+}
+
+/**
+ * Runs a command whose exit status 1 means that something is different, as diff(1)'s does: what goes
+ * wrong is told, and is 2.
+ *
+ * @throws {UsageError} as the command does.
+ */
+export async function failingWithTwo(command: () => Promise<number>): Promise<number> {
+  try {
+    return await command();
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    complainOf(error);
+    return 2;
+  }
 }
 
 function joined(lines: readonly string[]): string {

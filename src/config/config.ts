@@ -143,6 +143,8 @@ export interface AskInput {
   readonly server: URL | null;
   /** An entry of the history; null: the plan of now. */
   readonly asOf: number | null;
+  /** Which rules a running agent is asked; null: as it chooses. */
+  readonly rules: "synced" | "node" | null;
   readonly verify: boolean;
   readonly thisNode: boolean;
   readonly limit: number;
@@ -187,6 +189,7 @@ export function parseCommandLine(
   const ask = {
     server: values.server ?? null,
     asOf: values["as-of"] ?? null,
+    rules: values.rules ?? null,
     verify: values.verify!,
     thisNode: values["this-node"]!,
     limit: values.limit!,

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
+import { planFromManifests } from "../../src/agent/from_manifests.ts";
+import { parseCommandLine } from "../../src/config/config.ts";
+import { UserspaceDataPlane } from "../../src/dataplane/userspace/dataplane.ts";
+import { PRIORITY, SERVICE_TABLE } from "../../src/dataplane/userspace/routing.ts";
+import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { ProgramRunner } from "../../src/dataplane/iptables/programs.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { diff as diffCommand } from "../../src/commands/diff.ts";
 import { UsageError } from "../../src/config/usage.ts";
 import { requires } from "../requirements.ts";
+import { dumpFlags, type IpvsDump, ipvsDump } from "./ipvs_dump.ts";
 import { EXAMPLES, type Run, runProgram, taskPermissions } from "./cli.ts";
 
 const MANIFESTS = [
@@ -122,6 +128,104 @@ Deno.test({
   },
 });
 
+Deno.test({
+  ...requires("this node in userspace mode, which it shows to be in", "root", "netns", "tun"),
+  async fn() {
+    using node = NetworkNamespace.create();
+    using net = node.run(() => Rtnetlink.open());
+    net.links.setUp("lo");
+    net.addresses.add({ link: "lo", address: "192.168.50.10" });
+    const { config } = parseCommandLine([...MANIFESTS, "--ip-family=ipv4"], "diff", () => "");
+    const { plan } = await planFromManifests(config, "userspace");
+    const dataPlane = await UserspaceDataPlane.start({ namespaceFd: node.fd });
+    const args = [...MANIFESTS, "--this-node", "--ip-family=ipv4"];
+    try {
+      const { node: info, services } = plan;
+      await dataPlane.sync(plan, { node: info, updated: [...services.values()], removed: [] });
+      const { code, stdout } = await diff([...args, "--verify"], "", node);
+      assert.equal(code, 0, stdout);
+      assert.match(stdout, /^userspace: the node is as it should be\nengine and plan were asked /);
+      net.routes.remove({ destination: "10.0.1.175/32", table: SERVICE_TABLE });
+      net.rules.removeAll({ family: "IPv4", priority: PRIORITY.services, table: SERVICE_TABLE });
+      const changed = await diff(args, "", node);
+      assert.deepEqual([changed.code, changed.stdout.match(/^\S.*/mg)], [1, [
+        "IPv4 rule 90: look up 10256: missing",
+        "route 10.0.1.175 source 192.168.50.10: missing",
+      ]]);
+    } finally {
+      await dataPlane.stop();
+    }
+    const stopped = await diff([...args, "--proxy-mode=userspace"], "", node);
+    assert.equal(stopped.code, 1);
+    assert.match(stopped.stdout, /^IPv4 table 10257: a route to the device: missing$/m);
+  },
+});
+
+/** A node in ipvs mode by three files, which a test may change before they are written. */
+async function ipvsDiff(
+  flags: readonly string[],
+  edit: (dump: IpvsDump) => void = () => {},
+): Promise<Run> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const dump = await ipvsDump(MANIFESTS);
+    edit(dump);
+    return await diff([...MANIFESTS, ...await dumpFlags(folder, dump), ...flags]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const GOLDEN = `\
+virtual server 10.0.1.175:80/TCP: changed
+  + 10.244.2.3:9376 weight 1
+virtual server 10.102.45.23:7/UDP: changed
+  - scheduler rr ops persistent by network
+  + scheduler rr
+virtual server 10.0.1.175:81/TCP: unexpected
+  - scheduler wlc persistent 60
+  - 10.0.0.1:8 not by NAT, or limited
+set KUBE-CLUSTER-IP: changed
+  + 10.0.1.175,tcp:80
+set KUBE-DROP: missing
+IPv4 filter INPUT: changed
+  + -m comment --comment "kubernetes ipvs access filter" -j KUBE-IPVS-FILTER
+`;
+
+const NOTE = "the addresses of kube-ipvs0 are in no file: those in its sets are compared\n";
+
+Deno.test("a node in ipvs mode whose programs print what manifests ask for", async () => {
+  const { code, stdout, stderr } = await ipvsDiff(["--ip-family=ipv4", "--verify"], (dump) => {
+    // A TCP endpoint that is gone keeps its connections; a virtual server of others is theirs.
+    dump["ipvsadm-save"] += "-a -t 10.0.1.175:80 -r 10.244.9.9:9376 -m -w 0\n" +
+      "-A -t 192.0.2.80:80 -s wlc\n";
+  });
+  assert.deepEqual([code, stderr], [0, NOTE], stdout);
+  const [first, second] = stdout.split("\n");
+  assert.equal(first, "ipvs: the node is as it should be");
+  const [, asked] = /^engine and rules were asked about (\d+) packets: they agree/.exec(second)!;
+  assert.ok(Number(asked) > 40, asked);
+});
+
+Deno.test("a node in ipvs mode that has what it should not: servers, entries of sets, rules", async () => {
+  const { code, stdout, stderr } = await ipvsDiff(["--verify"], (dump) => {
+    dump["ipvsadm-save"] = dump["ipvsadm-save"]
+      .replace("-a -t 10.0.1.175:80 -r 10.244.2.3:9376 -m -w 1\n", "")
+      .replace("-A -u 10.102.45.23:7 -s rr", "$& -o -p 60 -M 255.255.0.0") +
+      "-A -t 10.0.1.175:81 -s wlc -p 60\n-a -t 10.0.1.175:81 -r 10.0.0.1:8 -g -w 1\n";
+    dump["ipset-save"] = dump["ipset-save"]
+      .replace("add KUBE-CLUSTER-IP 10.0.1.175,tcp:80\n", "")
+      .replace("create KUBE-DROP hash:ip,port family inet hashsize 1024 maxelem 65536\n", "");
+    dump["iptables-save"] = dump["iptables-save"]
+      .replace(/^-A INPUT .*-j KUBE-IPVS-FILTER\n/m, "");
+  });
+  assert.equal(code, 1, stderr);
+  assert.equal(stderr, `without rules of IPv6, these are not compared\n${NOTE}`);
+  const [differences, verified] = stdout.split(/^(?=engine and rules)/m);
+  assert.equal(differences, GOLDEN);
+  assert.match(verified, /, ClusterIP of default\/hostnames\)\n {2}backends: engine /);
+});
+
 for (
   const [args, expected, input] of [
     [["--manifests=x"], /^expected one of --iptables-save, --this-node and --server$/],
@@ -130,7 +234,20 @@ for (
     [["--manifests=x", "--server=http://127.0.0.1:1"], /expected either --manifests or --server$/],
     [["--manifests=x", "--this-node", "more"], /unexpected argument "more": expected only flags$/],
     [["--manifests=-", "--iptables-save=-"], /only one of them can be standard input$/],
-    [["--manifests=x", "--this-node", "--proxy-mode=userspace"], /expected iptables, or none$/],
+    [
+      ["--manifests=x", "--iptables-save=y", "--proxy-mode=userspace"],
+      /^--proxy-mode "userspace": iptables-save has nothing of its routes .* --this-node, on the /,
+    ],
+    [["--manifests=x", "--iptables-save=y", "--proxy-mode=ipvs"], /expected --ipset-save and --ip/],
+    [["--manifests=x", "--iptables-save=y", "--ipset-save=z"], /"z": expected --ipvsadm-save too$/],
+    [["--manifests=x", "--this-node", "--ipset-save=z"], /"z": expected --iptables-save too$/],
+    [
+      ["--manifests=x", "--iptables-save=y", "--ipvsadm-save=z", "--proxy-mode=iptables"],
+      /"iptables": expected ipvs, or none, with --ipvsadm-save$/,
+    ],
+    [["--manifests=x", "--this-node", "--proxy-mode=nftables"], /"nftables": it is not there yet/],
+    [["--server=http://x", "--proxy-mode=ipvs"], /"ipvs": expected none with --server, whose it/],
+    [["--manifests=x", "--this-node", "--rules=node"], /--rules "node": expected --server too$/],
     [["--manifests=x", "--iptables-save=/nowhere"], /--iptables-save: \/nowhere: no such file$/],
     [["--manifests=x", "--iptables-save=-"], /standard input: line 2: /, "*nat\nx\n"],
     [["--manifests=x", "--iptables-save=-"], /--iptables-save: there are no rules in it$/, ""],

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { RULES, SERVERS, SETS } from "../explain/ipvs/kube_proxy_dump.ts";
+import { dumpFlags, ipvsDump } from "./ipvs_dump.ts";
 import { EXAMPLES, type Run, runProgram, taskPermissions } from "./cli.ts";
 
 /** With the task's own permissions, so that these are seen to be enough. */
@@ -133,32 +134,9 @@ Deno.test("what ipvs mode would program is asked alike as text and at once", asy
   const node = "--node-ip=192.168.50.10";
   const flows = ["--flows=-", "--output=json", node];
   const manifests = [...MANIFESTS, node, "--proxy-mode=ipvs", "--ip-family=ipv4"];
-  const rendered = await runProgram(
-    await taskPermissions("render"),
-    ["render", ...manifests, "--output=json"],
-  );
-  const { sets, servers, rules } = JSON.parse(rendered.stdout).families[0].texts;
   const folder = await Deno.makeTempDir();
   try {
-    // iptables-save has no -I: the rules that it puts first stand first.
-    const lines: string[] = rules.split("\n");
-    const jumps = lines.filter((line) => line.startsWith("-I "));
-    const saved = lines.flatMap((line) =>
-      line.startsWith("*")
-        ? [line, ...jumps.filter((jump) => tableOf(lines, jump) === line).toReversed()]
-        : line.startsWith("-I ")
-        ? []
-        : [line]
-    ).map((line) => line.replace(/^-I /, "-A "));
-    const files = {
-      "iptables-save": saved.join("\n"),
-      "ipset-save": sets,
-      "ipvsadm-save": servers,
-    };
-    for (const [name, text] of Object.entries(files)) {
-      await Deno.writeTextFile(`${folder}/${name}`, text);
-    }
-    const dumps = Object.keys(files).map((name) => `--${name}=${folder}/${name}`);
+    const dumps = await dumpFlags(folder, await ipvsDump([...MANIFESTS, node]));
     const [byText, atOnce] = await Promise.all([
       explain([...dumps, ...flows], FLOWS),
       explain([...manifests, ...flows], FLOWS),
@@ -178,11 +156,6 @@ Deno.test("what ipvs mode would program is asked alike as text and at once", asy
     await Deno.remove(folder, { recursive: true });
   }
 });
-
-/** The line that begins the table in which a line is. */
-function tableOf(lines: readonly string[], line: string): string | undefined {
-  return lines.slice(0, lines.lastIndexOf(line)).findLast((before) => before.startsWith("*"));
-}
 
 Deno.test("problems in manifests are told, and the rest is answered", async () => {
   const manifest = `

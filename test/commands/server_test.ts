@@ -115,7 +115,7 @@ Deno.test("what a server refuses is told in its words", async () => {
       "file, found 6e 6f 20 63\n",
     ]);
     const nobody = await ask("diff", ["--server=http://127.0.0.1:9"]);
-    assert.equal(nobody.code, 1);
+    assert.equal(nobody.code, 2);
     assert.match(nobody.stderr, /^switchyard: http:\/\/127\.0\.0\.1:9\/: nobody answers: .*\n$/);
     state.node = {
       differences: () =>

@@ -30,7 +30,11 @@ export const ASKING_FLAGS = {
     "the rules of any node: what iptables-save and ip6tables-save print, one after the other",
     { commands: ["explain", "diff"] },
   ),
-  "this-node": booleanFlag(false, "compares with the rules of this node, as root", differing),
+  "this-node": booleanFlag(
+    false,
+    "compares with this node, as root; without --proxy-mode in the mode that it shows to be in",
+    differing,
+  ),
   "verify": booleanFlag(
     false,
     "also asks engine and rules about every frontend, and says where they do not agree",
@@ -49,6 +53,14 @@ export const ASKING_FLAGS = {
     null,
     "with --server: asks the plan as it was behind this entry of the history",
     explaining,
+  ),
+  "rules": flag(
+    value.oneOf(["synced", "node"]),
+    "WHICH",
+    null,
+    "with --server: asks the rules as of the last sync (synced) or those of this moment (node); " +
+      "unset: synced, and for diff --verify in iptables mode node",
+    { commands: ["explain", "diff"] },
   ),
   "limit": flag(
     value.integer(1, 10_000),
@@ -69,13 +81,13 @@ export const ASKING_FLAGS = {
     "FILE",
     null,
     "the sets that those rules use: what ipset save prints",
-    explaining,
+    { commands: ["explain", "diff"] },
   ),
   "ipvsadm-save": flag(
     value.input("a file, or - for standard input"),
     "FILE",
     null,
     "the virtual servers beside those rules: what ipvsadm-save -n prints",
-    explaining,
+    { commands: ["explain", "diff"] },
   ),
 } satisfies Record<string, FlagSpec>;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { booleanFlag, flag, type FlagSpec, listFlag, planning } from "../flag_spec.ts";
+import { AGENT, booleanFlag, flag, type FlagSpec, listFlag, planning } from "../flag_spec.ts";
 import { SCHEDULER_NAMES } from "../../plan/scheduling.ts";
 import * as value from "../values.ts";
 
@@ -46,6 +46,7 @@ export const KERNEL_FLAGS = {
     "NETWORK",
     "",
     "networks whose virtual servers are never removed, whoever made them",
+    { commands: [...AGENT, "diff"] },
   ),
   "ipvs-strict-arp": booleanFlag(
     false,

@@ -80,10 +80,14 @@ function serverDifferences(
 /** A virtual server line by line. */
 function lines(server: VirtualServerState): string[] {
   const { scheduler, flags, persistenceSeconds, realServers } = server;
-  const stays = persistenceSeconds === null ? "" : ` persistent ${persistenceSeconds}`;
+  const stays = persistenceSeconds === null
+    ? ""
+    : ` persistent ${persistenceSeconds < 0 ? "by network" : persistenceSeconds}`;
   return [
     `scheduler ${[scheduler, ...[...flags].sort()].join(" ")}${stays}`,
-    ...realServers.map((real) => `${realName(real)} weight ${real.weight}`),
+    ...realServers.map((real) =>
+      `${realName(real)} ${real.weight < 0 ? "not by NAT, or limited" : `weight ${real.weight}`}`
+    ),
   ];
 }
 

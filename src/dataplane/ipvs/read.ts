@@ -19,6 +19,9 @@ import {
   type VirtualServerState,
 } from "./state.ts";
 
+/** What of a kernel is read. */
+export type KernelReader = Pick<Kernel, "servers" | "reals" | "set" | "addresses">;
+
 /** By what virtual servers are recognised as ours. */
 export interface Ownership {
   /** Ours whatever else is known: what is or was asked for. */
@@ -37,7 +40,7 @@ export interface Ownership {
  * as do those that a rule's mark leads to.
  */
 export function readNode(
-  kernel: Kernel,
+  kernel: KernelReader,
   rules: NodeRules,
   family: Family,
   { known, excluded }: Ownership,
@@ -58,7 +61,7 @@ export function readNode(
   return { family, servers, addresses: new Set(onDevice), sets, rules: rulesOf(rules) };
 }
 
-function readSets(kernel: Kernel, family: Family): Map<string, IpSetState> {
+function readSets(kernel: KernelReader, family: Family): Map<string, IpSetState> {
   const sets = new Map<string, IpSetState>();
   for (const id of SET_IDS) {
     const name = setName(id, family);

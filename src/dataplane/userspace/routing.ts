@@ -29,9 +29,10 @@ import { type Capture, captureKey, type Transaction, type UserspaceRules } from 
 export const SERVICE_TABLE = 10256;
 export const CAPTURE_TABLE = 10257;
 
-const PRIORITY = { fromDevice: 80, services: 90, captures: 91, local: 100 } as const;
+/** Of the policy rules. */
+export const PRIORITY = { fromDevice: 80, services: 90, captures: 91, local: 100 } as const;
 /** Marks rules as ours: a routing protocol number that no known daemon has. */
-const ORIGIN = 83;
+export const ORIGIN = 83;
 /** Packets that may wait for the engine; TUN devices drop silently beyond it. */
 const QUEUE_LENGTH = 10_000;
 
@@ -135,15 +136,7 @@ export class NodeRouting {
 
   /** What the node has of the rule set now, from this run or an earlier one. */
   read(): UserspaceRules {
-    const routes = this.#net.routes.list({ table: SERVICE_TABLE })
-      .filter((route) => route.link === this.#tun.index)
-      .map((route) => [hostAddress(route.destination), route.preferredSource] as const);
-    const captures = this.#net.rules.list({ priority: PRIORITY.captures })
-      .filter((rule) => rule.origin === ORIGIN)
-      .map(readCapture)
-      .filter((capture) => capture !== null)
-      .map((capture) => [captureKey(capture), capture] as const);
-    return { routes: new Map(routes), captures: new Map(captures) };
+    return readRouting(this.#net, this.#tun.index);
   }
 
   /**
@@ -200,6 +193,26 @@ export class NodeRouting {
     for (const family of this.#families) removeRules(this.#net, family);
     this.#net.close();
   }
+}
+
+/**
+ * What this thread's namespace has of the rule set.
+ *
+ * @param link index of the device that routes have to lead to; absent: any.
+ */
+export function readRouting(
+  net: Pick<Rtnetlink, "routes" | "rules">,
+  link?: number,
+): UserspaceRules {
+  const routes = net.routes.list({ table: SERVICE_TABLE })
+    .filter((route) => link === undefined || route.link === link)
+    .map((route) => [hostAddress(route.destination), route.preferredSource] as const);
+  const captures = net.rules.list({ priority: PRIORITY.captures })
+    .filter((rule) => rule.origin === ORIGIN)
+    .map(readCapture)
+    .filter((capture) => capture !== null)
+    .map((capture) => [captureKey(capture), capture] as const);
+  return { routes: new Map(routes), captures: new Map(captures) };
 }
 
 /**

@@ -6,7 +6,7 @@
 
 import { type ServerKey, serverName } from "../../dataplane/ipvs/state.ts";
 import type { Protocol } from "../../cluster/objects.ts";
-import { type Family, familyOf, parseAddress } from "../../net/address.ts";
+import { addressBytes, type Family, familyOf, parseAddress } from "../../net/address.ts";
 import type { SchedulerFlagName } from "../../plan/plan.ts";
 import type { Method, RealServer, VirtualServer, VirtualServers } from "./servers.ts";
 
@@ -109,6 +109,9 @@ function enter(
       scheduler: options.get("scheduler") ?? "wlc",
       flags: FLAGS.filter((flag) => options.get("flags")?.split(",").includes(flag)),
       persistenceSeconds: persistenceOf(options),
+      ...(options.has("one packet") ? { onePacket: true } : {}),
+      ...(options.has("engine") ? { engine: options.get("engine") } : {}),
+      ...clientsOf(options),
       realServers: [],
       line,
       text,
@@ -177,6 +180,16 @@ function number(text: string, least: number, most: number): number {
 function persistenceOf(options: Options): number | null {
   const seconds = options.get("persistence");
   return seconds === undefined ? null : number(seconds, 1, 0x7fffffff);
+}
+
+/** `-M`: an address for IPv4, a number of bits for IPv6. */
+function clientsOf(options: Options): Pick<VirtualServer, "clientBits"> {
+  const netmask = options.get("netmask");
+  if (netmask === undefined) return {};
+  const address = parseAddress(netmask);
+  if (address === null) return { clientBits: number(netmask, 1, 128) };
+  const bits = [...addressBytes(address)].map((byte) => byte.toString(2).padStart(8, "0")).join("");
+  return { clientBits: bits.replace(/0+$/, "").length };
 }
 
 function realServer(options: Options, text: string, line: number): RealServer {

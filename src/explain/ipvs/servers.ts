@@ -26,6 +26,12 @@ export interface RealServer extends RealServerState {
 /** A virtual server. */
 export interface VirtualServer extends Omit<VirtualServerState, "realServers"> {
   readonly realServers: readonly RealServer[];
+  /** Every packet is scheduled anew; absent: it is not. */
+  readonly onePacket?: boolean;
+  /** Persistence by what packets contain, such as "sip"; absent: by addresses. */
+  readonly engine?: string;
+  /** Bits of the networks that count as one client; absent: all. */
+  readonly clientBits?: number;
   readonly line: number | null;
   readonly text: string;
 }

@@ -52,6 +52,19 @@ Deno.test("everything that ipvsadm-save -n prints is read", () => {
   ]);
 });
 
+Deno.test("what ours never have is read, too", () => {
+  const { IPv4, IPv6 } = parseIpvsSave(PRINTED);
+  const special = [...IPv4, ...IPv6].map(([name, { onePacket, engine, clientBits }]) =>
+    [name, onePacket, engine, clientBits] as const
+  ).filter(([, ...rest]) => rest.some((one) => one !== undefined));
+  assert.deepEqual(special, [
+    ["10.0.0.1:0/TCP", undefined, undefined, 24],
+    ["10.0.0.1:53/UDP", true, undefined, undefined],
+    ["10.0.0.1:5060/UDP", undefined, "sip", undefined],
+    ["[fd00::1]:81/TCP", undefined, undefined, 64],
+  ]);
+});
+
 Deno.test("what ipvsadm leaves out is as it takes it", () => {
   const text = "# by hand\n\n-A -t 10.0.0.1:80 -p\n-a -t 10.0.0.1:80 -r 10.0.0.2:80\n";
   const server = parseIpvsSave(text).IPv4.get("10.0.0.1:80/TCP")!;

@@ -1,0 +1,59 @@
+/**
+ * The routing of userspace mode that does not depend on any plan: whether a node has it.
+ *
+ * @module
+ */
+
+import type { Family } from "../../net/address.ts";
+import { TABLE_LOCAL } from "../../netlink/route/names.ts";
+import type { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
+import type { Rule } from "../../netlink/route/rules.ts";
+import type { Difference } from "../dataplane.ts";
+import { CAPTURE_TABLE, ORIGIN, PRIORITY, SERVICE_TABLE } from "./routing.ts";
+
+/**
+ * What this thread's namespace has otherwise than a running proxy keeps it: the policy rules that
+ * lead to the tables, and the way out of the second one. Throws NetlinkError.
+ */
+export function foundationDifferences(
+  net: Pick<Rtnetlink, "routes" | "rules">,
+  families: readonly Family[],
+): Difference[] {
+  return families.flatMap((family) => {
+    const rules = net.rules.list({ family });
+    const toLocal = (priority: number) =>
+      rules.some((rule) =>
+        rule.priority === priority && rule.action === "lookup" && rule.table === TABLE_LOCAL
+      );
+    const expected: readonly [boolean, string][] = [
+      [
+        rules.some((rule) => isOurs(rule, PRIORITY.fromDevice) && rule.action === "goto"),
+        `rule ${PRIORITY.fromDevice}: from the device, go to ${PRIORITY.local}`,
+      ],
+      [
+        rules.some((rule) => isOurs(rule, PRIORITY.services) && rule.table === SERVICE_TABLE),
+        `rule ${PRIORITY.services}: look up ${SERVICE_TABLE}`,
+      ],
+      [toLocal(PRIORITY.local), `rule ${PRIORITY.local}: look up local`],
+      [
+        net.routes.list({ table: CAPTURE_TABLE, family }).length > 0,
+        `table ${CAPTURE_TABLE}: a route to the device`,
+      ],
+    ];
+    const missing = expected.filter(([there]) => !there)
+      .map(([, what]) => difference("missing", `${family} ${what}`));
+    // Before the captured ports, it keeps packets to the node's own addresses from the engine.
+    return toLocal(0)
+      ? [...missing, difference("unexpected", `${family} rule 0: look up local`)]
+      : missing;
+  });
+}
+
+function isOurs({ priority, origin }: Rule, wanted: number): boolean {
+  return priority === wanted && origin === ORIGIN;
+}
+
+function difference(problem: "missing" | "unexpected", line: string): Difference {
+  const [found, expected] = problem === "missing" ? [[], [line]] : [[line], []];
+  return { where: line, problem, found, expected };
+}
