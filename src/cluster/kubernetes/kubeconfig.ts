@@ -6,8 +6,8 @@
 
 import { dirname, isAbsolute, join } from "node:path";
 import { parse } from "yaml";
-import { z } from "zod";
-import { flag, list, object, optional, stringMap, text } from "../schema/fields.ts";
+import { type Decoded, type Issue, list, mapOf, object, optional } from "../schema/decoder.ts";
+import { flag, stringMap, text } from "../schema/fields.ts";
 import { fieldIssues, formatPath } from "../schema/issues.ts";
 import { messageOf } from "./failure.ts";
 
@@ -43,7 +43,7 @@ const userSchema = object({
   as: optional(text),
   "as-uid": optional(text),
   "as-groups": optional(list(text, 1000)),
-  "as-user-extra": optional(z.record(z.string(), z.array(text))),
+  "as-user-extra": optional(mapOf(list(text), "an object")),
   exec: optional(execSchema),
   "auth-provider": optional(object({ name: text, config: optional(stringMap) })),
 });
@@ -59,9 +59,9 @@ const fileSchema = object({
 });
 
 /** A cluster of a kubeconfig; paths are absolute. */
-export type ClusterEntry = Partial<z.output<typeof clusterSchema>>;
+export type ClusterEntry = Partial<Decoded<typeof clusterSchema>>;
 /** A user of a kubeconfig; paths are absolute. */
-export type UserEntry = Partial<z.output<typeof userSchema>>;
+export type UserEntry = Partial<Decoded<typeof userSchema>>;
 
 /** The cluster and user of the current context. Paths are relative to the file's folder. */
 export function parseKubeconfig(
@@ -74,14 +74,15 @@ export function parseKubeconfig(
   } catch (error) {
     throw new Error(`${path}: expected YAML or JSON: ${messageOf(error)}`);
   }
-  const parsed = fileSchema.safeParse(value ?? {});
-  if (!parsed.success) {
-    const [issue] = fieldIssues(parsed.error, value);
+  const issues: Issue[] = [];
+  const file = fileSchema(value ?? {}, issues);
+  if (issues.length > 0) {
+    const [issue] = fieldIssues(issues, value);
     const field = issue.path.length === 0 ? "" : `${formatPath(issue.path)}: `;
     throw new Error(`${path}: ${field}${issue.message}`);
   }
-  const { contexts = [], clusters = [], users = [] } = parsed.data;
-  const current = parsed.data["current-context"] ?? "";
+  const { contexts = [], clusters = [], users = [] } = file;
+  const current = file["current-context"] ?? "";
   // Without any context nothing is wrong yet: the server may come from --master.
   if (current === "") return { cluster: {}, user: {} };
   const context = named(contexts, current, `${path}: current-context`).context;

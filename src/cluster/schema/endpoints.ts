@@ -1,20 +1,19 @@
 /** discovery.k8s.io/v1 EndpointSlice and its predecessor, core/v1 Endpoints. @module */
 
-import { z } from "zod";
 import type { EndpointSlice, Metadata, Protocol } from "../objects.ts";
-import { familyOf } from "../../net/address.ts";
+import { familyOf, parseAddress } from "../../net/address.ts";
+import { type Decoder, defaulted, list, mapped, object, optional, refuse } from "./decoder.ts";
+import { shared } from "./shared.ts";
 import {
-  defaulted,
   dnsLabel,
   dnsSubdomain,
   flag,
   globalAddress,
-  list,
+  isGlobal,
   namespacedMetadata,
-  object,
   oneOf,
-  optional,
   port,
+  portName,
   protocol,
   text,
 } from "./fields.ts";
@@ -52,73 +51,67 @@ const targetRef = optional(object({
   name: optional(text),
 }));
 const zoneOrNode = optional(list(object({ name: text }), 1000));
-/** A port name, where "" is the name of an unnamed port. */
-const portName = optional(z.union([z.literal(""), dnsLabel], { error: "expected a DNS label" }));
 
-type Conditions = NonNullable<EndpointSlice["endpoints"][number]["conditions"]>;
+const conditions = mapped(
+  object({
+    ready: optional(flag),
+    serving: optional(flag),
+    terminating: optional(flag),
+  }),
+  shared(({ ready, serving, terminating }) => `${ready}/${serving}/${terminating}`),
+);
 
-/** A hundred thousand endpoints share the few combinations of conditions that there are. */
-const CONDITIONS = new Map<string, Conditions>();
-
-function sharedConditions(conditions: Conditions): Conditions {
-  const key = `${conditions.ready}/${conditions.serving}/${conditions.terminating}`;
-  const known = CONDITIONS.get(key);
-  if (known === undefined) CONDITIONS.set(key, conditions);
-  return known ?? conditions;
-}
-
-/** Names of nodes and zones, one string for each, as many as a big cluster has. */
-const TEXTS = new Map<string, string>();
-const MAX_TEXTS = 10_000;
-
-function sharedText(text: string): string {
-  const known = TEXTS.get(text);
-  if (known !== undefined) return known;
-  if (TEXTS.size >= MAX_TEXTS) TEXTS.clear();
-  TEXTS.set(text, text);
-  return text;
-}
+/** Names of nodes and zones. */
+const sharedText = shared((text: string) => text);
 
 const endpoint = object({
-  addresses: list(text, 100).min(1, { error: "expected at least one address" }),
-  conditions: optional(
-    object({
-      ready: optional(flag),
-      serving: optional(flag),
-      terminating: optional(flag),
-    }).transform(sharedConditions),
-  ),
+  addresses: mapped(list(text, 100), (addresses, issues) => {
+    if (addresses.length === 0) refuse(issues, "expected at least one address");
+    return addresses;
+  }),
+  conditions: optional(conditions),
   hostname: optional(dnsLabel),
-  nodeName: optional(dnsSubdomain.transform(sharedText)),
-  zone: optional(text.transform(sharedText)),
+  nodeName: optional(mapped(dnsSubdomain, sharedText)),
+  zone: optional(mapped(text, sharedText)),
   targetRef,
   hints: optional(object({ forZones: zoneOrNode, forNodes: zoneOrNode })),
 });
 
+const ports = mapped(
+  list(object({ name: optional(portName), protocol, port: optional(port) }), 20_000),
+  shared((all) => JSON.stringify(all)),
+);
+
 /** An EndpointSlice; its addresses are checked against, and normalised for, its address type. */
-export const endpointSliceSchema = object({
-  kind: oneOf("EndpointSlice"),
-  metadata: namespacedMetadata(),
-  addressType: oneOf("IPv4", "IPv6", "FQDN"),
-  endpoints: defaulted(list(endpoint), []),
-  ports: defaulted(list(object({ name: portName, protocol, port: optional(port) }), 20_000), []),
-}).transform((slice, context) => {
-  if (slice.addressType === "FQDN") return slice;
-  const endpoints = slice.endpoints.map((one, index) => ({
-    ...one,
-    addresses: one.addresses.map((given, position) => {
-      const accepted = globalAddress.safeParse(given);
-      if (accepted.success && familyOf(accepted.data) === slice.addressType) return accepted.data;
-      context.addIssue({
-        code: "custom",
-        path: ["endpoints", index, "addresses", position],
-        message: `expected an ${slice.addressType} address that is not loopback or link-local`,
-      });
-      return given;
-    }),
-  }));
-  return { ...slice, endpoints };
-}) as z.ZodType<EndpointSlice>;
+export const endpointSliceSchema = mapped(
+  object({
+    kind: oneOf("EndpointSlice"),
+    metadata: namespacedMetadata(),
+    addressType: oneOf("IPv4", "IPv6", "FQDN"),
+    endpoints: defaulted(list(endpoint), []),
+    ports: defaulted(ports, []),
+  }),
+  (slice, issues) => {
+    if (slice.addressType === "FQDN") return slice;
+    for (const [index, { addresses }] of slice.endpoints.entries()) {
+      for (const [position, given] of addresses.entries()) {
+        const canonical = parseAddress(given);
+        if (
+          canonical !== null && isGlobal(canonical) && familyOf(canonical) === slice.addressType
+        ) {
+          addresses[position] = canonical;
+        } else {
+          refuse(
+            issues,
+            `expected an ${slice.addressType} address that is not loopback or link-local`,
+            ["endpoints", index, "addresses", position],
+          );
+        }
+      }
+    }
+    return slice;
+  },
+) as Decoder<EndpointSlice>;
 
 const subsetAddress = object({
   ip: globalAddress,
@@ -134,8 +127,8 @@ export const endpointsSchema = object({
     list(object({
       addresses: defaulted(list(subsetAddress), []),
       notReadyAddresses: defaulted(list(subsetAddress), []),
-      ports: defaulted(list(object({ name: portName, protocol, port }), 1000), []),
+      ports: defaulted(list(object({ name: optional(portName), protocol, port }), 1000), []),
     })),
     [],
   ),
-}) as z.ZodType<Endpoints>;
+}) as Decoder<Endpoints>;

@@ -1,13 +1,9 @@
 /**
- * Building blocks of the object schemas: scalars with the Kubernetes API's own limits.
- *
- * Every message reads "expected …"; what was found instead is added where issues become problems,
- * see issues.ts. As in the API, null counts as absent.
+ * Building blocks of the object schemas: scalars with the Kubernetes API's own limits, and metadata.
  *
  * @module
  */
 
-import { z } from "zod";
 import {
   type Family,
   familyOf,
@@ -15,52 +11,24 @@ import {
   parseAddress,
   parseNetwork,
 } from "../../net/address.ts";
-import type { Metadata, Protocol } from "../objects.ts";
+import type { Metadata } from "../objects.ts";
+import {
+  type Decoder,
+  defaulted,
+  list,
+  mapOf,
+  mapped,
+  object,
+  optional,
+  scalar,
+} from "./decoder.ts";
 
-/** A scalar: `read` returns the accepted (perhaps normalised) value, or undefined to refuse it. */
-export function scalar<T>(expected: string, read: (value: unknown) => T | undefined) {
-  return z.unknown().transform((value, context): T => {
-    const accepted = read(value);
-    if (accepted !== undefined) return accepted;
-    context.addIssue({ code: "custom", message: `expected ${expected}`, input: value });
-    return z.NEVER;
-  });
-}
-
-/** A string that satisfies a pattern and a length limit. */
-function pattern(expected: string, shape: RegExp, maxLength: number) {
+/** A string that a predicate accepts. */
+function string(expected: string, accepts: (value: string) => boolean) {
   return scalar(
     expected,
-    (value) =>
-      typeof value === "string" && value.length <= maxLength && shape.test(value)
-        ? value
-        : undefined,
+    (value) => typeof value === "string" && accepts(value) ? value : undefined,
   );
-}
-
-/** An object of known fields; fields that are unknown, absent or null are not in the result. */
-export function object<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.object(shape, { error: "expected an object" }).transform((value) => {
-    const fields = value as Record<string, unknown>;
-    for (const key of Object.keys(fields)) if (fields[key] === undefined) delete fields[key];
-    return value;
-  });
-}
-
-/** A list, bounded in length. */
-export function list<Item extends z.ZodType>(item: Item, maxLength = 100_000) {
-  return z.array(item, { error: "expected a list" })
-    .max(maxLength, { error: `expected a list of at most ${maxLength} items` });
-}
-
-/** A field that may be absent or null. */
-export function optional<Value extends z.ZodType>(value: Value) {
-  return value.nullish().transform((present) => present ?? undefined);
-}
-
-/** A field that has a default when absent or null. */
-export function defaulted<Value extends z.ZodType>(value: Value, fallback: z.output<Value>) {
-  return value.nullish().transform((present): z.output<Value> => present ?? fallback);
 }
 
 /** One of a few words. */
@@ -82,10 +50,7 @@ export function integer(minimum: number, maximum: number) {
   );
 }
 
-export const text = scalar(
-  "a string",
-  (value) => typeof value === "string" ? value : undefined,
-);
+export const text = string("a string", () => true);
 export const flag = scalar(
   "true or false",
   (value) => typeof value === "boolean" ? value : undefined,
@@ -94,33 +59,40 @@ export const flag = scalar(
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
+function isDnsLabel(value: string): boolean {
+  return value.length <= 63 && DNS_LABEL.test(value);
+}
+
+function isDnsSubdomain(value: string): boolean {
+  return value.length <= 253 && DNS_SUBDOMAIN.test(value);
+}
+
 /** DNS-1123 label: names of namespaces, Services and Service ports. */
-export const dnsLabel = pattern(
+export const dnsLabel = string(
   "a DNS label (lower case letters, digits and -, at most 63)",
-  DNS_LABEL,
-  63,
+  isDnsLabel,
 );
+/** The name of a Service's or slice's port: "" is that of an unnamed one. */
+export const portName = string("a DNS label", (value) => value === "" || isDnsLabel(value));
 /** DNS-1123 subdomain: names of most objects. */
-export const dnsSubdomain = pattern(
+export const dnsSubdomain = string(
   "a DNS name (lower case letters, digits, - and ., at most 253)",
-  DNS_SUBDOMAIN,
-  253,
+  isDnsSubdomain,
 );
 /** What an ExternalName points to: a DNS name that may end in a dot. */
-export const externalHostname = scalar("a DNS name", (value) => {
-  if (typeof value !== "string") return undefined;
-  const name = value.endsWith(".") ? value.slice(0, -1) : value;
-  return name.length <= 253 && DNS_SUBDOMAIN.test(name) ? value : undefined;
-});
+export const externalHostname = string(
+  "a DNS name",
+  (value) => isDnsSubdomain(value.endsWith(".") ? value.slice(0, -1) : value),
+);
 
 /** IANA service name, as container ports are named: at most 15, with a letter, no double hyphen. */
 function isPortName(value: string): boolean {
   return value.length <= 15 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(value) &&
     /[a-z]/.test(value) && !value.includes("--");
 }
-export const containerPortName = scalar(
+export const containerPortName = string(
   "a port name (lower case letters, digits and -, at most 15, with a letter)",
-  (value) => typeof value === "string" && isPortName(value) ? value : undefined,
+  isPortName,
 );
 
 /** Port numbers; 0 is none. */
@@ -135,12 +107,14 @@ export const targetPort = scalar<number | string>(
   },
 );
 /** A port that 0 leaves out, as in objects that an API server returns. */
-export const portOrZero = integer(0, 65535)
-  .transform((value) => value === 0 ? undefined : value);
+export const portOrZero = mapped(
+  integer(0, 65535),
+  (value) => value === 0 ? undefined : value,
+);
 /** Transport protocol, TCP by default. */
-export const protocol = defaulted<z.ZodType<Protocol>>(oneOf("TCP", "UDP", "SCTP"), "TCP");
+export const protocol = defaulted(oneOf("TCP", "UDP", "SCTP"), "TCP");
 /** IP family. */
-export const family: z.ZodType<Family> = oneOf("IPv4", "IPv6");
+export const family: Decoder<Family> = oneOf("IPv4", "IPv6");
 
 /** An IP address in any form that kube-proxy accepts; canonical in the result. */
 export const address = scalar(
@@ -155,7 +129,7 @@ export const network = scalar("a network, address/prefix", (value) => {
 });
 
 /** Whether an address can be dialled from elsewhere: not unspecified, loopback or link-local. */
-function isGlobal(canonical: string): boolean {
+export function isGlobal(canonical: string): boolean {
   if (familyOf(canonical) === "IPv4") {
     return canonical !== "0.0.0.0" && !/^(127|169\.254|224\.0\.0)\./.test(canonical);
   }
@@ -171,18 +145,17 @@ export const globalAddress = scalar(
 );
 
 /** A map of strings; a null value is the empty string, as in the API. */
-export const stringMap = z.record(
-  z.string(),
+export const stringMap = mapOf(
   scalar(
     "a string",
     (value) => value === null ? "" : typeof value === "string" ? value : undefined,
   ),
-  { error: "expected an object with string values" },
+  "an object with string values",
 );
 
 /** kubectl's copy of the whole object, of no use here. */
 const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
-const annotations = stringMap.transform((map) => {
+const annotations = mapped(stringMap, (map) => {
   delete map[LAST_APPLIED];
   return Object.keys(map).length === 0 ? undefined : map;
 });
@@ -196,9 +169,9 @@ const metadataFields = {
 };
 
 /** Metadata of a namespaced object. */
-export function namespacedMetadata(name: z.ZodType<string> = dnsSubdomain) {
+export function namespacedMetadata(name: Decoder<string> = dnsSubdomain) {
   const schema = object({ name, namespace: defaulted(dnsLabel, "default"), ...metadataFields });
-  return schema as z.ZodType<Metadata & { readonly namespace: string }>;
+  return schema as Decoder<Metadata & { readonly namespace: string }>;
 }
 
 /** Metadata of pods and workloads, which know what controls them. */
@@ -209,9 +182,9 @@ export const ownedMetadata = object({
   ownerReferences: optional(
     list(object({ kind: text, name: text, controller: optional(flag) }), 100),
   ),
-}) as z.ZodType<Metadata & { readonly namespace: string }>;
+}) as Decoder<Metadata & { readonly namespace: string }>;
 
 /** Metadata of a cluster-scoped object. */
-export const clusterMetadata = object({ name: dnsSubdomain, ...metadataFields }) as z.ZodType<
+export const clusterMetadata = object({ name: dnsSubdomain, ...metadataFields }) as Decoder<
   Metadata
 >;

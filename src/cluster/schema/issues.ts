@@ -1,6 +1,6 @@
 /** What a schema finds wrong with a value, in one line of words. @module */
 
-import type { z } from "zod";
+import type { Issue } from "./decoder.ts";
 
 /** One thing that is wrong: where in the object, what was expected and what was found. */
 export interface FieldIssue {
@@ -13,16 +13,15 @@ const MAX_ISSUES = 20;
 /** Longest quotation of a found value. */
 const MAX_QUOTE = 60;
 
-/** The issues that zod found in a value. */
-export function fieldIssues(error: z.ZodError, input: unknown): FieldIssue[] {
-  const listed = error.issues.slice(0, MAX_ISSUES).map((issue): FieldIssue => {
-    const path = issue.path.map((step) => typeof step === "number" ? step : String(step));
+/** What a decoder found wrong with a value, and what it found there. */
+export function fieldIssues(issues: readonly Issue[], input: unknown): FieldIssue[] {
+  const listed = issues.slice(0, MAX_ISSUES).map(({ path, message }): FieldIssue => {
     const found = valueAt(input, path);
     return found === undefined
-      ? { path, message: `missing, ${issue.message}` }
-      : { path, message: `${issue.message}, found ${quote(found)}` };
+      ? { path, message: `missing, ${message}` }
+      : { path, message: `${message}, found ${quote(found)}` };
   });
-  const rest = error.issues.length - listed.length;
+  const rest = issues.length - listed.length;
   if (rest > 0) listed.push({ path: [], message: `${rest} more fields are wrong` });
   return listed;
 }

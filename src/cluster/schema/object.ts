@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { z } from "zod";
 import type { ClusterObject, Pod } from "../objects.ts";
 import { type Endpoints, endpointSliceSchema, endpointsSchema } from "./endpoints.ts";
 import { ingressSchema } from "./ingress.ts";
+import type { Decoder, Issue } from "./decoder.ts";
 import { type FieldIssue, fieldIssues, quote } from "./issues.ts";
 import { nodeSchema } from "./node.ts";
 import { podSchema } from "./pod.ts";
@@ -31,8 +31,8 @@ export type DecodedObject =
     readonly issues: readonly FieldIssue[];
   };
 
-const KINDS: ReadonlyMap<string, { apiVersion: string; schema: z.ZodType<ManifestObject> }> =
-  new Map([
+const KINDS: ReadonlyMap<string, { apiVersion: string; schema: Decoder<ManifestObject> }> = new Map(
+  [
     ["Service", { apiVersion: "v1", schema: serviceSchema }],
     ["Endpoints", { apiVersion: "v1", schema: endpointsSchema }],
     ["Pod", { apiVersion: "v1", schema: podSchema }],
@@ -44,7 +44,8 @@ const KINDS: ReadonlyMap<string, { apiVersion: string; schema: z.ZodType<Manifes
     ["ReplicaSet", { apiVersion: "apps/v1", schema: workloadSchema }],
     ["StatefulSet", { apiVersion: "apps/v1", schema: workloadSchema }],
     ["DaemonSet", { apiVersion: "apps/v1", schema: workloadSchema }],
-  ]);
+  ],
+);
 
 const CLUSTER_SCOPED: ReadonlySet<string> = new Set(["Node", "ServiceCIDR"]);
 
@@ -69,13 +70,10 @@ export function decodeObject(input: unknown): DecodedObject {
     const message = `expected ${known.apiVersion}, found ${quote(apiVersion)}`;
     return broken(["apiVersion"], message, identityOf(input));
   }
-  const result = known.schema.safeParse(input);
-  if (result.success) return { outcome: "object", object: result.data };
-  return {
-    outcome: "broken",
-    identity: identityOf(input),
-    issues: fieldIssues(result.error, input),
-  };
+  const issues: Issue[] = [];
+  const object = known.schema(input, issues);
+  if (issues.length === 0) return { outcome: "object", object };
+  return { outcome: "broken", identity: identityOf(input), issues: fieldIssues(issues, input) };
 }
 
 /** "Kind namespace/name" of an object that may be broken elsewhere. */

@@ -1,26 +1,22 @@
 /** core/v1 Service. @module */
 
-import type { z } from "zod";
 import type { Service } from "../objects.ts";
+import { type Decoder, defaulted, list, mapped, object, optional, scalar } from "./decoder.ts";
 import {
   address,
-  defaulted,
   dnsLabel,
   externalHostname,
   family,
   flag,
   globalAddress,
   integer,
-  list,
   namespacedMetadata,
   network,
-  object,
   oneOf,
-  optional,
   port,
+  portName,
   portOrZero,
   protocol,
-  scalar,
   stringMap,
   targetPort,
   text,
@@ -28,24 +24,22 @@ import {
 import { parseAddress } from "../../net/address.ts";
 
 /** An address, "None" for a headless Service, or nothing yet (empty). */
-const clusterIP = scalar("an IP address or None", (value) => {
-  if (typeof value !== "string") return undefined;
-  return value === "None" || value === "" ? value : parseAddress(value) ?? undefined;
-}).transform((value) => value === "" ? undefined : value);
+const clusterIP = mapped(
+  scalar("an IP address or None", (value) => {
+    if (typeof value !== "string") return undefined;
+    return value === "None" || value === "" ? value : parseAddress(value) ?? undefined;
+  }),
+  (value) => value === "" ? undefined : value,
+);
 
 const servicePort = object({
-  name: optional(scalar("a DNS label", (value) => value === "" ? "" : dnsLabelOrNothing(value)))
-    .transform((name) => name === "" ? undefined : name),
+  name: mapped(optional(portName), (name) => name === "" ? undefined : name),
   protocol,
   port,
   targetPort: optional(targetPort),
   nodePort: optional(portOrZero),
   appProtocol: optional(text),
 });
-
-function dnsLabelOrNothing(value: unknown): string | undefined {
-  return dnsLabel.safeParse(value).data;
-}
 
 const spec = object({
   type: defaulted(oneOf("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"), "ClusterIP"),
@@ -54,8 +48,10 @@ const spec = object({
   ipFamilies: optional(list(family, 2)),
   ipFamilyPolicy: optional(oneOf("SingleStack", "PreferDualStack", "RequireDualStack")),
   // An empty selector is none: the API's encoding leaves it out.
-  selector: optional(stringMap)
-    .transform((map) => map === undefined || Object.keys(map).length === 0 ? undefined : map),
+  selector: mapped(
+    optional(stringMap),
+    (map) => map === undefined || Object.keys(map).length === 0 ? undefined : map,
+  ),
   ports: defaulted(list(servicePort, 1000), []),
   externalIPs: optional(list(globalAddress, 1000)),
   externalName: optional(externalHostname),
@@ -86,4 +82,4 @@ export const serviceSchema = object({
   status: optional(object({
     loadBalancer: optional(object({ ingress: optional(list(loadBalancerIngress, 1000)) })),
   })),
-}) as z.ZodType<Service>;
+}) as Decoder<Service>;

@@ -1,8 +1,8 @@
 /** apps/v1 workloads: Deployment, ReplicaSet, StatefulSet, DaemonSet. @module */
 
-import type { z } from "zod";
 import type { Metadata } from "../objects.ts";
-import { defaulted, dnsLabel, integer, object, oneOf, optional, ownedMetadata } from "./fields.ts";
+import { type Decoder, defaulted, object, optional } from "./decoder.ts";
+import { dnsLabel, integer, oneOf, ownedMetadata } from "./fields.ts";
 import { type PodTemplate, podTemplateSchema } from "./pod.ts";
 
 /** Most replicas that one workload may ask for. */
@@ -32,4 +32,4 @@ export const workloadSchema = object({
     ordinals: optional(object({ start: optional(integer(0, 1_000_000)) })),
     template: podTemplateSchema,
   }),
-}) as z.ZodType<Workload>;
+}) as Decoder<Workload>;
