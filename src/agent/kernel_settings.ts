@@ -12,6 +12,7 @@ import type { ConntrackLimits } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
 import { check, close, O_RDONLY, O_WRONLY, open, read, write } from "../linux/libc.ts";
 import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
+import { Conntrack } from "../netlink/netfilter/conntrack.ts";
 
 const HASH_SIZE = "/sys/module/nf_conntrack/parameters/hashsize";
 
@@ -47,14 +48,23 @@ export function conntrackSettings(limits: ConntrackLimits, cpus: number): Settin
 /** Sets connection tracking in this thread's network namespace; what could not be, one line each. */
 export function setConntrack(limits: ConntrackLimits, cpus = navigator.hardwareConcurrency) {
   const failures: string[] = [];
-  for (const setting of conntrackSettings(limits, cpus)) {
+  const attempt = (step: () => void) => {
     try {
-      applySetting(setting);
+      step();
     } catch (error) {
       failures.push(messageOf(error));
     }
-  }
+  };
+  const settings = conntrackSettings(limits, cpus);
+  if (settings.some(({ name }) => readSysctl(name) === null)) attempt(loadConntrack);
+  for (const setting of settings) attempt(() => applySetting(setting));
   return failures;
+}
+
+/** A kernel that tracks connections with a module loads it, and has the parameters, when it is asked. */
+function loadConntrack(): void {
+  using conntrack = Conntrack.open();
+  conntrack.table();
 }
 
 /** A limit that is raised takes a larger table with it, which has a bucket for four connections. */

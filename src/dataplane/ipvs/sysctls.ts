@@ -4,6 +4,7 @@
  * @module
  */
 
+import { messageOf } from "../../errors.ts";
 import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 
 /**
@@ -36,9 +37,23 @@ function delaysReuse(release: string): boolean {
   return version >= 4001 && version < 5009;
 }
 
-/** Sets what is other in this thread's namespace. Throws SystemError where it may not. */
+/**
+ * Sets what is other in this thread's namespace. In a container that is not privileged all are
+ * read-only, so that another one has to set them before.
+ *
+ * @throws {Error} naming the parameter, what it is and what it has to be.
+ */
 export function setSysctls(sysctls: ReadonlyMap<string, number>): void {
   for (const [name, value] of sysctls) {
-    if (readSysctl(name) !== String(value)) writeSysctl(name, value);
+    const found = readSysctl(name);
+    if (found === String(value)) continue;
+    try {
+      writeSysctl(name, value);
+    } catch (error) {
+      throw new Error(
+        `${name}: expected ${value}, found ${found ?? "none"}, and it cannot be set ` +
+          `(${messageOf(error)}); a privileged --init-only sets it`,
+      );
+    }
   }
 }
