@@ -142,7 +142,7 @@ export interface ContainerOptions {
 }
 
 /** Longer than any container takes for anything, milliseconds. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 300_000;
 
 /** A container that runs. */
 export class Container {

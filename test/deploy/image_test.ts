@@ -6,6 +6,7 @@ import { ApiDouble } from "../cluster/kubernetes/api_double.ts";
 import { rawNode, rawService, rawSlice } from "../cluster/kubernetes/helpers.ts";
 import { Pki } from "../cluster/kubernetes/pki.ts";
 import { requires } from "../requirements.ts";
+import { until } from "../until.ts";
 import { Container, Image, readProc } from "./image.ts";
 import { argumentsOf, base, rights, rightsFor } from "./manifests.ts";
 
@@ -95,9 +96,7 @@ Deno.test({
       const rules = inside(namespace, "iptables-save", "-t", "nat");
       assert.match(rules, /-A KUBE-SERVICES -d 10\.96\.0\.1\/32 .*default\/web/);
       // The first Event of two: the API server tells who began.
-      for (let i = 0; api.events.length === 0 && i < 100; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await until(() => api.events.length > 0, "an Event");
       assert.equal(api.events[0]?.body.reason, "Starting");
       const asked = rightsFor(api.requests);
       assert.deepEqual(asked.filter((right) => !rights().includes(right)), []);

@@ -39,7 +39,7 @@ async function asksHealth(mode: string, wrapper: readonly string[]): Promise<voi
     await withProcess([...wrapper, ...lab], async (running) => {
       await running.nextLine();
       assert.equal(JSON.parse((await running.nextLine())!).mode, mode);
-      const curl = ["curl", "-s", "-m", "5", `http://192.168.50.10:${PORT}/healthz`];
+      const curl = ["curl", "-s", "-m", "60", `http://192.168.50.10:${PORT}/healthz`];
       const { code, stdout, stderr } = await runCommand(
         running.stateFile,
         scriptCommand(MAIN, "lab", "exec", "client", "--", ...curl),

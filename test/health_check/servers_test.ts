@@ -100,7 +100,7 @@ class Node implements AsyncDisposable {
 
 async function curl(namespace: NetworkNamespace, ...args: string[]): Promise<string> {
   const child = namespace.run(() =>
-    new Deno.Command("curl", { args: ["-m", "5", ...args], stdout: "piped", stderr: "null" })
+    new Deno.Command("curl", { args: ["-m", "60", ...args], stdout: "piped", stderr: "null" })
       .spawn()
   );
   return new TextDecoder().decode((await child.output()).stdout);

@@ -4,6 +4,7 @@ import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { openTun, TUN_F_CSUM, TUN_HEADER_SIZE } from "../../src/linux/tun.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { requires } from "../requirements.ts";
+import { PATIENCE_MS } from "../until.ts";
 
 const NODE = "192.0.2.1";
 
@@ -27,7 +28,7 @@ function nextPacket(fd: number, protocol: number): { header: Uint8Array; packet:
     const length = read(fd, buffer, buffer.length);
     if (length < 0) {
       assert.equal(lastErrno(), 11);
-      assert(poll(pollSet([fd]), 2000) > 0, "no packet came within two seconds");
+      assert(poll(pollSet([fd]), PATIENCE_MS) > 0, "no packet came");
       continue;
     }
     const packet = buffer.slice(TUN_HEADER_SIZE, length);

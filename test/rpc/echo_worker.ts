@@ -8,6 +8,7 @@ const methods = {
     await new Promise((resolve) => setTimeout(resolve, 20));
     return value;
   },
+  never: () => new Promise<string>(() => {}),
   map: (value: Map<string, Uint8Array>) => value,
   fail(): never {
     throw new RangeError("too far");

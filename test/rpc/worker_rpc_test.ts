@@ -35,7 +35,7 @@ Deno.test("a worker without such a method says so", async () => {
 
 Deno.test("when the worker fails, open and later calls reject with the reason", async () => {
   const { remote } = start();
-  const open = remote.later("never");
+  const open = remote.never();
   await remote.crash();
   await assert.rejects(open, /worker failed: .*out of the blue/);
   await assert.rejects(remote.add(1, 1), /worker failed: .*out of the blue/);

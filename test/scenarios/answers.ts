@@ -47,15 +47,20 @@ export function nameOf({ address, port }: Pick<Answered, "address" | "port">): s
   return `${address} ${port}`;
 }
 
-/** What a rule did, by its counter and to the client's eyes; null: no rule refused anything. */
-export function verdictOf(
+/**
+ * What a rule did, by its counter and to the client's eyes; null: no rule refused anything. A client
+ * whose patience was short may have missed that it was refused, and is asked `again`.
+ */
+export async function verdictOf(
   outcome: Outcome,
   before: Refusals,
   after: Refusals,
-): "REJECT" | "DROP" | null {
+  again: () => Promise<Outcome>,
+): Promise<"REJECT" | "DROP" | null> {
   const dropped = after.DROP > before.DROP;
   if (after.REJECT > before.REJECT) {
-    assert.equal(outcome.kind, "refused");
+    const { kind } = outcome.kind === "timeout" ? await again() : outcome;
+    assert.equal(kind, "refused");
     assert.ok(!dropped, "rejected and dropped");
     return "REJECT";
   }

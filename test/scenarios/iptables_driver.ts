@@ -30,21 +30,21 @@ import { type Configuration, plannerConfig } from "./format.ts";
 import { LabNetwork } from "./lab_network.ts";
 import type { FlowOutcome, ScenarioDriver } from "./runner.ts";
 
-/** Connections by which shares are measured: a share of a half deviates by 0.06. */
-const SAMPLE = 64;
-/** Connections that see whether there is more than one backend, or that there is stickiness. */
-const FIRST = 12;
+/** Connections by which shares are measured: a share of a half deviates by 0.05. */
+const SAMPLE = 96;
+/** Clients that see whether there is more than one backend: one of two is missed once in 2^39. */
+const CLIENTS = 40;
 const CONCURRENCY = 8;
 /** An answer takes less, milliseconds; whether silence was a rule's doing, its counter says. */
 const SILENCE_MS = 150;
-/** Patience with who is slow. */
-const PATIENCE_MS = 3000;
+/** How long silence that no rule made must last, milliseconds. */
+const LONG_SILENCE_MS = 3000;
 
 /** Sends real connections from where a flow begins and sees who answers, and to whom. */
 export class IptablesDriver implements ScenarioDriver {
   readonly name = "iptables";
   readonly kind = "lab";
-  /** Five standard deviations of a share of a half. */
+  /** Six standard deviations of a share of a half. */
   readonly tolerance = 0.32;
   readonly #backend: Backend;
   #planner: Planner | null = null;
@@ -84,11 +84,16 @@ export class IptablesDriver implements ScenarioDriver {
     const before = await this.#refusals(family);
     let [first] = await this.#network!.probe(way, { path: "/info", timeoutMs: SILENCE_MS });
     if (first.kind !== "answer") {
-      const refused = verdictOf(first, before, await this.#refusals(family));
+      const refused = await verdictOf(
+        first,
+        before,
+        await this.#refusals(family),
+        async () => (await this.#network!.probe(way, {}))[0],
+      );
       if (refused !== null) return { verdict: refused, backends: [], sticky: null };
     }
     if (first.kind === "timeout") {
-      [first] = await this.#network!.probe(way, { path: "/info", timeoutMs: PATIENCE_MS });
+      [first] = await this.#network!.probe(way, { path: "/info", timeoutMs: LONG_SILENCE_MS });
     }
     if (first.kind !== "answer") return { verdict: "PASS", backends: [], sticky: null };
     const answered = this.#answered(way, first);
@@ -112,17 +117,15 @@ export class IptablesDriver implements ScenarioDriver {
 
   /** Asks often enough to see all backends. Clients that stay with one are forgotten in between. */
   async #forwarded(way: Way, family: Family): Promise<FlowOutcome> {
-    let answers = await this.#ask(way, FIRST);
+    let answers = await this.#ask(way, SAMPLE);
     let sticky = false;
-    if (new Set(answers.map(nameOf)).size > 1) {
-      answers = [...answers, ...await this.#ask(way, SAMPLE - FIRST)];
-    } else {
+    if (new Set(answers.map(nameOf)).size === 1 && this.#clientLists(family).size > 0) {
       const renewed: Answered[] = [];
       for (let i = 0; i < SAMPLE; i++) {
         this.#forgetClients(family);
         renewed.push(...await this.#ask(way, 1));
         // One backend is always the same, whether clients are remembered or not.
-        if (i === FIRST && new Set(renewed.map(nameOf)).size === 1) break;
+        if (i === CLIENTS && new Set(renewed.map(nameOf)).size === 1) break;
       }
       sticky = new Set(renewed.map(nameOf)).size > 1;
       answers = renewed;
@@ -141,12 +144,7 @@ export class IptablesDriver implements ScenarioDriver {
   }
 
   async #ask(way: Way, count: number): Promise<Answered[]> {
-    const options = {
-      path: "/info",
-      count,
-      concurrency: CONCURRENCY,
-      timeoutMs: PATIENCE_MS,
-    };
+    const options = { path: "/info", count, concurrency: CONCURRENCY };
     return (await this.#network!.probe(way, options)).map((each) => this.#answered(way, each));
   }
 
@@ -176,10 +174,15 @@ export class IptablesDriver implements ScenarioDriver {
     return counts;
   }
 
-  /** Empties the lists in which xt_recent remembers clients for session affinity. */
-  #forgetClients(family: Family): void {
+  /** Names of the lists in which xt_recent remembers clients for session affinity. */
+  #clientLists(family: Family): Set<string> {
     const text = restoreText(this.#dataPlane!.rules(family)!);
-    const names = new Set([...text.matchAll(/ -m recent --name (\S+)/g)].map(([, name]) => name));
+    return new Set([...text.matchAll(/ -m recent --name (\S+)/g)].map(([, name]) => name));
+  }
+
+  /** Empties them. */
+  #forgetClients(family: Family): void {
+    const names = this.#clientLists(family);
     const clear = new TextEncoder().encode("/");
     this.#runner!.inside(() => {
       for (const name of names) {

@@ -51,7 +51,9 @@ export class UserspaceDriver implements ScenarioDriver {
       { source: from, dest: to.address, port: to.port, protocol: to.protocol },
     ]);
     const count = Math.max(1, said.backends.length) * ROUNDS;
-    const options = said.verdict === "FORWARD" ? { count } : { timeoutMs: SILENCE_MS };
+    // Who is refused is told so; only silence has to be waited for.
+    const speaks = said.verdict === "FORWARD" || said.verdict === "REJECT";
+    const options = speaks ? { count } : { timeoutMs: SILENCE_MS };
     const outcomes = await this.#network!.probe(flow, options);
     const counts = new Map<string, number>();
     for (const outcome of outcomes) {

@@ -8,6 +8,7 @@ import { Lab } from "../../../src/lab/lab.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import { Conntrack } from "../../../src/netlink/netfilter/conntrack.ts";
 import { requires } from "../../requirements.ts";
+import { PATIENCE_MS } from "../../until.ts";
 import { apply, service, slice } from "../../services/objects.ts";
 import { testPlanner } from "../iptables/plans.ts";
 
@@ -26,13 +27,13 @@ class Client {
     this.#socket = listenUdp(fd, CLIENT, 5555);
   }
 
-  /** The name of who answers, or null for silence. */
-  async ask(hostname: string, port: number): Promise<string | null> {
+  /** The name of who answers, or null for silence that lasts so long, milliseconds. */
+  async ask(hostname: string, port: number, patienceMs = PATIENCE_MS): Promise<string | null> {
     const question = new TextEncoder().encode("who?");
     await this.#socket.send(question, { transport: "udp", hostname, port });
     this.#answer ??= this.#socket.receive();
     const late = Promise.withResolvers<null>();
-    const timer = setTimeout(() => late.resolve(null), 500);
+    const timer = setTimeout(() => late.resolve(null), patienceMs);
     try {
       const answer = await Promise.race([this.#answer, late.promise]);
       if (answer === null) return null;
@@ -151,7 +152,7 @@ Deno.test({
     // Someone at the node's address takes the datagrams meanwhile, and says nothing.
     const listener = listenUdp(bed.lab.nodeNamespaceFd, "192.168.50.10", 30053);
     try {
-      assert.equal(await bed.client.ask("192.168.50.10", 30053), null);
+      assert.equal(await bed.client.ask("192.168.50.10", 30053, 500), null);
       const spec = {
         type: "NodePort",
         ports: [{ port: 53, protocol: "UDP", nodePort: 30053 }],

@@ -19,6 +19,7 @@ import { readSysctl } from "../../../src/linux/sysctl.ts";
 import type { Family } from "../../../src/net/address.ts";
 import type { PlanChange } from "../../../src/plan/plan.ts";
 import { requires } from "../../requirements.ts";
+import { until } from "../../until.ts";
 import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
 import { testPlanner } from "./plans.ts";
 
@@ -249,10 +250,7 @@ backendTest("a flush of the tables is noticed", async (bed) => {
     await bed.iptables("-t", table, "-F");
     await bed.iptables("-t", table, "-X");
   }
-  for (let i = 0; bed.requested === 0; i++) {
-    assert.ok(i < 100, "no sync was asked for in 10 s");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  await until(() => bed.requested > 0, "a sync is asked for");
   await plane.sync(bed.planner.plan, { node: null, updated: [], removed: [] });
   assert.equal(await bed.saved("IPv4"), right);
 });
@@ -294,12 +292,23 @@ Deno.test({
   async fn() {
     await using bed = new Bed("legacy");
     const plane = await bed.start();
-    const holder = bed.runner.run("flock", ["/run/xtables.lock", "sh", "-c", "echo; sleep 1"]);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const start = performance.now();
-    await bed.update(plane, objects.IPv4.plain);
-    assert.ok(performance.now() - start > 400, "the lock was not held");
-    await holder;
+    const holder = bed.namespace.run(() =>
+      new Deno.Command("flock", {
+        args: ["/run/xtables.lock", "sh", "-c", "echo held; exec cat"],
+        stdin: "piped",
+        stdout: "piped",
+      }).spawn()
+    );
+    const said = holder.stdout.getReader();
+    await said.read();
+    let arrived = false;
+    const arriving = bed.update(plane, objects.IPv4.plain).then(() => arrived = true);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    assert.equal(arrived, false, "the lock was not held");
+    await holder.stdin.close();
+    await holder.status;
+    await said.cancel();
+    await arriving;
     assert.deepEqual(await plane.drift(), []);
   },
 });
@@ -341,6 +350,11 @@ backendTest("packets to node ports on loopback are counted", async (bed) => {
   await bed.runner.run("ip", ["link", "set", "lo", "up"]);
   // The server is nowhere, so that nothing ever answers.
   const dial = `: < /dev/tcp/127.0.0.1/${port}`;
-  await bed.runner.run("timeout", ["0.2", "bash", "-c", dial]);
-  assert.equal(plane.countedPackets().get("localhost_nps_accepted_pkts"), 1n);
+  const counted = () => plane.countedPackets().get("localhost_nps_accepted_pkts")!;
+  const dialling = bed.namespace.run(() =>
+    new Deno.Command("bash", { args: ["-c", dial] }).spawn()
+  );
+  await until(() => counted() > 0n, "a packet is counted");
+  dialling.kill("SIGKILL");
+  await dialling.status;
 });
