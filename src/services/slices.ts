@@ -46,6 +46,11 @@ export function serviceOfSlice(slice: EndpointSlice): string | null {
   return name === "" ? null : `${slice.metadata.namespace}/${name}`;
 }
 
+/** Whether a slice has addresses of one of these families; of names it never has. */
+export function isOfFamily({ addressType }: EndpointSlice, families: readonly Family[]): boolean {
+  return addressType !== "FQDN" && families.includes(addressType);
+}
+
 /**
  * Reduces a slice, or returns null when it is none for these families (FQDN slices never are).
  *

@@ -16,9 +16,12 @@ import {
 import { type Family, formatSocketAddress } from "../net/address.ts";
 import { mergeEndpoints } from "./endpoints.ts";
 import { describeService, type ServiceInfo, type ServicePort } from "./service_port.ts";
-import { describeSlice, serviceOfSlice, type SliceInfo } from "./slices.ts";
+import { describeSlice, isOfFamily, serviceOfSlice, type SliceInfo } from "./slices.ts";
 
-/** All that is known of one "namespace/name": the Service may still be missing, or be gone. */
+/**
+ * All that is known of one "namespace/name": the Service may still be missing, or be gone. The infos
+ * are made anew whenever they are asked for.
+ */
 export interface TrackedService {
   readonly info: ServiceInfo | null;
   /** By name. */
@@ -47,13 +50,6 @@ export interface TrackerChanges {
   readonly udp: readonly UdpChange[];
 }
 
-interface Entry {
-  info: ServiceInfo | null;
-  slices: Map<string, SliceInfo>;
-}
-
-const NOTHING: TrackedService = { info: null, slices: new Map() };
-
 /**
  * Keeps the current state and tells what became different. A change that a proxy would not notice
  * (metadata, a selector, an annotation of a slice) is none, and neither is one that was undone
@@ -62,10 +58,10 @@ const NOTHING: TrackedService = { info: null, slices: new Map() };
 export class ServiceTracker {
   readonly #families: readonly Family[];
   readonly #entries = new Map<string, Entry>();
-  /** Which Service each slice was last seen to belong to, by "namespace/name" of the slice. */
-  readonly #sliceOwners = new Map<string, string>();
+  /** What each slice was when last seen, by its "namespace/name". */
+  readonly #slices = new Map<string, EndpointSlice>();
   /** What changed entries were at the last drain. */
-  readonly #pending = new Map<string, TrackedService>();
+  readonly #pending = new Map<string, Entry>();
 
   /** Objects of other families are ignored. */
   constructor(families: readonly Family[]) {
@@ -73,25 +69,19 @@ export class ServiceTracker {
   }
 
   /**
-   * A tracker with the same state that goes its own way. Infos are shared, so that it costs a copy
+   * A tracker with the same state that goes its own way. Objects are shared, so that it costs a copy
    * of the maps. What changed since the last drain is not pending in it.
    */
   fork(): ServiceTracker {
     const fork = new ServiceTracker(this.#families);
-    for (const [key, { info, slices }] of this.#entries) {
-      // An entry is copied before its first change behind a drain; one that was changed since is not.
-      fork.#entries.set(
-        key,
-        this.#pending.has(key) ? { info, slices: new Map(slices) } : { info, slices },
-      );
-    }
-    for (const [slice, owner] of this.#sliceOwners) fork.#sliceOwners.set(slice, owner);
+    for (const [key, entry] of this.#entries) fork.#entries.set(key, entry);
+    for (const [key, slice] of this.#slices) fork.#slices.set(key, slice);
     return fork;
   }
 
   /** Whether an EndpointSlice, by "namespace/name", is tracked. */
   hasSlice(key: string): boolean {
-    return this.#sliceOwners.has(key);
+    return this.#slices.has(key);
   }
 
   /** Takes over a batch of changes; objects of other kinds are ignored. */
@@ -104,7 +94,7 @@ export class ServiceTracker {
 
   /** What is known of a "namespace/name" now. */
   get(key: string): TrackedService {
-    return this.#entries.get(key) ?? NOTHING;
+    return this.#entry(key);
   }
 
   /** "namespace/name" of everything that is known. */
@@ -117,8 +107,8 @@ export class ServiceTracker {
     const services = new Set<string>();
     const udp: UdpChange[] = [];
     for (const [key, before] of this.#pending) {
-      const after = this.get(key);
-      if (isDeepStrictEqual(before, { info: after.info, slices: after.slices })) continue;
+      const after = this.#entry(key);
+      if (before.equals(after)) continue;
       services.add(key);
       udp.push(...udpChanges(before, after));
     }
@@ -127,41 +117,111 @@ export class ServiceTracker {
   }
 
   #applyService(service: Service, action: ClusterChange["action"]): void {
-    const key = objectKey(service);
     const gone = action === "delete" || !isOurs(service);
-    const info = gone ? null : describeService(service, this.#families);
-    if (isDeepStrictEqual(info, this.get(key).info)) return;
-    this.#change(key, (entry) => entry.info = info);
+    this.#change(objectKey(service), (entry) => entry.withService(gone ? null : service));
   }
 
   #applySlice(slice: EndpointSlice, action: ClusterChange["action"]): void {
     const key = objectKey(slice);
-    const { name } = slice.metadata;
-    const gone = action === "delete" || !isOurs(slice);
-    const info = gone ? null : describeSlice(slice, this.#families);
-    const owner = info === null ? null : serviceOfSlice(slice);
-    const formerOwner = this.#sliceOwners.get(key);
-    if (formerOwner !== undefined && formerOwner !== owner) {
-      this.#change(formerOwner, (entry) => entry.slices.delete(name));
-      this.#sliceOwners.delete(key);
+    const gone = action === "delete" || !isOurs(slice) || !isOfFamily(slice, this.#families);
+    const owner = gone ? null : serviceOfSlice(slice);
+    const former = this.#slices.get(key);
+    const formerOwner = former === undefined ? null : serviceOfSlice(former);
+    if (formerOwner !== null && formerOwner !== owner) {
+      this.#change(formerOwner, (entry) => entry.withoutSlice(slice.metadata.name));
+      this.#slices.delete(key);
     }
-    if (info === null || owner === null) return;
-    this.#sliceOwners.set(key, owner);
-    if (isDeepStrictEqual(info, this.get(owner).slices.get(name))) return;
-    this.#change(owner, (entry) => entry.slices.set(name, info));
+    if (owner === null) return;
+    this.#slices.set(key, slice);
+    this.#change(owner, (entry) => entry.withSlice(slice));
+  }
+
+  #entry(key: string): Entry {
+    return this.#entries.get(key) ?? new Entry(this.#families);
   }
 
   /** Changes an entry; what it was is kept at the first change after a drain. */
-  #change(key: string, edit: (entry: Entry) => void): void {
-    let entry = this.#entries.get(key);
-    if (!this.#pending.has(key)) {
-      this.#pending.set(key, entry ?? NOTHING);
-      entry = { info: entry?.info ?? null, slices: new Map(entry?.slices) };
+  #change(key: string, edit: (entry: Entry) => Entry): void {
+    const before = this.#entry(key);
+    if (!this.#pending.has(key)) this.#pending.set(key, before);
+    const after = edit(before);
+    if (after.isEmpty) this.#entries.delete(key);
+    else this.#entries.set(key, after);
+  }
+}
+
+/**
+ * The objects of one "namespace/name", as the source has them. What a proxy reads of them is not
+ * kept beside them: it would be as large again.
+ */
+class Entry implements TrackedService {
+  readonly #families: readonly Family[];
+  readonly #service: Service | null;
+  readonly #slices: readonly EndpointSlice[];
+
+  constructor(
+    families: readonly Family[],
+    service: Service | null = null,
+    slices: readonly EndpointSlice[] = [],
+  ) {
+    this.#families = families;
+    this.#service = service;
+    this.#slices = slices;
+  }
+
+  get info(): ServiceInfo | null {
+    return this.#service === null ? null : describeService(this.#service, this.#families);
+  }
+
+  get slices(): ReadonlyMap<string, SliceInfo> {
+    const infos = new Map<string, SliceInfo>();
+    for (const slice of this.#slices) {
+      const info = describeSlice(slice, this.#families);
+      if (info !== null) infos.set(info.name, info);
     }
-    entry ??= { info: null, slices: new Map() };
-    edit(entry);
-    if (entry.info === null && entry.slices.size === 0) this.#entries.delete(key);
-    else this.#entries.set(key, entry);
+    return infos;
+  }
+
+  get isEmpty(): boolean {
+    return this.#service === null && this.#slices.length === 0;
+  }
+
+  withService(service: Service | null): Entry {
+    return new Entry(this.#families, service, this.#slices);
+  }
+
+  withSlice(slice: EndpointSlice): Entry {
+    return this.#withSlices([...this.#slicesBut(slice.metadata.name), slice]);
+  }
+
+  withoutSlice(name: string): Entry {
+    return this.#withSlices(this.#slicesBut(name));
+  }
+
+  /** Whether a proxy would not notice the difference. */
+  equals(other: Entry): boolean {
+    return (this.#service === other.#service || isDeepStrictEqual(this.info, other.info)) &&
+      this.#slicesEqual(other);
+  }
+
+  /** Only those that are other objects are looked into: of a large Service one slice changes. */
+  #slicesEqual(other: Entry): boolean {
+    if (this.#slices.length !== other.#slices.length) return false;
+    const others = new Map(other.#slices.map((slice) => [slice.metadata.name, slice]));
+    return this.#slices.every((slice) => {
+      const twin = others.get(slice.metadata.name);
+      if (twin === undefined || twin === slice) return twin === slice;
+      const [one, two] = [slice, twin].map((each) => describeSlice(each, this.#families));
+      return isDeepStrictEqual(one, two);
+    });
+  }
+
+  #slicesBut(name: string): EndpointSlice[] {
+    return this.#slices.filter((slice) => slice.metadata.name !== name);
+  }
+
+  #withSlices(slices: readonly EndpointSlice[]): Entry {
+    return new Entry(this.#families, this.#service, slices);
   }
 }
 
