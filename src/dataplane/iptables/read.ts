@@ -8,7 +8,14 @@ import type { Family } from "../../net/address.ts";
 import { canonicalRule } from "./canonical.ts";
 import type { ChainRules, OwnChains } from "./diff.ts";
 import { CHAIN, isHashedChain } from "./names.ts";
-import { joinWords, type SaveRule, visitSave } from "./save_text.ts";
+import {
+  joinWords,
+  readRule,
+  rulesBetween,
+  type RuleText,
+  type SaveRule,
+  visitSave,
+} from "./save_text.ts";
 
 /** Tables that are looked at, in the order in which they are written. */
 export const NODE_TABLES = ["filter", "nat", "mangle"] as const;
@@ -61,10 +68,14 @@ export function isOwnChain(table: NodeTableName, chain: string): boolean {
 /**
  * Reads iptables-save's or ip6tables-save's text. Throws `SaveTextError` on any other.
  *
+ * Of the proxy's own chains it keeps where they stand in the text: the rules of 100,000 endpoints
+ * would take hundreds of megabytes, and each chain is looked at once.
+ *
  * @param isOwn which chains are the proxy's alone (default: those of iptables mode).
  */
 export function readRules(text: string, family: Family, isOwn = isOwnChain): NodeRules {
   const tables = { filter: newTable(), nat: newTable(), mangle: newTable() };
+  const reader = new ChainReader(text, family);
   let name: NodeTableName | null = null;
   visitSave(text, {
     table(table) {
@@ -72,29 +83,91 @@ export function readRules(text: string, family: Family, isOwn = isOwnChain): Nod
     },
     chain(chain) {
       if (name === null) return;
-      if (isOwn(name, chain)) tables[name].own.set(chain, { keys: [], specs: [] });
+      if (isOwn(name, chain)) tables[name].own.set(chain, new SavedChain(reader));
       else tables[name].others.set(chain, []);
     },
     rule(rule) {
       if (name === null) return;
-      const key = canonicalRule(rule.tokens, family);
       const own = tables[name].own.get(rule.chain);
-      if (own === undefined) {
-        tables[name].others.get(rule.chain)?.push({ key, target: targetOf(rule) });
-      } else {
-        own.keys.push(key);
-        own.specs.push(specOf(rule));
+      if (own !== undefined) {
+        own.add(rule);
+        return;
       }
+      const read = readRule(text, rule);
+      const key = canonicalRule(read.tokens, family);
+      tables[name].others.get(rule.chain)?.push({ key, target: targetOf(read) });
     },
   });
   return tables;
 }
 
 function newTable() {
-  return {
-    own: new Map<string, { keys: string[]; specs: (string | null)[] }>(),
-    others: new Map<string, OtherRule[]>(),
-  };
+  return { own: new Map<string, SavedChain>(), others: new Map<string, OtherRule[]>() };
+}
+
+/** A chain by where its rules stand: nearly always one behind the other. */
+class SavedChain implements ChainRules {
+  readonly #reader: ChainReader;
+  /** Where rules begin that follow each other, and where these end. */
+  readonly #places: number[] = [];
+
+  constructor(reader: ChainReader) {
+    this.#reader = reader;
+  }
+
+  add({ start, end }: RuleText): void {
+    const last = this.#places.length - 1;
+    if (this.#places[last] === start - 1) this.#places[last] = end;
+    else this.#places.push(start, end);
+  }
+
+  get keys(): readonly string[] {
+    return this.#reader.read(this.#places).keys;
+  }
+
+  get specs(): readonly (string | null)[] {
+    return this.#reader.read(this.#places).specs;
+  }
+}
+
+/** Reads chains when they are asked for, and remembers the last one. */
+class ChainReader {
+  readonly #text: string;
+  readonly #family: Family;
+  #last: { readonly places: readonly number[]; readonly rules: ReadRules } | null = null;
+
+  constructor(text: string, family: Family) {
+    this.#text = text;
+    this.#family = family;
+  }
+
+  read(places: readonly number[]): ReadRules {
+    if (this.#last?.places !== places) {
+      const rules: SaveRule[] = [];
+      for (let i = 0; i < places.length; i += 2) {
+        rules.push(...rulesBetween(this.#text, places[i], places[i + 1]));
+      }
+      this.#last = { places, rules: new ReadRules(rules, this.#family) };
+    }
+    return this.#last.rules;
+  }
+}
+
+/** Rules that were read. */
+class ReadRules implements ChainRules {
+  readonly keys: readonly string[];
+  readonly #rules: readonly SaveRule[];
+  #specs: readonly (string | null)[] | null = null;
+
+  constructor(rules: readonly SaveRule[], family: Family) {
+    this.keys = rules.map(({ tokens }) => canonicalRule(tokens, family));
+    this.#rules = rules;
+  }
+
+  /** Asked for only where a chain is not as it should be. */
+  get specs(): readonly (string | null)[] {
+    return this.#specs ??= this.#rules.map(specOf);
+  }
 }
 
 /** The targets of rules in chains that are not the proxy's alone, its own chains among them. */

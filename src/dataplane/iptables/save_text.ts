@@ -60,7 +60,16 @@ const RULE = /^(?:\[(\d+):(\d+)\] )?-A (\S+)(?: |$)/;
 export interface SaveVisitor {
   table(name: string, line: number): void;
   chain(name: string, chain: SaveChain): void;
-  rule(rule: SaveRule): void;
+  rule(rule: RuleText): void;
+}
+
+/** A rule as it stands in a text, from the begin of its line to its end; read when that is asked for. */
+export interface RuleText {
+  readonly chain: string;
+  readonly start: number;
+  readonly end: number;
+  /** 1-based. */
+  readonly line: number;
 }
 
 /**
@@ -77,7 +86,7 @@ export function parseSave(text: string): SaveTable[] {
       if (chains.has(name)) throw new SaveTextError(chain.line, `chain ${name} is declared twice`);
       chains.set(name, chain);
     },
-    rule: (rule) => tables.at(-1)!.rules.push(rule),
+    rule: (rule) => tables.at(-1)!.rules.push(readRule(text, rule)),
   });
   return tables;
 }
@@ -85,10 +94,11 @@ export function parseSave(text: string): SaveTable[] {
 /** Like {@link parseSave}, for texts too large to be kept in pieces. */
 export function visitSave(text: string, visitor: SaveVisitor): void {
   let table: string | null = null;
-  const lines = text.split("\n");
-  for (let index = 0; index < lines.length; index++) {
-    const line = lines[index];
-    const number = index + 1;
+  let number = 0;
+  for (let start = 0, end: number; start <= text.length; start = end + 1) {
+    number++;
+    end = lineEnd(text, start);
+    const line = text.slice(start, end);
     if (line.trim() === "" || line.startsWith("#")) continue;
     if (line.startsWith("*")) {
       if (table !== null) throw new SaveTextError(number, `${line} before COMMIT of ${table}`);
@@ -102,12 +112,17 @@ export function visitSave(text: string, visitor: SaveVisitor): void {
     } else if (line.startsWith(":")) {
       visitor.chain(...parseChain(line, number));
     } else {
-      const { rule, last } = readRule(lines, index);
+      const rule = findRule(text, start, number);
       visitor.rule(rule);
-      index = last;
+      for (; end < rule.end; number++) end = lineEnd(text, end + 1);
     }
   }
-  if (table !== null) throw new SaveTextError(lines.length, `table ${table} has no COMMIT`);
+  if (table !== null) throw new SaveTextError(number, `table ${table} has no COMMIT`);
+}
+
+function lineEnd(text: string, start: number): number {
+  const end = text.indexOf("\n", start);
+  return end < 0 ? text.length : end;
 }
 
 function parseChain(line: string, number: number): [name: string, chain: SaveChain] {
@@ -123,26 +138,40 @@ function parseChain(line: string, number: number): [name: string, chain: SaveCha
   }];
 }
 
-/** Reads the rule that begins at a line; it may go on over further lines. */
-function readRule(lines: readonly string[], index: number): { rule: SaveRule; last: number } {
-  const head = RULE.exec(lines[index]);
+/** Finds the end of the rule that begins with a line; it may go on over further lines. */
+function findRule(text: string, start: number, number: number): RuleText {
+  let end = lineEnd(text, start);
+  const line = text.slice(start, end);
+  const head = RULE.exec(line);
   if (head === null) {
-    throw new SaveTextError(index + 1, `expected -A CHAIN …, not ${shown(lines[index])}`);
+    throw new SaveTextError(number, `expected -A CHAIN …, not ${shown(line)}`);
   }
-  const [start, packets, bytes, chain] = head;
-  let last = index;
-  let text = lines[index].slice(start.length);
-  let tokens = splitWords(text);
-  while (tokens === null) {
-    if (++last === lines.length) throw new SaveTextError(index + 1, "a quote is not closed");
-    text += `\n${lines[last]}`;
-    if (lines[last].includes('"')) tokens = splitWords(text);
+  let closed = !line.includes('"') || splitWords(line.slice(head[0].length)) !== null;
+  while (!closed) {
+    if (end === text.length) throw new SaveTextError(number, "a quote is not closed");
+    const next = lineEnd(text, end + 1);
+    const quotes = text.slice(end + 1, next).includes('"');
+    end = next;
+    closed = quotes && splitWords(text.slice(start + head[0].length, end)) !== null;
   }
-  const rule = { chain, tokens, line: index + 1 };
-  return {
-    rule: packets === undefined ? rule : { ...rule, counters: toCounters(packets, bytes) },
-    last,
-  };
+  return { chain: head[3], start, end, line: number };
+}
+
+/** Reads a rule of the text that it was found in. */
+export function readRule(text: string, { start, end, line }: RuleText): SaveRule {
+  const whole = text.slice(start, end);
+  const [head, packets, bytes, chain] = RULE.exec(whole)!;
+  const rule = { chain, tokens: splitWords(whole.slice(head.length))!, line };
+  return packets === undefined ? rule : { ...rule, counters: toCounters(packets, bytes) };
+}
+
+/** Reads rules of a text that stand one behind the other. Their lines are counted from the first. */
+export function* rulesBetween(text: string, start: number, end: number): Generator<SaveRule> {
+  for (let at = start, line = 1; at < end; line++) {
+    const rule = findRule(text, at, line);
+    yield readRule(text, rule);
+    at = rule.end + 1;
+  }
 }
 
 function toCounters(packets: string, bytes: string): Counters {
