@@ -29,6 +29,7 @@ export function summarise(output: string): Summary | null {
  */
 const MACHINE_TESTS = [
   "test/dataplane/ipvs/dataplane_test.ts",
+  "test/deploy/restricted_node_test.ts",
   "test/integration/ipvs_netlink_test.ts",
   "test/integration/vm/",
   "test/scenarios/ipvs_test.ts",

@@ -5,21 +5,29 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { setConntrack } from "../agent/kernel_settings.ts";
 import { checkMode } from "../agent/mode.ts";
 import type { Config } from "../config/config.ts";
+import type { ProxyMode } from "../dataplane/dataplane.ts";
+import { ProgramRunner } from "../dataplane/iptables/programs.ts";
+import { tryIptables } from "../dataplane/iptables/trial.ts";
 import { NetlinkKernel } from "../dataplane/ipvs/kernel.ts";
 import { ipvsSysctls, setSysctls } from "../dataplane/ipvs/sysctls.ts";
+import { tryIpvs } from "../dataplane/ipvs/trial.ts";
 import { messageOf } from "../errors.ts";
 import { writeSysctl } from "../linux/sysctl.ts";
 import { networkContains, parseNetwork } from "../net/address.ts";
 import { complainLines } from "./io.ts";
 
-/** The exit status: 1 when something could not be set. */
-export function initializeNode(config: Config): number {
+const logger = getLogger(["switchyard", "run"]);
+
+/** Resolves with the exit status: 1 when something could not be set. */
+export async function initializeNode(config: Config): Promise<number> {
   const mode = config.proxyMode ?? "iptables";
   checkMode(config, mode);
   if (mode === "userspace") return 0;
+  await loadModules(config, mode);
   const failures = setConntrack(config.conntrack);
   try {
     if (mode === "ipvs") initializeIpvs(config);
@@ -29,6 +37,20 @@ export function initializeNode(config: Config): number {
   }
   complainLines(...failures.map((failure) => `switchyard: --init-only: ${failure}`));
   return failures.length > 0 ? 1 : 0;
+}
+
+/**
+ * Does once what the agent will do, as the tables of legacy iptables are modules of the kernel that
+ * only a process with all rights may load. What does not work here the agent tells, by its own lights.
+ */
+async function loadModules({ families, scheduler }: Config, mode: ProxyMode): Promise<void> {
+  const runner = new ProgramRunner();
+  try {
+    if (mode === "ipvs") await tryIpvs(runner, families, scheduler ?? "rr");
+    else await tryIptables(runner, families);
+  } catch (error) {
+    logger.debug("{mode} mode was tried: {error}", { mode, error: messageOf(error) });
+  }
 }
 
 /** The kernel has IPVS, and its parameters, once it was asked for it. */

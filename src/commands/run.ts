@@ -30,7 +30,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   if (line.config.initOnly) {
     const { initializeNode } = await import("./initialize.ts");
-    return initializeNode(line.config);
+    return await initializeNode(line.config);
   }
   // Without a source of its own the agent runs in the lab.
   const { namesSource } = await import("./source.ts");

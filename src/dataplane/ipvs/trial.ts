@@ -43,15 +43,8 @@ export async function tryIpvs(
   const usable: Family[] = [];
   const problems: string[] = [];
   for (const family of families) {
-    const set = TRIAL_SETS[family];
     try {
-      runner.inside(() => withIpset((ipset) => ipset.create(setSpec(set, family))));
-      try {
-        await access.restore(family, rulesText(set));
-      } finally {
-        await access.restore(family, removalText());
-        runner.inside(() => withIpset((ipset) => ipset.destroy(set)));
-      }
+      await tryFamily(runner, access, family);
       usable.push(family);
     } catch (error) {
       problems.push(messageOf(error));
@@ -59,6 +52,30 @@ export async function tryIpvs(
   }
   if (usable.length === 0) throw new Error(problems.join("; "));
   return { usable, problems };
+}
+
+/** A set and rules about it; both are removed also when only some of that was taken. */
+async function tryFamily(
+  runner: ProgramRunner,
+  access: NodeRulesAccess,
+  family: Family,
+): Promise<void> {
+  const set = TRIAL_SETS[family];
+  const remove = async () => {
+    try {
+      await access.restore(family, removalText());
+    } finally {
+      runner.inside(() => withIpset((ipset) => ipset.destroy(set)));
+    }
+  };
+  // Left by a trial that was cut off.
+  if (runner.inside(() => withIpset((ipset) => ipset.names().includes(set)))) await remove();
+  runner.inside(() => withIpset((ipset) => ipset.create(setSpec(set, family))));
+  try {
+    await access.restore(family, rulesText(set));
+  } finally {
+    await remove();
+  }
 }
 
 /** Whether the kernel has a scheduler, or a module of it: a server with it is made and removed. */
@@ -81,9 +98,9 @@ function tryDevice(): void {
   net.links.delete(TRIAL_DEVICE);
 }
 
-function withIpset(fn: (ipset: Ipset) => void): void {
+function withIpset<T>(fn: (ipset: Ipset) => T): T {
   using ipset = Ipset.open();
-  fn(ipset);
+  return fn(ipset);
 }
 
 function setSpec(name: string, family: Family) {
