@@ -104,6 +104,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
     const state = apiState({
       agent,
       planner,
+      simulated: source.simulated,
       config,
       programming,
       events,

@@ -5,7 +5,7 @@
  */
 
 import { loadManifests } from "../cluster/manifests/load.ts";
-import type { ClusterProblem } from "../cluster/source.ts";
+import type { ClusterProblem, SimulatedCluster } from "../cluster/source.ts";
 import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
@@ -20,6 +20,8 @@ export interface ManifestPlan {
   /** Has that plan. */
   readonly planner: Planner;
   readonly problems: readonly ClusterProblem[];
+  /** The cluster that they make. */
+  readonly simulated: SimulatedCluster;
 }
 
 /**
@@ -46,5 +48,5 @@ export async function planFromManifests(
   const planner = new Planner(plannerConfig(config, mode, localAddresses));
   planner.update(loaded.objects.map((object) => ({ action: "apply", object })));
   const problems = [...loaded.problems, ...planner.problems];
-  return { plan: planner.plan, planner, problems };
+  return { plan: planner.plan, planner, problems, simulated: loaded.simulated };
 }

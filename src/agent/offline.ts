@@ -35,7 +35,7 @@ export async function offlineState(
   given?: { readonly node: GiveNode; readonly localAddresses?: readonly string[] },
 ): Promise<OfflineState> {
   checkMode(config, mode);
-  const { plan, planner, problems } = await planFromManifests(
+  const { plan, planner, problems, simulated } = await planFromManifests(
     config,
     mode,
     given?.localAddresses,
@@ -59,6 +59,7 @@ export async function offlineState(
     serviceNetworks: config.serviceClusterIPRanges,
     plan: () => plan,
     fork: () => planner.fork(),
+    simulated,
     revision: () => 0,
     problems: () => problems,
     health: () => {

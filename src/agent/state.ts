@@ -6,6 +6,7 @@
 
 import type { EventHub } from "../api/events/hub.ts";
 import type { ApiState, NodeView } from "../api/state.ts";
+import type { SimulatedCluster } from "../cluster/source.ts";
 import type { Config } from "../config/config.ts";
 import type { DataPlane } from "../dataplane/dataplane.ts";
 import { ConnectionReader } from "../dataplane/conntrack/reader.ts";
@@ -22,6 +23,8 @@ export interface StateParts {
   readonly agent: Agent;
   /** The agent's. */
   readonly planner: Planner;
+  /** The cluster that is followed, where its control plane is at hand. */
+  readonly simulated?: SimulatedCluster;
   readonly config: Config;
   /** Whether this node's traffic is forwarded, or only queries are answered. */
   readonly programming: boolean;
@@ -31,7 +34,7 @@ export interface StateParts {
 
 /** The agent's state as the API reads it. */
 export function apiState(parts: StateParts): ApiState {
-  const { agent, planner, config, programming, events, history } = parts;
+  const { agent, planner, simulated, config, programming, events, history } = parts;
   return {
     mode: agent.dataPlane.mode,
     families: config.families,
@@ -43,6 +46,7 @@ export function apiState(parts: StateParts): ApiState {
     serviceNetworks: config.serviceClusterIPRanges,
     plan: () => agent.plan,
     fork: () => planner.fork(),
+    simulated,
     revision: () => agent.revision,
     problems: () => agent.problems,
     health: () => agent.health.report(),

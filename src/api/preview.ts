@@ -17,7 +17,8 @@ import { ApiError, errorResponse } from "./errors.ts";
 import type { PlanViews } from "./plan_views.ts";
 import { affectedConnections, MOST_LISTED } from "./preview/affected.ts";
 import { type Forecast, forecast } from "./preview/forecast.ts";
-import { DELETED_KINDS, understandWishes, WishError, type Wishes } from "./preview/objects.ts";
+import { DELETED_KINDS } from "./preview/deletions.ts";
+import { understandWishes, WishError, type Wishes } from "./preview/objects.ts";
 import {
   iptablesChange,
   iptablesChangeOfPlan,
@@ -45,8 +46,10 @@ const PreviewRequest = z.strictObject({
       type: "array",
       items: { type: "object", additionalProperties: true },
       description: "Kubernetes objects as they would be: Services, EndpointSlices, Endpoints, " +
-        "this Node. Lists are taken apart, other kinds left out. What a Service leaves open is " +
-        "kept as it is, or allocated.",
+        "this Node; Pods, Deployments, ReplicaSets, StatefulSets and DaemonSets too where the " +
+        "cluster is one of manifests, else a problem tells that controllers decide about them. " +
+        "Lists are taken apart, other kinds left out. What a Service leaves open is kept as it " +
+        "is, or allocated.",
     }),
   delete: z.array(
     z.strictObject({
@@ -100,10 +103,12 @@ const Preview = z.object({
   }),
   solved: z.array(z.string()).readonly().openapi({ description: "problems that would be gone" }),
   assumed: z.array(z.string()).readonly().openapi({
-    description: "what the API server would allocate, and may allocate otherwise",
+    description:
+      "what the cluster would decide, and may decide otherwise: addresses, node ports, " +
+      "endpoints",
   }),
   ignored: z.array(z.string()).readonly().openapi({
-    description: "objects that the plan does not depend on; pods come in by EndpointSlices",
+    description: "objects that the plan does not depend on",
   }),
 }).openapi("Preview");
 
@@ -170,6 +175,7 @@ async function preview(
   const planner = state.fork();
   const understood = understand(wishes, {
     plan: planner.plan,
+    simulated: state.simulated,
     hasSlice: (key) => planner.hasSlice(key),
     serviceNetworks: networksOf(state),
   });

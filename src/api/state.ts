@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ClusterProblem } from "../cluster/source.ts";
+import type { ClusterProblem, SimulatedCluster } from "../cluster/source.ts";
 import type { Difference, ProxyMode } from "../dataplane/dataplane.ts";
 import type { RuleOptions } from "../dataplane/iptables/options.ts";
 import type { IpvsOptions } from "../dataplane/ipvs/options.ts";
@@ -80,6 +80,8 @@ export interface ApiState {
   plan(): Plan;
   /** A planner that has the plan as it is now, to try changes on: it is the caller's. */
   fork(): Planner;
+  /** The cluster, where its control plane is at hand; absent: its own controllers decide. */
+  readonly simulated?: SimulatedCluster;
   /** Another number after every change of the plan: till then, what was made from it holds. */
   revision(): number;
   /** The problems that the input has now. */

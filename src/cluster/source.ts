@@ -5,6 +5,7 @@
  */
 
 import type { ClusterObject } from "./objects.ts";
+import type { ManifestObject } from "./schema/object.ts";
 
 /** An object that is there now, in this form, or that is gone (`object` is its last form). */
 export interface ClusterChange {
@@ -35,8 +36,38 @@ export interface ClusterListener {
   problems(problems: readonly ClusterProblem[]): void;
 }
 
+/** What a user wrote, and where. */
+export interface WrittenObject {
+  readonly object: ManifestObject;
+  readonly where: string;
+}
+
+/** What a cluster would be otherwise. */
+export interface ImaginedCluster {
+  readonly changes: readonly ClusterChange[];
+  /** Problems that the input does not have now. */
+  readonly problems: readonly ClusterProblem[];
+  /** Pods that would be new, and get addresses that a cluster's network may choose otherwise. */
+  readonly newPods: number;
+}
+
+/** A cluster whose control plane is at hand, so that one can ask what it would do. */
+export interface SimulatedCluster {
+  /** Whether its users have written an object, by "Kind namespace/name". */
+  has(identity: string): boolean;
+  /**
+   * What would change if its users wrote objects, or took some of theirs away. Nothing is kept of it.
+   *
+   * @param deleted "Kind namespace/name" of each.
+   */
+  imagine(written: readonly WrittenObject[], deleted: ReadonlySet<string>): ImaginedCluster;
+}
+
 /** A stream of cluster state. */
 export interface ClusterSource {
+  /** Absent where the cluster's own controllers decide about pods and endpoints. */
+  readonly simulated?: SimulatedCluster;
+
   /**
    * Delivers the initial state and then follows changes until the signal aborts. Resolves then, or
    * at once after the initial state when the source cannot change (standard input, say). Rejects

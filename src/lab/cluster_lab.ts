@@ -60,6 +60,7 @@ export class ClusterLab {
   /** The same source, which tells of changes once the servers in them are there. */
   follow(source: ClusterSource): ClusterSource {
     return {
+      simulated: source.simulated,
       run: async (listener, signal) => {
         await source.run({
           changed: (changes) => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { ClusterObject } from "../../src/cluster/objects.ts";
 import { loadManifests } from "../../src/cluster/manifests/load.ts";
 import { EXAMPLES } from "../commands/cli.ts";
+import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
 import { ruleStructure } from "../../src/dataplane/iptables/structure.ts";
 import type { Connection } from "../../src/netlink/netfilter/conntrack.ts";
@@ -17,6 +18,11 @@ function json(object: ClusterObject): Record<string, unknown> {
   return { apiVersion, ...object };
 }
 
+type Difference = {
+  service: string;
+  backends: Record<"added" | "removed", unknown[]>;
+};
+
 type Body = { objects?: unknown[]; delete?: unknown[] };
 
 async function preview(state: RealState, body: Body, query = ""): Promise<Reply> {
@@ -29,7 +35,7 @@ async function preview(state: RealState, body: Body, query = ""): Promise<Reply>
   return reply!;
 }
 
-async function served(mode: "iptables" | "userspace" = "iptables"): Promise<RealState> {
+async function served(mode: ProxyMode = "iptables"): Promise<RealState> {
   const state = new RealState(mode);
   await state.apply([...web(), plain("other", "10.0.1.176"), slice("other", ["10.180.0.9"])]);
   return state;
@@ -218,23 +224,24 @@ Deno.test("the engine's connections that a change would touch", async () => {
   assert.equal(orphaned[0].connection.service, "default/web:http");
 });
 
-Deno.test("the kernel's connections: UDP moves on, TCP stays", async () => {
-  const state = await served();
-  const connection = (protocol: number, backend: string): Connection => ({
+/** A connection of the kernel to web's cluster IP; without a backend it was never translated. */
+function tracked(protocol: "TCP" | "UDP", backend: string | null, port = 80): Connection {
+  const number = protocol === "TCP" ? 6 : 17;
+  return {
     family: "IPv4",
     original: {
       source: "10.180.0.77",
       sourcePort: 40_000,
       destination: "10.0.1.175",
-      destinationPort: 80,
-      protocol,
+      destinationPort: port,
+      protocol: number,
     },
     reply: {
-      source: backend,
-      sourcePort: 8080,
+      source: backend ?? "10.0.1.175",
+      sourcePort: backend === null ? port : 8080,
       destination: "10.180.0.77",
       destinationPort: 40_000,
-      protocol,
+      protocol: number,
     },
     zone: 0,
     id: 1,
@@ -244,25 +251,185 @@ Deno.test("the kernel's connections: UDP moves on, TCP stays", async () => {
     tcpState: null,
     startedAtMs: null,
     counters: null,
-  });
+  };
+}
+
+function withConnections(state: RealState, ...connections: readonly Connection[]): RealState {
   state.node = {
     async *connections() {
-      yield await Promise.resolve([
-        connection(6, "10.180.0.2"),
-        connection(6, "10.180.0.1"),
-        connection(17, "10.180.0.2"),
-      ]);
+      yield await Promise.resolve(connections);
     },
   };
+  return state;
+}
+
+const asUdp = <T>(objects: T): T =>
+  JSON.parse(JSON.stringify(objects).replaceAll('"TCP"', '"UDP"'));
+
+type Conditions = { ready?: boolean; serving?: boolean; terminating?: boolean };
+
+/** web's slice, with these conditions of its endpoints 10.180.0.1 and following. */
+function conditioned(...conditions: readonly Conditions[]): ClusterObject {
+  const one = slice("web", conditions.map((_, i) => `10.180.0.${i + 1}`));
+  assert.ok(one.kind === "EndpointSlice");
+  const endpoints = one.endpoints.map((end, i) => ({ ...end, conditions: conditions[i] }));
+  return { ...one, endpoints };
+}
+
+const DRAINING = { ready: false, serving: true, terminating: true };
+const GONE = { ready: false, serving: false, terminating: true };
+
+Deno.test("the kernel's connections: UDP moves on, TCP stays", async () => {
+  const state = withConnections(
+    await served(),
+    tracked("TCP", "10.180.0.2"),
+    tracked("TCP", "10.180.0.1"),
+    tracked("UDP", "10.180.0.2"),
+  );
   const { json: tcp } = await preview(state, { objects: [json(slice("web", ["10.180.0.1"]))] });
   assert.deepEqual(tcp.connections.totals, { moves: 0, orphaned: 1, ends: 0 });
-  const udp = JSON.parse(JSON.stringify(web()).replaceAll('"TCP"', '"UDP"'));
-  await state.apply(udp);
-  const [, former] = udp;
-  const after = json({ ...former, endpoints: former.endpoints.slice(0, 1) });
+  await state.apply(asUdp(web()));
+  const after = asUdp(json(slice("web", ["10.180.0.1"])));
   const { json: answer } = await preview(state, { objects: [after] });
   assert.equal(answer.connections.trackedBy, "kernel");
   assert.deepEqual(answer.connections.totals, { moves: 1, orphaned: 0, ends: 0 });
+});
+
+for (
+  const [what, before, after, expected] of [
+    ["a TCP endpoint that begins to end", [{}, {}], [{}, DRAINING], "orphaned"],
+    ["a TCP endpoint that is not ready any more", [{}, {}], [{}, { ready: false }], "orphaned"],
+    ["a TCP endpoint that was ending already", [{}, DRAINING], [{}, GONE], null],
+    ["a TCP endpoint that is all that is left", [{}, {}], [GONE, DRAINING], null],
+    ["a TCP endpoint that is there no more", [{}, DRAINING], [{}], "orphaned"],
+    ["a UDP endpoint that ends and serves", [{}, {}], [{}, DRAINING], "orphaned"],
+    ["a UDP endpoint that serves no more", [{}, DRAINING], [{}, GONE], "moves"],
+    ["a UDP endpoint that was the last one to serve", [{}, {}], [GONE, GONE], "orphaned"],
+  ] as [string, Conditions[], Conditions[], string | null][]
+) {
+  Deno.test(`what becomes of connections: ${what}`, async () => {
+    const protocol = what.includes("UDP") ? "UDP" : "TCP";
+    const own = <T>(object: T) => protocol === "UDP" ? asUdp(object) : object;
+    const state = withConnections(await served(), tracked(protocol, "10.180.0.2"));
+    await state.apply(own([web()[0], conditioned(...before)]));
+    const { json: answer } = await preview(state, { objects: [json(own(conditioned(...after)))] });
+    const effects = answer.connections.items.map(({ effect }: { effect: string }) => effect);
+    assert.deepEqual(effects, expected === null ? [] : [expected]);
+  });
+}
+
+Deno.test("UDP flows that went to nobody go to the first endpoint, TCP ones do not", async () => {
+  const state = withConnections(
+    await served(),
+    tracked("UDP", null),
+    tracked("TCP", null),
+    tracked("UDP", null, 81),
+  );
+  await state.apply(asUdp([web()[0], slice("web", [])]));
+  const { json: answer } = await preview(state, {
+    objects: [json(asUdp(slice("web", ["10.180.0.1"])))],
+  });
+  assert.deepEqual(answer.connections.totals, { moves: 1, orphaned: 0, ends: 0 });
+  assert.equal(
+    answer.connections.items[0].reason,
+    "it went to no endpoint, and default/web:http would have one",
+  );
+  const { json: more } = await preview(
+    withConnections(await served(), tracked("UDP", null)),
+    { objects: [json(slice("web", ["10.180.0.9"]))] },
+  );
+  assert.deepEqual(more.connections.totals, { moves: 0, orphaned: 0, ends: 0 });
+});
+
+Deno.test("a Service that goes takes connections with it where IPVS forwards", async () => {
+  const gone = { delete: [{ kind: "Service", name: "web" }] };
+  const kept = withConnections(await served("iptables"), tracked("TCP", "10.180.0.2"));
+  const { json: orphaned } = await preview(kept, gone);
+  assert.deepEqual(orphaned.connections.totals, { moves: 0, orphaned: 1, ends: 0 });
+  const ipvs = withConnections(await served("ipvs"), tracked("TCP", "10.180.0.2"));
+  const { json: ended } = await preview(ipvs, gone);
+  assert.deepEqual(ended.connections.totals, { moves: 0, orphaned: 0, ends: 1 });
+});
+
+/** The cluster of the examples, whose controllers are at hand. */
+async function simulated(): Promise<RealState> {
+  const { objects, simulated } = await loadManifests({ path: EXAMPLES, nodeName: "lab-node" });
+  const state = new RealState("iptables");
+  await state.apply(objects);
+  state.simulated = simulated;
+  return state;
+}
+
+const deployment = (replicas: number) => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "hostnames" },
+  spec: {
+    replicas,
+    selector: { matchLabels: { app: "hostnames" } },
+    template: {
+      metadata: { labels: { app: "hostnames" } },
+      spec: { containers: [{ name: "hostnames", image: "x", ports: [{ containerPort: 9376 }] }] },
+    },
+  },
+});
+
+Deno.test("a Deployment has its effect where the cluster is one of manifests", async () => {
+  const { json: answer } = await preview(await simulated(), { objects: [deployment(5)] });
+  assert.deepEqual([answer.problems, answer.ignored], [[], []]);
+  assert.deepEqual(
+    answer.services.map(({ service, backends }: Difference) => [
+      service,
+      backends.added.length,
+      backends.removed.length,
+    ]),
+    [["default/hostnames", 2, 0]],
+  );
+  assert.deepEqual(answer.assumed, ["addresses and nodes of 2 new pods"]);
+  const { json: less } = await preview(await simulated(), {
+    delete: [
+      { kind: "Deployment", name: "hostnames" },
+      { kind: "Pod", name: "hostnames-b56xn" },
+      { kind: "EndpointSlice", name: "hostnames-none" },
+    ],
+  });
+  assert.equal(less.services[0].backends.removed.length, 3);
+  assert.deepEqual(less.problems, [
+    "delete[1]: Pod default/hostnames-b56xn: there is none, so nothing would change",
+    "delete[2]: EndpointSlice default/hostnames-none: there is none, so nothing would change",
+  ]);
+});
+
+Deno.test("a new Service finds its pods where the cluster is one of manifests", async () => {
+  const service = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "again" },
+    spec: { selector: { app: "hostnames" }, ports: [{ port: 80, targetPort: 9376 }] },
+  };
+  const { json: here } = await preview(await simulated(), { objects: [service] });
+  assert.equal(here.services[0].backends.added.length, 3);
+  const { json: there } = await preview(await served(), { objects: [service] });
+  assert.equal(there.services[0].backends.added.length, 0);
+  assert.equal(
+    there.assumed.at(-1),
+    "Service default/again: no endpoints, which controllers make by spec.selector",
+  );
+});
+
+Deno.test("of what a cluster's own controllers decide it is told that they do", async () => {
+  const { json: answer } = await preview(await served(), {
+    objects: [deployment(5), json(slice("web", ["10.180.0.1"]))],
+    delete: [{ kind: "StatefulSet", namespace: "shop", name: "db" }],
+  });
+  const why =
+    "ignored, because the cluster's controllers decide which pods and endpoints come of " +
+    "it; expected EndpointSlices instead";
+  assert.deepEqual(answer.problems, [
+    `delete[0]: StatefulSet shop/db: ${why}`,
+    `objects[0]: Deployment default/hostnames: ${why}`,
+  ]);
+  assert.equal(answer.services.length, 1);
 });
 
 Deno.test("the examples' Services, given as users write them, change nothing", async () => {
@@ -342,7 +509,7 @@ for (
       400,
       "objects[1]",
     ],
-    ["a kind to delete", { delete: [{ kind: "Pod", name: "x" }] }, 400, "delete[0].kind"],
+    ["a kind to delete", { delete: [{ kind: "Secret", name: "x" }] }, 400, "delete[0].kind"],
     ["a name to delete", { delete: [{ kind: "Service" }] }, 400, "delete[0].name"],
     ["too many", { objects: Array(1001).fill({}) }, 413, "objects"],
   ] as [string, Body, number, string][]

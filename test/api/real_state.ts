@@ -4,6 +4,7 @@ import { EventHub } from "../../src/api/events/hub.ts";
 import { History } from "../../src/history/history.ts";
 import type { ApiState, HealthReport, NodeView } from "../../src/api/state.ts";
 import type { ClusterObject } from "../../src/cluster/objects.ts";
+import type { SimulatedCluster } from "../../src/cluster/source.ts";
 import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { LocalEngine } from "../../src/engine/local.ts";
@@ -21,6 +22,7 @@ export class RealState implements ApiState {
   readonly engine: LocalEngine;
   readonly planner: Planner = testPlanner();
   node: NodeView = {};
+  simulated?: SimulatedCluster;
   #revision = 0;
 
   constructor(

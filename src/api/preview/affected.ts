@@ -6,11 +6,18 @@
 
 import { MASQUERADE_PORTS, render as renderRouting } from "../../dataplane/userspace/render.ts";
 import { FrontendIndex } from "../../plan/frontend_index.ts";
+import type { Plan } from "../../plan/plan.ts";
 import { joinConnection, type JoinedConnection } from "../conntrack/join.ts";
 import { type Tracked, trackedByEngine, trackedByKernel } from "../conntrack/tracked.ts";
 import type { PlanViews } from "../plan_views.ts";
 import type { ApiState } from "../state.ts";
-import { type Affected, type Effect, judge } from "./connections.ts";
+import {
+  type Affected,
+  type ConnectionForecast,
+  type Effect,
+  type Forwarder,
+  judge,
+} from "./connections.ts";
 import type { Forecast } from "./forecast.ts";
 
 /** What became of looking at all connections. */
@@ -39,15 +46,17 @@ export async function affectedConnections(
   forecast: Forecast,
 ): Promise<AffectedConnections> {
   const byEngine = state.node.connections === undefined;
+  const forwarder = byEngine ? "engine" : state.mode === "ipvs" ? "ipvs" : "iptables";
   const future = {
-    index: new FrontendIndex(forecast.after),
-    byEngine,
-    captured: byEngine ? capturedBy(forecast) : () => true,
-  };
+    before: views.index,
+    after: new FrontendIndex(forecast.after),
+    forwarder,
+    captured: capturedBy(forecast, forwarder),
+  } as const;
   const items: Affected[] = [];
   const totals: Record<Effect, number> = { moves: 0, ends: 0, orphaned: 0 };
   let looked = 0;
-  if (!takesAway(forecast)) return { items, totals, looked, complete: true };
+  if (!touchesConnections(forecast, forwarder)) return { items, totals, looked, complete: true };
   for await (const part of byEngine ? engineParts(state) : kernelParts(state)) {
     for (const tracked of part) {
       const joined: JoinedConnection = joinConnection(tracked, views);
@@ -62,21 +71,49 @@ export async function affectedConnections(
   return { items, totals, looked, complete: true };
 }
 
-/** Whether anything is gone or less than before, which alone can touch connections. */
-function takesAway({ change, services }: Forecast): boolean {
-  return change.node !== null ||
-    services.some(({ frontends, backends }) =>
-      frontends.removed.length + backends.removed.length + backends.changed.length > 0
-    );
+/**
+ * Whether anything is gone or otherwise than before, which alone can touch connections; in the
+ * kernel new endpoints do, too: UDP flows that went to nobody go to them then.
+ */
+function touchesConnections({ change, services }: Forecast, forwarder: Forwarder): boolean {
+  if (change.node !== null) return true;
+  const touched = services.some(({ frontends, backends }) =>
+    [frontends.removed, frontends.changed, backends.removed, backends.changed]
+      .some((list) => list.length > 0)
+  );
+  return touched || (forwarder !== "engine" &&
+    services.some(({ backends }) => backends.added.some(({ protocol }) => protocol === "UDP")));
 }
 
-/** Whether the node's routing would still lead packets to the engine. */
-function capturedBy({ after }: Forecast): (address: string, port: number) => boolean {
+/** Whether the node would still lead packets to what forwards them. */
+function capturedBy({ after }: Forecast, forwarder: Forwarder): ConnectionForecast["captured"] {
+  switch (forwarder) {
+    case "engine":
+      return capturedByDevice(after);
+    case "ipvs":
+      return capturedByServers(after);
+    case "iptables":
+      return () => true;
+  }
+}
+
+function capturedByDevice(after: Plan): ConnectionForecast["captured"] {
   const { routes, captures } = renderRouting(after, MASQUERADE_PORTS);
   const ranges = [...captures.values()];
   return (address, port) =>
     routes.has(address) ||
     ranges.some((one) => one.address === address && one.firstPort <= port && port <= one.lastPort);
+}
+
+/** With its last Service an address goes from the node, and with it all packets to it. */
+function capturedByServers({ node, services }: Plan): ConnectionForecast["captured"] {
+  const addresses = new Set(node.addresses);
+  for (const { ports } of services.values()) {
+    for (const { frontends } of ports) {
+      for (const { address } of frontends) if (address !== null) addresses.add(address);
+    }
+  }
+  return (address) => addresses.has(address);
 }
 
 async function* engineParts({ engine }: ApiState): AsyncGenerator<readonly Tracked[]> {

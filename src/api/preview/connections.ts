@@ -8,6 +8,7 @@
 import type { JoinedConnection } from "../conntrack/join.ts";
 import { formatSocketAddress } from "../../net/address.ts";
 import type { FrontendIndex, FrontendMatch } from "../../plan/frontend_index.ts";
+import { type Backend, servicePortName } from "../../plan/plan.ts";
 
 /**
  * `moves`: its next packet is given to another backend. `ends`: its next packet reaches none.
@@ -22,43 +23,109 @@ export interface Affected {
   readonly reason: string;
 }
 
-/** Judges connections by the plan as it would be. */
+/** Who forwards, and so decides what becomes of connections. */
+export type Forwarder = "engine" | "iptables" | "ipvs";
+
+/** Judges connections by the plan as it is and as it would be. */
 export interface ConnectionForecast {
-  /** Of the plan as it would be. */
-  readonly index: FrontendIndex;
-  /** Whether the engine forwards, so that packets must be routed to it; else the kernel does. */
-  readonly byEngine: boolean;
-  /** In userspace mode: addresses and ports that would still be led to the engine. */
+  readonly before: FrontendIndex;
+  readonly after: FrontendIndex;
+  readonly forwarder: Forwarder;
+  /** Whether the node would still lead packets to what forwards them. */
   readonly captured: (address: string, port: number) => boolean;
 }
 
 /** What would become of a connection; null: it goes on as it does, or it is none of a Service. */
 export function judge(connection: JoinedConnection, forecast: ConnectionForecast): Affected | null {
   const { service, backend, original, protocol, stale } = connection;
-  if (service === null || backend === null || stale !== null) return null;
-  const match = forecast.index.find(original.dest, original.port, protocol);
+  const match = forecast.after.find(original.dest, original.port, protocol);
+  if (backend === null) return judgeUntranslated(connection, match, forecast);
+  if (service === null || stale !== null) return null;
   const dialled = `${formatSocketAddress(original.dest, original.port)}/${protocol}`;
   if (match === null) {
     const reason = `no Service would have a frontend at ${dialled}`;
-    const led = !forecast.byEngine || forecast.captured(original.dest, original.port);
-    // The engine drops the UDP flows of backends that it loses; the kernel keeps these.
-    const ends = !led || (forecast.byEngine && protocol === "UDP");
-    return { connection, effect: ends ? "ends" : "orphaned", reason };
+    return { connection, effect: withoutFrontend(connection, forecast), reason };
   }
-  const { endpoints } = match.port;
-  const end = endpoints.find(({ address, port }) =>
-    address === backend.address && port === backend.port
-  );
   const at = formatSocketAddress(backend.address, backend.port);
-  if (end !== undefined && (protocol !== "UDP" || end.serving)) return null;
-  const reason = end === undefined
-    ? `${at} would be no endpoint of ${service} any more`
-    : `${at} would not serve any more`;
-  if (protocol !== "UDP") return { connection, effect: "orphaned", reason };
-  if (hasServing(match)) return { connection, effect: "moves", reason };
-  return { connection, effect: forecast.byEngine ? "ends" : "orphaned", reason };
+  const end = match.port.endpoints.find((one) => isAt(one, backend));
+  if (end === undefined) {
+    const reason = `${at} would be no endpoint of ${service} any more`;
+    return { connection, effect: withoutEndpoint(protocol, match, forecast), reason };
+  }
+  if (protocol === "UDP" && !end.serving) {
+    const reason = `${at} would not serve any more`;
+    return { connection, effect: withoutEndpoint(protocol, match, forecast), reason };
+  }
+  const former = forecast.before.find(original.dest, original.port, protocol);
+  if (former === null || !isChosen(former, backend) || isChosen(match, backend)) return null;
+  return { connection, effect: "orphaned", reason: `${at} ${unchosen(end, dialled)}` };
+}
+
+/** UDP flows that began without an endpoint are forgotten when there is one. */
+function judgeUntranslated(
+  connection: JoinedConnection,
+  match: FrontendMatch | null,
+  { before, forwarder }: ConnectionForecast,
+): Affected | null {
+  const { original, reply, protocol } = connection;
+  const untouched = reply.source === original.dest && reply.sourcePort === original.port;
+  if (forwarder === "engine" || protocol !== "UDP" || match === null || !untouched) return null;
+  const former = before.find(original.dest, original.port, protocol);
+  if (!hasServing(match) || (former !== null && hasServing(former))) return null;
+  const reason = `it went to no endpoint, and ${servicePortName(match.port)} would have one`;
+  return { connection, effect: hasChosen(match) ? "moves" : "ends", reason };
+}
+
+/** The engine and IPVS drop the UDP flows of what they lose; iptables keeps what conntrack knows. */
+function withoutFrontend(
+  { original, protocol }: JoinedConnection,
+  { forwarder, captured }: ConnectionForecast,
+): Effect {
+  if (!captured(original.dest, original.port)) return "ends";
+  return protocol === "UDP" && forwarder !== "iptables" ? "ends" : "orphaned";
+}
+
+/** The kernel's UDP flows are left alone where no endpoint serves. */
+function withoutEndpoint(
+  protocol: JoinedConnection["protocol"],
+  match: FrontendMatch,
+  { forwarder }: ConnectionForecast,
+): Effect {
+  if (protocol !== "UDP") return "orphaned";
+  if (hasServing(match)) return hasChosen(match) ? "moves" : "ends";
+  return forwarder === "engine" ? "ends" : "orphaned";
+}
+
+function unchosen({ terminating, ready }: Backend, dialled: string): string {
+  if (terminating) return "would be terminating: it gets no new connections";
+  return ready
+    ? `would get no new connections to ${dialled}`
+    : "would not be ready: it gets no new connections";
 }
 
 function hasServing({ port }: FrontendMatch): boolean {
   return port.endpoints.some(({ serving }) => serving);
+}
+
+/** The backends that new connections to a frontend get, wherever they come from. */
+function chosenBy({ port, frontend }: FrontendMatch): readonly Backend[] {
+  const lists = new Set(
+    Object.values(frontend.routes).map((route) => route.action === "forward" ? route.to : null),
+  );
+  return [...lists].flatMap((list) => list === null ? [] : port[list])
+    .filter(({ weight }) => weight > 0);
+}
+
+function hasChosen(match: FrontendMatch): boolean {
+  return chosenBy(match).length > 0;
+}
+
+function isChosen(match: FrontendMatch, end: Ends): boolean {
+  return chosenBy(match).some((one) => isAt(one, end));
+}
+
+type Ends = { readonly address: string; readonly port: number };
+
+function isAt(one: Ends, other: Ends): boolean {
+  return one.address === other.address && one.port === other.port;
 }

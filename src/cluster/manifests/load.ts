@@ -1,7 +1,7 @@
 /** Reading manifests once. @module */
 
 import type { ClusterObject, Pod } from "../objects.ts";
-import type { ClusterProblem } from "../source.ts";
+import type { ClusterProblem, SimulatedCluster } from "../source.ts";
 import { ClusterModel } from "./cluster_model.ts";
 import { type DecodedFile, decodeFile } from "./decode.ts";
 import { byIdentity } from "./diff.ts";
@@ -14,6 +14,8 @@ export interface LoadedManifests {
   /** The pods, for what has to run them. */
   readonly pods: readonly Pod[];
   readonly problems: readonly ClusterProblem[];
+  /** The cluster that they make. */
+  readonly simulated: SimulatedCluster;
 }
 
 /**
@@ -40,5 +42,5 @@ export async function loadManifestText(
 
 function loaded(model: ClusterModel, files: readonly DecodedFile[]): LoadedManifests {
   const { objects, pods, problems } = model.update(files);
-  return { objects: [...byIdentity(objects).values()], pods, problems };
+  return { objects: [...byIdentity(objects).values()], pods, problems, simulated: model };
 }

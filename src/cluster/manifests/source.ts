@@ -7,6 +7,7 @@ import {
   type ClusterProblem,
   type ClusterSource,
   formatProblem,
+  type SimulatedCluster,
 } from "../source.ts";
 import { ClusterModel } from "./cluster_model.ts";
 import { type DecodedFile, decodeFile } from "./decode.ts";
@@ -45,6 +46,10 @@ export class ManifestSource implements ClusterSource {
   constructor(options: ManifestSourceOptions) {
     this.#options = options;
     this.#model = new ClusterModel(controlPlaneOptions(options));
+  }
+
+  get simulated(): SimulatedCluster {
+    return this.#model;
   }
 
   async run(listener: ClusterListener, signal: AbortSignal): Promise<void> {
