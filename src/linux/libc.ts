@@ -14,7 +14,7 @@ export { ERRNO, errnoName } from "./errno.ts";
 
 /**
  * Prototypes. Counts are u32 and results i32, because 64-bit results come back as slow bigints;
- * variadic functions (open, ioctl) are declared with the argument types actually passed, which
+ * variadic functions (open, ioctl, fcntl) are declared with the argument types actually passed, which
  * both supported ABIs pass like fixed ones.
  */
 const SYMBOLS = {
@@ -28,6 +28,7 @@ const SYMBOLS = {
   writePointer: { name: "write", parameters: ["i32", "pointer", "u32"], result: "i32" },
   readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
   ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   ioctlValue: { name: "ioctl", parameters: ["i32", "u32", "u32"], result: "i32" },
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
   pollAsync: {

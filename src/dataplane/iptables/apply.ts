@@ -92,7 +92,7 @@ export class NodeRulesAccess implements RulesAccess {
 
 /**
  * Characters of a text by which the end of what was written may be ahead of a refused line: what
- * waits to be read, a piece, and a transaction.
+ * waits to be read, here and in the pipe, a piece, and a transaction.
  */
 const LATEST = 4 * MOST_WAITING;
 

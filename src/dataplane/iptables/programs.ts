@@ -11,6 +11,7 @@ import { setImmediate } from "node:timers";
 import { ERRNO, libc, O_RDONLY, open, SystemError } from "../../linux/libc.ts";
 import { check, close, read } from "../../linux/libc.ts";
 import type { NetworkNamespace } from "../../linux/namespace.ts";
+import { widenStdin } from "../../linux/pipe.ts";
 import type { Family } from "../../net/address.ts";
 
 /** An implementation of iptables. */
@@ -71,6 +72,7 @@ export class ProgramRunner {
       signal,
     });
     const child = this.inside(() => spawn(program, command));
+    if (input !== undefined) widenStdin(child.pid);
     const [output, fed] = await Promise.allSettled([
       child.output(),
       input === undefined ? undefined : feed(child.stdin, input),
@@ -112,25 +114,25 @@ async function feed(
 ): Promise<void> {
   const writer = stdin.getWriter();
   const encoder = new TextEncoder();
-  let waiting = 0;
+  /** Of each part that was written, the oldest first. */
+  const writes: Promise<void>[] = [];
+  let unread = 0;
   let failure: unknown = null;
-  let writing: Promise<void> = Promise.resolve();
   try {
     for (const piece of typeof input === "string" ? [input] : input) {
       for (const part of inParts(piece)) {
-        const bytes = encoder.encode(part);
-        waiting += bytes.length;
-        writing = writer.write(bytes).then(() => {
-          waiting -= bytes.length;
+        unread++;
+        const done = writer.write(encoder.encode(part)).then(() => {
+          unread--;
         }, (error) => {
           failure ??= error;
         });
-        if (waiting > MOST_WAITING) await writing;
+        if (writes.push(done) > PARTS_WAITING) await writes.shift();
         if (failure !== null) throw failure;
       }
-      if (waiting > 0) await new Promise((resolve) => setImmediate(resolve));
+      if (unread > 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    await writing;
+    await writes.at(-1);
     if (failure !== null) throw failure;
     await writer.close();
   } catch (error) {
@@ -140,11 +142,13 @@ async function feed(
   }
 }
 
-/** Bytes that wait to be read by a program before more of its input is made. */
-export const MOST_WAITING = 1 << 20;
-
 /** Characters that are written at once. */
 const PART = 1 << 16;
+/** Parts that wait to be read by a program before more of its input is made. */
+const PARTS_WAITING = 16;
+
+/** Characters that wait to be read by a program, but for the ends of lines at the ends of parts. */
+export const MOST_WAITING = PARTS_WAITING * PART;
 
 /** A text in pieces that end with a line. */
 export function* inParts(text: string, size = PART): Generator<string> {
