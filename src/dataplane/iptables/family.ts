@@ -70,13 +70,9 @@ export class FamilyRules {
   async syncAll(plan: Plan, options: RuleOptions): Promise<FamilySync> {
     const former = this.#doubtful ? null : this.#rules;
     this.#begin();
+    const node = readRules(await this.#access.read(this.family), this.family);
     const { arriving, ...rendered } = beginRendering(plan, this.family, options);
-    const [text, first] = await bothOf(
-      this.#access.read(this.family),
-      () => some(arriving, RENDERED_MEANWHILE),
-    );
-    const node = readRules(text, this.family);
-    const changes = diffNode(node, rendered.rules, released(first, arriving));
+    const changes = diffNode(node, rendered.rules, released(arriving));
     const tally = await this.#send(rendered, changes);
     const drift = former === null || tally.lines === 0 ? [] : findDrift(node, former);
     return { ...tally.of(this.family), full: true, problems: rendered.problems, drift };
@@ -127,29 +123,11 @@ export class FamilyRules {
   }
 }
 
-/** Services that are rendered while the node's rules are being read. */
-const RENDERED_MEANWHILE = 128;
-
-/** The next so many, or all that are left. */
-function some<T>(items: Iterator<T>, count: number): T[] {
-  const taken: T[] = [];
-  while (taken.length < count) {
-    const next = items.next();
-    if (next.done) break;
-    taken.push(next.value);
-  }
-  return taken;
-}
-
-/** One after the other, each without its own chains once it has been used. */
-function* released(
-  ...fragments: readonly Iterable<ServiceFragment>[]
-): Generator<ServiceFragment> {
-  for (const part of fragments) {
-    for (const fragment of part) {
-      yield fragment;
-      fragment.release();
-    }
+/** Each without its own chains once it has been used. */
+function* released(fragments: Iterable<ServiceFragment>): Generator<ServiceFragment> {
+  for (const fragment of fragments) {
+    yield fragment;
+    fragment.release();
   }
 }
 
@@ -164,9 +142,4 @@ function fromFirst(pieces: Generator<string>): Iterable<string> | null {
     })();
   }
   return null;
-}
-
-/** Waits for one and does the other meanwhile; a failure of either is one of both. */
-function bothOf<A, B>(begun: Promise<A>, meanwhile: () => B): Promise<[A, B]> {
-  return Promise.all([begun, Promise.try(meanwhile)]);
 }

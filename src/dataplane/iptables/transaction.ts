@@ -94,12 +94,13 @@ function* tableParts(
 }
 
 /**
- * Services of the first batch, which should be there soon, and of the largest. Each is twice as large
- * as the one before, because legacy iptables-restore is faster the more chains come in the order of
- * their names.
+ * Services of the first batch, which should be there soon, and of the largest: legacy
+ * iptables-restore is faster the more chains come in the order of their names. Batches grow by so
+ * much that no long one is the last, to be waited for.
  */
 const FIRST_BATCH = 16;
 const LARGEST_BATCH = 512;
+const GROWTH = 1.25;
 
 /** The chains that Services have alone; null after every few of them, when there are no batches. */
 function* inBatches(
@@ -116,7 +117,7 @@ function* inBatches(
       yield batch;
       batch = new Map();
       count = 0;
-      size = Math.min(2 * size, LARGEST_BATCH);
+      size = Math.min(Math.ceil(size * GROWTH), LARGEST_BATCH);
     } else if (count % FIRST_BATCH === 0) {
       yield null;
     }
