@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addressBytes, familyOf, parseNetwork } from "../../net/address.ts";
+import { familyOf, parseAddress, parseNetwork } from "../../net/address.ts";
 import {
   type Backend,
   type Frontend,
@@ -72,16 +72,13 @@ function isPort(value: number): boolean {
 }
 
 function isAddress(text: string, { family }: ServicePortPlan): boolean {
-  if (!/^[0-9a-f.:]+$/.test(text) || familyOf(text) !== family) return false;
-  try {
-    addressBytes(text);
-    return true;
-  } catch {
-    return false;
-  }
+  return parseAddress(text) === text && familyOf(text) === family;
 }
 
-/** Writes the rules of one Service port. */
+/**
+ * Writes the rules of one Service port. Parts of rules are texts: empty, or words with a space after
+ * each.
+ */
 class PortRules {
   readonly #port: ServicePortPlan;
   readonly #healthCheckNodePort: number;
@@ -90,8 +87,8 @@ class PortRules {
   readonly #out: FragmentBuilder;
   readonly #name: string;
   readonly #chains: ServiceChains;
-  /** Words that match the protocol. */
-  readonly #protocol: readonly string[];
+  /** Matches the protocol. */
+  readonly #protocol: string;
   /** Where traffic to the cluster IP goes. */
   readonly #internal: { readonly chain: string; readonly usable: boolean };
   /** Where traffic from outside goes at last. */
@@ -114,7 +111,7 @@ class PortRules {
     this.#name = servicePortName(port);
     this.#chains = serviceChains(port, context.chainNaming);
     const protocol = port.protocol.toLowerCase();
-    this.#protocol = ["-m", protocol, "-p", protocol];
+    this.#protocol = `-m ${protocol} -p ${protocol} `;
     this.#internal = this.#policyChain(port.internalTrafficPolicy);
     this.#external = this.#policyChain(port.externalTrafficPolicy);
     this.#vips = this.#addresses("LoadBalancer");
@@ -159,24 +156,26 @@ class PortRules {
     return this.#frontends(kind).map((frontend) => frontend.address!);
   }
 
-  /** Words that match a frontend of one address. */
-  #match(frontend: Frontend): string[] {
-    return [...this.#protocol, "-d", frontend.address!, "--dport", String(frontend.port)];
+  /** Matches a frontend of one address. */
+  #match({ address, port }: Frontend): string {
+    return `${this.#protocol}-d ${address} --dport ${port} `;
+  }
+
+  /** Begins with the name of the port. */
+  #comment(text: string): string {
+    return `${comment(this.#name + text).join(" ")} `;
   }
 
   /** The rule that refuses, or drops, what has no usable endpoint. */
-  #refuse(chain: string, match: readonly string[]): void {
+  #refuse(chain: string, match: string): void {
     const [reason, target] = this.#port.hasEndpoints
-      ? ["has no local endpoints", "DROP"]
-      : ["has no endpoints", "REJECT"];
-    this.#out.rule(
-      "filter",
-      chain,
-      ...comment(`${this.#name} ${reason}`),
-      ...match,
-      "-j",
-      target,
-    );
+      ? [" has no local endpoints", "DROP"]
+      : [" has no endpoints", "REJECT"];
+    this.#out.rule("filter", chain, `${this.#comment(reason)}${match}-j ${target}`);
+  }
+
+  #nat(chain: string, text: string, match: string, target: string): void {
+    this.#out.rule("nat", chain, `${text}${match}-j ${target}`);
   }
 
   #clusterIP(): void {
@@ -184,19 +183,16 @@ class PortRules {
     for (const frontend of this.#frontends("ClusterIP")) {
       const match = this.#match(frontend);
       if (!usable) this.#refuse(CHAIN.services, match);
-      else this.#nat(CHAIN.services, `${this.#name} cluster IP`, match, chain);
+      else this.#nat(CHAIN.services, this.#comment(" cluster IP"), match, chain);
     }
-  }
-
-  #nat(chain: string, text: string, match: readonly string[], target: string): void {
-    this.#out.rule("nat", chain, ...comment(text), ...match, "-j", target);
   }
 
   #externalIPs(): void {
     for (const frontend of this.#frontends("ExternalIP")) {
       const match = this.#match(frontend);
       if (this.#usesExternal) {
-        this.#nat(CHAIN.services, `${this.#name} external IP`, match, this.#chains.external);
+        const text = this.#comment(" external IP");
+        this.#nat(CHAIN.services, text, match, this.#chains.external);
       }
       if (!this.#external.usable) this.#refuse(CHAIN.externalServices, match);
     }
@@ -209,12 +205,12 @@ class PortRules {
       const match = this.#match(frontend);
       if (this.#usesExternal) {
         const target = this.#usesFirewall ? firewall : external;
-        this.#nat(CHAIN.services, `${this.#name} loadbalancer IP`, match, target);
+        this.#nat(CHAIN.services, this.#comment(" loadbalancer IP"), match, target);
       }
       if (this.#usesFirewall) {
         // Whatever the firewall chain did not accept comes here with its destination unchanged.
-        const text = `${this.#name} traffic not accepted by ${firewall}`;
-        this.#out.rule("filter", CHAIN.proxyFirewall, ...comment(text), ...match, "-j", "DROP");
+        const text = this.#comment(` traffic not accepted by ${firewall}`);
+        this.#out.rule("filter", CHAIN.proxyFirewall, `${text}${match}-j DROP`);
       }
     }
     if (this.#external.usable) return;
@@ -224,19 +220,19 @@ class PortRules {
   #nodePort(): void {
     const { localhostNodePorts, counters } = this.#context;
     for (const { port } of this.#frontends("NodePort")) {
-      const dport = ["--dport", String(port)];
+      const dport = `--dport ${port} `;
       if (this.#usesExternal) {
+        const text = this.#comment("");
         if (localhostNodePorts && counters.has(COUNTERS.localhostNodePorts)) {
-          const count = ["-m", "nfacct", "--nfacct-name", COUNTERS.localhostNodePorts];
-          const match = [...this.#protocol, "-d", "127.0.0.0/8", ...dport, ...count];
-          this.#nat(CHAIN.nodePorts, this.#name, match, this.#chains.external);
+          const count = `-m nfacct --nfacct-name ${COUNTERS.localhostNodePorts} `;
+          const match = `${this.#protocol}-d 127.0.0.0/8 ${dport}${count}`;
+          this.#nat(CHAIN.nodePorts, text, match, this.#chains.external);
         }
-        const match = [...this.#protocol, ...dport];
-        this.#nat(CHAIN.nodePorts, this.#name, match, this.#chains.external);
+        this.#nat(CHAIN.nodePorts, text, `${this.#protocol}${dport}`, this.#chains.external);
       }
       if (!this.#external.usable) {
-        const local = ["-m", "addrtype", "--dst-type", "LOCAL"];
-        this.#refuse(CHAIN.externalServices, [...local, ...this.#protocol, ...dport]);
+        const match = `-m addrtype --dst-type LOCAL ${this.#protocol}${dport}`;
+        this.#refuse(CHAIN.externalServices, match);
       }
     }
   }
@@ -244,9 +240,8 @@ class PortRules {
   #healthCheck(): void {
     const port = this.#healthCheckNodePort;
     if (port === 0) return;
-    const words = ["-m", "tcp", "-p", "tcp", "--dport", String(port), "-j", "ACCEPT"];
-    const text = `${this.#name} health check node port`;
-    this.#out.rule("filter", CHAIN.nodePorts, ...comment(text), ...words);
+    const text = this.#comment(" health check node port");
+    this.#out.rule("filter", CHAIN.nodePorts, `${text}-m tcp -p tcp --dport ${port} -j ACCEPT`);
   }
 
   #clusterIPMasquerade(): void {
@@ -257,10 +252,11 @@ class PortRules {
       const everyone = pod.action === "forward" && pod.masquerade;
       const others = outside.action === "forward" && outside.masquerade;
       const match = this.#match(frontend);
-      const text = `${this.#name} cluster IP`;
+      const text = this.#comment(" cluster IP");
       if (everyone) this.#nat(chain, text, match, CHAIN.markMasquerade);
       else if (others && this.#context.ifNotLocal !== null) {
-        this.#nat(chain, text, [...match, ...this.#context.ifNotLocal], CHAIN.markMasquerade);
+        const from = `${this.#context.ifNotLocal.join(" ")} `;
+        this.#nat(chain, text, match + from, CHAIN.markMasquerade);
       }
     }
   }
@@ -269,19 +265,21 @@ class PortRules {
   #externalChain(): void {
     const { external, cluster } = this.#chains;
     this.#out.chains("nat", external);
-    const rule = (what: string, match: readonly string[], target: string) =>
-      this.#nat(external, `${what} for ${this.#name} external destinations`, match, target);
+    const rule = (what: string, match: string, target: string) => {
+      const text = comment(`${what} for ${this.#name} external destinations`).join(" ");
+      this.#nat(external, `${text} `, match, target);
+    };
     if (this.#port.externalTrafficPolicy === "Cluster") {
-      rule("masquerade traffic", [], CHAIN.markMasquerade);
+      rule("masquerade traffic", "", CHAIN.markMasquerade);
     } else {
       const { ifLocal } = this.#context;
-      const fromNode = ["-m", "addrtype", "--src-type", "LOCAL"];
+      const fromNode = "-m addrtype --src-type LOCAL ";
       const hasCluster = this.#port.cluster.length > 0;
-      if (ifLocal !== null && hasCluster) rule("pod traffic", ifLocal, cluster);
+      if (ifLocal !== null && hasCluster) rule("pod traffic", `${ifLocal.join(" ")} `, cluster);
       rule("masquerade LOCAL traffic", fromNode, CHAIN.markMasquerade);
       if (hasCluster) rule("route LOCAL traffic", fromNode, cluster);
     }
-    if (this.#external.usable) this.#out.rule("nat", external, "-j", this.#external.chain);
+    if (this.#external.usable) this.#nat(external, "", "", this.#external.chain);
   }
 
   #firewallChain(): void {
@@ -289,7 +287,7 @@ class PortRules {
     this.#out.chains("nat", firewall);
     const { networks, vips } = splitSources(this.#sourceRanges, this.#vips, this.#port.family);
     for (const source of [...networks, ...vips]) {
-      this.#nat(firewall, `${this.#name} loadbalancer IP`, ["-s", source], external);
+      this.#nat(firewall, this.#comment(" loadbalancer IP"), `-s ${source} `, external);
     }
     const text = `other traffic to ${this.#name} will be dropped by ${CHAIN.proxyFirewall}`;
     this.#out.rule("nat", firewall, ...comment(text));
@@ -299,55 +297,51 @@ class PortRules {
   #endpointDispatch(chain: string, backends: readonly Backend[]): void {
     if (backends.length === 0) return;
     this.#out.chains("nat", chain);
-    const rule = (backend: Backend, match: readonly string[]) =>
-      this.#out.rule(
-        "nat",
-        chain,
-        ...this.#endpointComment(() => `${this.#name} -> ${endpointKey(backend)}`),
-        ...match,
-        "-j",
-        this.#chains.endpoint(backend),
-      );
     const seconds = this.#port.affinitySeconds;
     if (seconds !== null) {
       for (const backend of backends) {
-        const list = ["-m", "recent", "--name", this.#chains.endpoint(backend)];
-        rule(backend, [...list, "--rcheck", "--seconds", String(seconds), "--reap"]);
+        const list = `-m recent --name ${this.#chains.endpoint(backend)} `;
+        this.#toEndpoint(chain, `${list}--rcheck --seconds ${seconds} --reap `, backend);
       }
     }
     backends.forEach((backend, index) => {
       const left = backends.length - index;
-      rule(backend, left === 1 ? [] : ["-m", "statistic", "--mode", "random", ...oneIn(left)]);
+      const match = left === 1 ? "" : `-m statistic --mode random --probability ${oneIn(left)} `;
+      this.#toEndpoint(chain, match, backend);
     });
+  }
+
+  #toEndpoint(chain: string, match: string, backend: Backend): void {
+    const text = this.#endpointComments ? this.#comment(` -> ${endpointKey(backend)}`) : "";
+    this.#nat(chain, text, match, this.#chains.endpoint(backend));
   }
 
   #endpointChain(backend: Backend): void {
     const chain = this.#chains.endpoint(backend);
-    const text = this.#endpointComment(() => this.#name);
-    const recent = this.#port.affinitySeconds === null
-      ? []
-      : ["-m", "recent", "--name", chain, "--set"];
+    const text = this.#endpointComments ? this.#comment("") : "";
+    const recent = this.#port.affinitySeconds === null ? "" : `-m recent --name ${chain} --set `;
     this.#out.chains("nat", chain);
     // Hairpin: an endpoint that reaches itself must see another source than its own.
-    const hairpin = ["-s", backend.address, "-j", CHAIN.markMasquerade];
-    this.#out.rule("nat", chain, ...text, ...hairpin);
-    const dnat = ["-j", "DNAT", "--to-destination", endpointKey(backend)];
-    this.#out.rule("nat", chain, ...text, ...recent, ...this.#protocol, ...dnat);
-  }
-
-  /** Comments on endpoints are left out in large clusters. */
-  #endpointComment(text: () => string): readonly string[] {
-    return this.#endpointComments ? comment(text()) : [];
+    this.#nat(chain, text, `-s ${backend.address} `, CHAIN.markMasquerade);
+    const dnat = `DNAT --to-destination ${endpointKey(backend)}`;
+    this.#nat(chain, text, recent + this.#protocol, dnat);
   }
 }
 
+/** By count: clusters have few, and making one takes as long as rendering an endpoint. */
+const probabilities = new Map<number, string>();
+
 /**
- * Words that match one packet in so many. kube-proxy's digits are Go's, which rounds a tie to the
- * even neighbour: the only reciprocal with a tie at the tenth decimal is 1/2048.
+ * The probability that matches one packet in so many. kube-proxy's digits are Go's, which rounds a
+ * tie to the even neighbour: the only reciprocal with a tie at the tenth decimal is 1/2048.
  */
-export function oneIn(count: number): readonly string[] {
-  const digits = count === 2048 ? "0.0004882812" : (1 / count).toFixed(10);
-  return ["--probability", digits];
+export function oneIn(count: number): string {
+  let digits = probabilities.get(count);
+  if (digits === undefined) {
+    digits = count === 2048 ? "0.0004882812" : (1 / count).toFixed(10);
+    probabilities.set(count, digits);
+  }
+  return digits;
 }
 
 /** Endpoints of either policy, each once, sorted by "address:port" as bytes. */
