@@ -7,9 +7,14 @@
 import { PoolKind } from "./abi";
 import { region } from "./memory";
 import { likelyReplyHash } from "./nat";
-import { KIND_FLOW, Packet, packetOf, PACKET_SIZE, tupleOf } from "./packet";
+import { KIND_FLOW, Packet, packetOf, PACKET_SIZE, setFrontendAhead, tupleOf } from "./packet";
 import { backendAt } from "./tables/backends";
-import { frontendAt, headOfDestination, headOfSource } from "./tables/frontends";
+import {
+  findFrontendBehind,
+  frontendAt,
+  headOfDestination,
+  headOfSource,
+} from "./tables/frontends";
 import { Member, memberAt } from "./tables/pools";
 import { poolOf, ServicePort, servicePortAt } from "./tables/service_ports";
 import { addressesOf, backendIn, entryAt, isV6In } from "./tables/entry";
@@ -43,7 +48,9 @@ export function touch(first: u32, end: u32): void {
     const hash = p.hash;
     const bucket = bucketFrom(origin, buckets, hash);
     const agree = compare(bucket, hash << bits, mask);
-    if (agree != 0) p.link = linkAt(bucket, agree);
+    // A free place agrees with the hash 0.
+    const link = agree == 0 ? 0 : linkAt(bucket, agree);
+    if (link != 0) p.link = link;
     else {
       store<u32>(missed + (<usize>number << 2), <u32>at);
       number++;
@@ -114,7 +121,10 @@ function touchForNew(sink: u32): u32 {
     sink += frontendAt(id).servicePort;
   }
   for (let at: usize = 0; at < end; at += 4) {
-    const s = servicePortAt(frontendAt(foundAt(notes, at)).servicePort);
+    const p = missAt(list, at);
+    const id = findFrontendBehind(foundAt(notes, at), tupleOf(p));
+    setFrontendAhead(p, id);
+    const s = servicePortAt(frontendAt(id).servicePort);
     setFound(notes, at, changetype<usize>(s));
     sink += s.affinityMs + poolOf(s, PoolKind.Cluster).leaves + poolOf(s, PoolKind.Local).leaves;
   }

@@ -27,8 +27,15 @@ export let pool: PoolKind = PoolKind.Cluster;
 
 /** Decides about a tuple by rules alone. */
 export function decide(t: Tuple): u32 {
+  return decideAt(findFrontend(t), t);
+}
+
+/** The same with the id of the frontend, or 0. */
+// @ts-ignore: decorator
+@inline
+export function decideAt(id: u32, t: Tuple): u32 {
   sourceClass = classify(t.sourceHi, t.sourceLo);
-  frontend = findFrontend(t);
+  frontend = id;
   if (frontend == 0) return NO_FRONTEND;
   const f = frontendAt(frontend);
   if (!admits(f, t.sourceHi, t.sourceLo)) return OUT_OF_RANGE;
@@ -63,6 +70,8 @@ export function foresee(t: Tuple): u32 {
   return select(t, false);
 }
 
+// @ts-ignore: decorator
+@inline
 function select(t: Tuple, advance: bool): u32 {
   const f = frontendAt(frontend);
   const s = servicePortAt(f.servicePort);

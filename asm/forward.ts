@@ -14,6 +14,7 @@ import * as ipvsState from "./ipvs_state";
 import { region } from "./memory";
 import { bind, isMasqueradePort, replyHash } from "./nat";
 import {
+  frontendAhead,
   KIND_FLOW,
   KIND_FRAGMENT,
   KIND_ICMP_ERROR,
@@ -52,7 +53,7 @@ import {
   tcpOf,
 } from "./tables/entry";
 import { findFragment, fragmentDirection, fragmentRefusal, rememberFragment } from "./tables/fragments";
-import { frontendAt, sourceIsFrontend } from "./tables/frontends";
+import { findFrontend, frontendAt, sourceIsFrontend } from "./tables/frontends";
 import { keep } from "./tables/kept_syns";
 import { servicePortAt } from "./tables/service_ports";
 import * as tcpState from "./tcp_state";
@@ -203,7 +204,8 @@ function isServiceFragment(p: Packet): bool {
 /** A packet of no known connection. */
 function handleNew(p: Packet): void {
   const t = tupleOfPacket(p);
-  const action = decision.decide(t);
+  const frontend = p.link == 0 ? frontendAhead(p) : findFrontend(t);
+  const action = decision.decideAt(frontend, t);
   if (action == decision.NO_FRONTEND) return handleForeign(p, t);
   if (action == decision.OUT_OF_RANGE) return drop(p.slot, DropReason.SourceRange);
   if (action == decision.DROP) return drop(p.slot, DropReason.NoLocalEndpoint);
@@ -228,6 +230,8 @@ function handleForeign(p: Packet, t: Tuple): void {
   pass(p.slot, PassReason.NoFrontend, p.length);
 }
 
+// @ts-ignore: decorator
+@inline
 function canBegin(p: Packet, t: Tuple): DropReason {
   const protocol = protocolOf(t);
   const at = transportAt(p);
@@ -241,6 +245,8 @@ function canBegin(p: Packet, t: Tuple): DropReason {
 }
 
 /** Begins a connection to a backend and sends its first packet on. */
+// @ts-ignore: decorator
+@inline
 function open(p: Packet, t: Tuple, backend: u32): void {
   const e = take(t, p.hash);
   if (isNone(e)) return drop(p.slot, DropReason.TableFull);

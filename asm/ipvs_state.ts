@@ -54,6 +54,8 @@ function setIpvsState(e: Entry, state: u8): void {
 }
 
 /** Sets up a new TCP entry, which is in no backend's count yet, by its first segment's flags. */
+// @ts-ignore: decorator
+@inline
 export function beginTcp(e: Entry, flags: u32): void {
   const state = after(NO, 0, flags);
   setIpvsState(e, state);

@@ -19,7 +19,17 @@ import {
   tcpOf,
 } from "./tables/entry";
 import { masqueradeAddressAt, presentAddress } from "./tables/masquerade";
-import { destPort, equal, familyOf, hashTuple, protocolOf, sourcePort, Tuple } from "./tuple";
+import {
+  destPort,
+  equal,
+  familyOf,
+  hash4,
+  hash6,
+  hashTuple,
+  protocolOf,
+  sourcePort,
+  Tuple,
+} from "./tuple";
 import { delta } from "./wire/checksum";
 
 let firstPort: u32 = 0;
@@ -51,6 +61,8 @@ export let replyHash: u32 = 0;
  * Gives an entry a backend, and a reply tuple that no other has. `o` is its original tuple, not in
  * conntrack's own place, and `hash` that tuple's: it says where the search for a port begins.
  */
+// @ts-ignore: decorator
+@inline
 export function bind(
   e: Entry,
   o: Tuple,
@@ -132,14 +144,21 @@ function firstOffset(hash: u32, size: u32): u32 {
  * Hash of the reply tuple that a connection to the backend is likely to get, masqueraded if there is
  * a range of ports for that.
  */
+// @ts-ignore: decorator
+@inline
 export function likelyReplyHash(t: Tuple, b: Backend, hash: u32): u32 {
   const number = firstPort == 0 ? 0 : presentAddress(familyOf(t));
-  const r = beginReply(t, b, number);
   const port = number == 0
     ? t.ports << 16
     : <u32>bswap<u16>(<u16>(firstPort + firstOffset(hash, lastPort - firstPort + 1))) << 16;
-  r.ports = <u32>b.port | port;
-  return hashTuple(r);
+  const m = masqueradeAddressAt(number);
+  const ports = <u32>b.port | port, meta = t.meta;
+  const destLo = number == 0 ? t.sourceLo : m.lo;
+  if (meta >> 8 == 0) {
+    return hash4(<u32>(b.addressLo >> 32), <u32>(destLo >> 32), ports, meta);
+  }
+  const destHi = number == 0 ? t.sourceHi : m.hi;
+  return hash6(b.addressHi, b.addressLo, destHi, destLo, <u64>ports | (<u64>meta << 32));
 }
 
 const ATTEMPTS: u32 = 128;
@@ -151,6 +170,8 @@ const EVICTING: u32 = 32;
  * Keeps the client's port when the reply tuple is free with it, also without masquerade: two
  * clients' connections to two Services may fall together on one backend.
  */
+// @ts-ignore: decorator
+@inline
 function choosePort(e: Entry, o: Tuple, b: Backend, masquerade: bool, hash: u32): bool {
   const port = sourcePort(o);
   chooseRange(port, masquerade);

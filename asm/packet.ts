@@ -49,7 +49,7 @@ export class Packet {
   hash: u32;
   /** The fragment's identification as it is on the wire. */
   identification: u32;
-  /** Of a later fragment, bytes. */
+  /** Of a later fragment, bytes; of a flow see {@link frontendAhead}. */
   fragmentOffset: u32;
   /** Link to the entry that it is likely to belong to, or 0: see ahead.ts. */
   link: u32;
@@ -83,6 +83,19 @@ export function packetOf(slot: u32): Packet {
 @inline
 export function tupleOf(p: Packet): Tuple {
   return changetype<Tuple>(changetype<usize>(p));
+}
+
+/** Id of the frontend of a flow without link, or 0, as ahead.ts has found it. */
+// @ts-ignore: decorator
+@inline
+export function frontendAhead(p: Packet): u32 {
+  return p.fragmentOffset;
+}
+
+// @ts-ignore: decorator
+@inline
+export function setFrontendAhead(p: Packet, id: u32): void {
+  p.fragmentOffset = id;
 }
 
 // @ts-ignore: decorator

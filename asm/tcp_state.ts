@@ -121,6 +121,8 @@ export function canBegin(class_: u32): bool {
 }
 
 /** Sets up a new entry for its first segment; `length` is that of header and payload. */
+// @ts-ignore: decorator
+@inline
 export function begin(e: Entry, at: usize, length: u32): void {
   const class_ = tcp.classify(tcp.flags(at));
   if (class_ == CLASS_SYN) {

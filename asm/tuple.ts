@@ -133,6 +133,8 @@ export function hash6(
  * Keyed hash of a tuple: NH, almost universal for a random key, so that nobody outside can make
  * connections meet in one bucket. IPv4 costs two multiplications less three than IPv6.
  */
+// @ts-ignore: decorator
+@inline
 export function hashTuple(t: Tuple): u32 {
   const tail = <u64>t.ports | (<u64>t.meta << 32);
   if (t.meta >> 8 == 0) {

@@ -64,6 +64,8 @@ function wholeCost(scheduler: u32, b: Backend): u32 {
 }
 
 /** To be called when a backend has more or fewer connections than before. */
+// @ts-ignore: decorator
+@inline
 export function loadChanged(b: Backend): void {
   if (b.servicePort == 0) return;
   const s = servicePortAt(b.servicePort);

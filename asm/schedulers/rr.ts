@@ -3,6 +3,8 @@
 import { memberAt, NONE, Pool } from "../tables/pools";
 
 /** The member behind the last pick that is usable, or NONE. */
+// @ts-ignore: decorator
+@inline
 export function pickRr(pool: Pool, commit: bool): u32 {
   for (let i: u32 = 0; i < pool.count; i++) {
     const index = (pool.position + i) % pool.count;

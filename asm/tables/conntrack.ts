@@ -43,6 +43,7 @@ import { masqueradeAddressAt } from "./masquerade";
 import {
   addLink,
   firstLink,
+  isUnlinked,
   layoutTupleIndex,
   linkIn,
   nextLink,
@@ -92,7 +93,13 @@ export function live(): u32 {
  * The entry that has the tuple, and its {@link direction}; the none entry otherwise. One that has
  * run out is deleted on the way.
  */
+// @ts-ignore: decorator
+@inline
 export function find(t: Tuple, hash: u32): Entry {
+  return isUnlinked(hash) ? entryAt(0) : findLinked(t, hash);
+}
+
+function findLinked(t: Tuple, hash: u32): Entry {
   const kind = kindOfTuple(t);
   for (let link = firstLink(hash); link != 0; link = nextLink()) {
     if (!leadsTo(link, t, kind)) continue;
@@ -120,6 +127,8 @@ export function findLikely(link: u32, t: Tuple, hash: u32): Entry {
 }
 
 /** Gives an entry to its backend. */
+// @ts-ignore: decorator
+@inline
 function join(e: Entry): void {
   const id = backendOf(e);
   const b = backendAt(id);
@@ -156,6 +165,8 @@ function leave(e: Entry): void {
 }
 
 /** Takes a place, all zero. */
+// @ts-ignore: decorator
+@inline
 function takePlace(): u32 {
   const p = places();
   let id = p.free;
@@ -184,6 +195,8 @@ function givePlace(id: u32): void {
  * An entry for a new connection with its original tuple and nothing else, or none when the table is
  * full. It is not in the index yet.
  */
+// @ts-ignore: decorator
+@inline
 export function take(t: Tuple, hash: u32): Entry {
   const v6 = familyOf(t) != 0;
   const need: u32 = v6 ? 2 : 1;
@@ -215,6 +228,8 @@ export function giveBack(e: Entry): void {
 }
 
 /** Puts an entry that is complete into the table. */
+// @ts-ignore: decorator
+@inline
 export function insert(e: Entry, originalHash: u32, replyHash: u32): void {
   const id = idOf(e);
   e.marks |= IN_USE;

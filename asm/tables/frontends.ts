@@ -3,7 +3,7 @@
 import { FrontendRecord, NetworkList, NetworkRecord } from "../abi";
 import { allocate, release } from "../arena";
 import { powerOfTwo, region } from "../memory";
-import { familyOf, hashAddress, protocolOf, Tuple } from "../tuple";
+import { hashAddress, Tuple } from "../tuple";
 import { anyContains, listContains } from "./networks";
 
 @unmanaged
@@ -60,8 +60,13 @@ function headOf(hi: u64, lo: u64, key: u32): usize {
   return heads + (<usize>(hashAddress(hi, lo, key) & mask) << 2);
 }
 
+// @ts-ignore: decorator
+@inline
 function find(hi: u64, lo: u64, key: u32): u32 {
-  let id = load<u32>(headOf(hi, lo, key));
+  return findBehind(load<u32>(headOf(hi, lo, key)), hi, lo, key);
+}
+
+function findBehind(id: u32, hi: u64, lo: u64, key: u32): u32 {
   while (id != 0) {
     const f = frontendAt(id);
     if (f.addressLo == lo && f.addressHi == hi && f.key == key) return id;
@@ -70,27 +75,57 @@ function find(hi: u64, lo: u64, key: u32): u32 {
   return 0;
 }
 
+/** Key of the frontend at the destination. */
+// @ts-ignore: decorator
+@inline
+function destinationKey(t: Tuple): u32 {
+  return (t.ports >> 16) | (t.meta << 16);
+}
+
+// @ts-ignore: decorator
+@inline
+function sourceKey(t: Tuple): u32 {
+  return (t.ports & 0xffff) | (t.meta << 16);
+}
+
 /** Where the search for the frontend at the destination begins: the first id. */
 // @ts-ignore: decorator
 @inline
 export function headOfDestination(t: Tuple): usize {
-  return headOf(t.destHi, t.destLo, (t.ports >> 16) | (t.meta << 16));
+  return headOf(t.destHi, t.destLo, destinationKey(t));
 }
 
 /** The same for {@link sourceIsFrontend}. */
 // @ts-ignore: decorator
 @inline
 export function headOfSource(t: Tuple): usize {
-  return headOf(t.sourceHi, t.sourceLo, (t.ports & 0xffff) | (t.meta << 16));
+  return headOf(t.sourceHi, t.sourceLo, sourceKey(t));
 }
 
 /**
  * Id of the frontend at the destination, or 0. One that has the address for itself comes before a
  * node port, which is on all of the node's addresses for node ports.
  */
+// @ts-ignore: decorator
+@inline
 export function findFrontend(t: Tuple): u32 {
-  const key = (t.ports >> 16) | (protocolOf(t) << 16) | (familyOf(t) << 24);
-  const id = find(t.destHi, t.destLo, key);
+  return findFrontendBehind(load<u32>(headOfDestination(t)), t);
+}
+
+/** The same from the first id on. */
+// @ts-ignore: decorator
+@inline
+export function findFrontendBehind(first: u32, t: Tuple): u32 {
+  const f = frontendAt(first);
+  const key = destinationKey(t);
+  // Mostly it is the first one, which needs no call.
+  const right = first != 0 && f.addressLo == t.destLo && f.addressHi == t.destHi && f.key == key;
+  return right ? first : findFurther(first, t);
+}
+
+function findFurther(first: u32, t: Tuple): u32 {
+  const key = destinationKey(t);
+  const id = findBehind(first, t.destHi, t.destLo, key);
   if (id != 0) return id;
   const nodePort = find(0, 0, key);
   if (nodePort == 0 || !listContains(NetworkList.NodePorts, t.destHi, t.destLo)) return 0;
@@ -98,9 +133,11 @@ export function findFrontend(t: Tuple): u32 {
 }
 
 /** Whether the source of a packet is itself a frontend (node ports left aside). */
+// @ts-ignore: decorator
+@inline
 export function sourceIsFrontend(t: Tuple): bool {
-  const key = (t.ports & 0xffff) | (protocolOf(t) << 16) | (familyOf(t) << 24);
-  return find(t.sourceHi, t.sourceLo, key) != 0;
+  const first = load<u32>(headOfSource(t));
+  return first != 0 && findBehind(first, t.sourceHi, t.sourceLo, sourceKey(t)) != 0;
 }
 
 /** The route of a class of sources, as RouteBits. */

@@ -38,6 +38,8 @@ function at(id: u32): KeptSyn {
 }
 
 /** Keeps the SYN of a waiting entry as it came, unless it is too long. */
+// @ts-ignore: decorator
+@inline
 export function keep(e: Entry, p: Packet): void {
   if (capacity == 0 || p.length > LONGEST) return;
   hand = hand % capacity + 1;

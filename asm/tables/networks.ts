@@ -33,6 +33,8 @@ export function setNetworks(list: u32, family: u32, from: usize, count: u32): bo
 }
 
 /** Whether one of `count` records at `from` contains the address. */
+// @ts-ignore: decorator
+@inline
 export function anyContains(from: usize, count: u32, hi: u64, lo: u64): bool {
   const end = from + <usize>count * NetworkRecord.Size;
   if (isMapped(hi, lo)) {
@@ -51,12 +53,16 @@ export function anyContains(from: usize, count: u32, hi: u64, lo: u64): bool {
 }
 
 /** Whether a list contains the address. */
+// @ts-ignore: decorator
+@inline
 export function listContains(list: u32, hi: u64, lo: u64): bool {
   const place = list * FAMILIES + (isMapped(hi, lo) ? 0 : 1);
   return anyContains(listAt(place), load<u32>(counts + (<usize>place << 2)), hi, lo);
 }
 
 /** The class of a source. Pods come first, wherever they are. */
+// @ts-ignore: decorator
+@inline
 export function classify(hi: u64, lo: u64): u32 {
   if (listContains(NetworkList.Pods, hi, lo)) return SourceKind.Pod;
   return listContains(NetworkList.Node, hi, lo) ? SourceKind.Node : SourceKind.Outside;

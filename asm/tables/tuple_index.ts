@@ -77,6 +77,14 @@ export function linkAt(bucket: usize, found: u32): u32 {
   return load<u32>(bucket + (<usize>ctz<u32>(found) << 2)) & linkMask;
 }
 
+/** Whether no link agrees with the hash: mostly that is so when a connection is new. */
+// @ts-ignore: decorator
+@inline
+export function isUnlinked(hash: u32): bool {
+  const bucket = bucketOf(hash);
+  return compare(bucket, hash << linkBits, ~linkMask) == 0 && load<u32>(bucket, PASSED) == 0;
+}
+
 let searched: usize = 0;
 let remaining: u32 = 0;
 let sought: u32 = 0;
@@ -105,6 +113,8 @@ export function nextLink(): u32 {
 }
 
 /** Adds a link. There is room for two of every id. */
+// @ts-ignore: decorator
+@inline
 export function addLink(hash: u32, link: u32): void {
   let bucket = bucketOf(hash);
   let free = compare(bucket, 0, 0xffffffff);

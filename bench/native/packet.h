@@ -10,7 +10,7 @@ enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, URG = 32 };
 struct packet {
   struct tuple tuple;
   u8 *base;
-  u32 slot, length, transport, transport_length, hash, identification, link;
+  u32 slot, length, transport, transport_length, hash, identification, frontend, link;
   u8 kind, reason;
   bool partial, first_fragment;
 };

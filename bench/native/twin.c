@@ -121,14 +121,16 @@ static inline u32 *frontend_head(u64 hi, u64 lo, u32 key) {
 static inline struct frontend *frontend_at(u32 id) {
   return AT(struct frontend, tables.frontends, id);
 }
-static u32 find_frontend(u64 hi, u64 lo, u32 key) {
-  u32 id = *frontend_head(hi, lo, key);
+static u32 find_behind(u32 id, u64 hi, u64 lo, u32 key) {
   while (id != 0) {
     struct frontend *f = frontend_at(id);
     if (f->address_lo == lo && f->address_hi == hi && f->key == key) return id;
     id = f->next;
   }
   return 0;
+}
+static u32 find_frontend(u64 hi, u64 lo, u32 key) {
+  return find_behind(*frontend_head(hi, lo, key), hi, lo, key);
 }
 static inline u32 dest_key(const struct tuple *t) { return t->ports >> 16 | t->meta << 16; }
 static inline u32 source_key(const struct tuple *t) { return (t->ports & 0xffff) | t->meta << 16; }
@@ -220,7 +222,7 @@ static void keep(struct entry *e, u32 id, const struct packet *p) {
 static void handle_new(struct packet *p) {
   const struct tuple *t = &p->tuple;
   u32 class = source_class(t->source_hi, t->source_lo);
-  u32 frontend = find_frontend(t->dest_hi, t->dest_lo, dest_key(t));
+  u32 frontend = p->link == 0 ? p->frontend : find_frontend(t->dest_hi, t->dest_lo, dest_key(t));
   struct frontend *f = frontend_at(frontend);
   bool plain = frontend != 0 && f->range_count == 0xffffffff && (f->routes[class] & 7) == 0;
   if (!plain) return answer(p->slot, UNSUPPORTED, 0, 0);
@@ -325,7 +327,10 @@ static void ahead_for_new(u32 number) {
     __builtin_prefetch(frontend_at(found[i]));
   }
   for (u32 i = 0; i < number; i++) {
-    struct service_port *s = service_port_at(frontend_at(found[i])->service_port);
+    struct packet *p = &packets[misses[i]];
+    const struct tuple *t = &p->tuple;
+    p->frontend = find_behind(found[i], t->dest_hi, t->dest_lo, dest_key(t));
+    struct service_port *s = service_port_at(frontend_at(p->frontend)->service_port);
     found[i] = (u32)((u8 *)s - memory);
     __builtin_prefetch(s);
     __builtin_prefetch(&s->pools[0].leaves);
