@@ -66,16 +66,20 @@ export function countReadyAddresses(
   slices: ReadonlyMap<string, SliceInfo>,
   nodeName: string,
 ): number {
+  // On most nodes, most Services have no endpoint, and there is nothing to merge.
+  const all = [...slices.values()];
+  const isHere = ({ ready, node }: EndpointInfo) => ready && isOnNode(node, nodeName);
+  if (!all.some(({ endpoints }) => endpoints.some(isHere))) return 0;
   const selectors = new Map<string, PortSelector>();
-  for (const { family, ports } of slices.values()) {
+  for (const { family, ports } of all) {
     for (const { name, protocol } of ports) {
       selectors.set(`${name}/${protocol}/${family}`, { portName: name, protocol, family });
     }
   }
   const addresses = new Set<string>();
   for (const selector of selectors.values()) {
-    for (const { address, ready, node } of merge(slices, selector).values()) {
-      if (ready && isOnNode(node, nodeName)) addresses.add(address);
+    for (const endpoint of merge(slices, selector).values()) {
+      if (isHere(endpoint)) addresses.add(endpoint.address);
     }
   }
   return addresses.size;

@@ -57,6 +57,7 @@ export interface TrackerChanges {
  */
 export class ServiceTracker {
   readonly #families: readonly Family[];
+  readonly #nothing: Entry;
   readonly #entries = new Map<string, Entry>();
   /** What each slice was when last seen, by its "namespace/name". */
   readonly #slices = new Map<string, EndpointSlice>();
@@ -66,6 +67,7 @@ export class ServiceTracker {
   /** Objects of other families are ignored. */
   constructor(families: readonly Family[]) {
     this.#families = families;
+    this.#nothing = new Entry(families, null, []);
   }
 
   /**
@@ -110,7 +112,7 @@ export class ServiceTracker {
       const after = this.#entry(key);
       if (before.equals(after)) continue;
       services.add(key);
-      udp.push(...udpChanges(before, after));
+      if (before.servesUdp || after.servesUdp) udp.push(...udpChanges(before, after));
     }
     this.#pending.clear();
     return { services, udp };
@@ -137,7 +139,7 @@ export class ServiceTracker {
   }
 
   #entry(key: string): Entry {
-    return this.#entries.get(key) ?? new Entry(this.#families);
+    return this.#entries.get(key) ?? this.#nothing;
   }
 
   /** Changes an entry; what it was is kept at the first change after a drain. */
@@ -161,8 +163,8 @@ class Entry implements TrackedService {
 
   constructor(
     families: readonly Family[],
-    service: Service | null = null,
-    slices: readonly EndpointSlice[] = [],
+    service: Service | null,
+    slices: readonly EndpointSlice[],
   ) {
     this.#families = families;
     this.#service = service;
@@ -180,6 +182,10 @@ class Entry implements TrackedService {
       if (info !== null) infos.set(info.name, info);
     }
     return infos;
+  }
+
+  get servesUdp(): boolean {
+    return this.#service?.spec.ports.some(({ protocol }) => protocol === "UDP") ?? false;
   }
 
   get isEmpty(): boolean {
