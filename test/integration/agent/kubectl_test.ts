@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Outcome } from "../../../src/lab/probe.ts";
 import { missing } from "../../requirements.ts";
+import { PATIENCE_MS } from "../../until.ts";
 import { missingAssets } from "../../cluster/kubernetes/real_api.ts";
 import type { RawObject } from "../../cluster/kubernetes/api_state.ts";
 import { RealServer } from "./api_server.ts";
@@ -49,7 +50,7 @@ Deno.test({
     const agent = await lab.agent([...api.flags, "--proxy-mode=iptables"]);
     const [first, second] = [target("10.96.0.80"), { ...target("10.96.0.80"), port: 8000 }];
     const answers = (to = first) => async (...expected: readonly string[]) => {
-      const end = performance.now() + 15_000;
+      const end = performance.now() + PATIENCE_MS;
       for (;;) {
         const outcomes = await lab.ask(to, 24, 500);
         const found = new Set(outcomes.map(whoAnswered));

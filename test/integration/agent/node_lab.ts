@@ -8,6 +8,7 @@ import { Lab } from "../../../src/lab/lab.ts";
 import type { Outcome, Target } from "../../../src/lab/probe.ts";
 import { CLIENT, DEFAULT_NODE, type Server } from "../../../src/lab/topology.ts";
 import { Program } from "../../commands/processes.ts";
+import { until as eventually } from "../../until.ts";
 
 const MAIN = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
 
@@ -43,19 +44,13 @@ export class NodeLab implements AsyncDisposable {
     assert.deepEqual(await this.#lab.setServers(servers), []);
   }
 
-  ask(target: Target, count = 1, timeoutMs = 3000): Promise<Outcome[]> {
+  ask(target: Target, count = 1, timeoutMs = CLIENT_PATIENCE_MS): Promise<Outcome[]> {
     return this.#lab.probe(CLIENT.name, target, { count, concurrency: 4, timeoutMs });
   }
 
   /** Waits until the client's questions have an outcome that fits. */
   async until(target: Target, fits: (outcome: Outcome) => boolean, what: string): Promise<void> {
-    const end = performance.now() + 20_000;
-    for (;;) {
-      const [outcome] = await this.ask(target, 1, 500);
-      if (fits(outcome)) return;
-      assert(performance.now() < end, `not in time: ${what}; ${JSON.stringify(outcome)}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await eventually(async () => fits((await this.ask(target, 1, 500))[0]), what);
   }
 
   /** Starts the agent and waits until it serves. */

@@ -21,6 +21,8 @@ import { NodeLab, SteadyClient } from "./node_lab.ts";
 
 export interface SoakOptions {
   readonly seconds: number;
+  /** It goes on until there were so many changes, and so many connections (default 0). */
+  readonly least?: number;
   readonly seed: number;
   /** The API server; made when the thread is on the node. */
   readonly api: () => Promise<TestApiServer>;
@@ -56,7 +58,7 @@ const SECONDS_BETWEEN_DISTURBANCES = 8;
 const SECONDS_BETWEEN_KILLS = 12;
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {
-  const { seconds, log = () => {} } = options;
+  const { seconds, least = 0, log = () => {} } = options;
   const random = new Random(options.seed);
   await using lab = await NodeLab.start();
   await using api = await options.api();
@@ -76,7 +78,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const start = performance.now();
     let disturbing: Promise<void> = Promise.resolve();
     const elapsed = () => (performance.now() - start) / 1000;
-    while (elapsed() < seconds) {
+    while (elapsed() < seconds || Math.min(counts.changes, client.asked) < least) {
       const due = elapsed() * CHANGES_A_SECOND;
       if (counts.changes > due) {
         await new Promise((resolve) => setTimeout(resolve, 1000 / CHANGES_A_SECOND));

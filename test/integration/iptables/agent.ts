@@ -5,12 +5,10 @@ import type { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import type { Family } from "../../../src/net/address.ts";
 import { dataIn } from "./families.ts";
 import { lines, type Order, type ProcessOptions, type Report } from "./agent_process.ts";
+import { PATIENCE_MS } from "../../until.ts";
 
 const PROGRAM = new URL("agent_process.ts", import.meta.url).pathname;
 const PERMISSIONS = ["read", "write", "ffi", "env", "sys", "run"].map((name) => `--allow-${name}`);
-
-/** How long anything may take, milliseconds. */
-const PATIENCE_MS = 15_000;
 
 /** An agent in a process of its own. */
 export class AgentProcess implements AsyncDisposable {
@@ -83,6 +81,12 @@ export class AgentProcess implements AsyncDisposable {
         ...deleted.map((object) => ({ action: "delete", object }) as const),
       ],
     });
+  }
+
+  /** Resolves when it has heard all that it was told. */
+  async heard(): Promise<void> {
+    await this.#tell({ echo: true });
+    await this.next((report) => "echo" in report);
   }
 
   /** Asks for a sync though nothing has changed. */

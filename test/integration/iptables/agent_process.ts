@@ -31,12 +31,14 @@ export interface ProcessOptions {
 /** What it can be told. */
 export type Order =
   | { readonly changes: readonly ClusterChange[] }
-  | { readonly sync: true };
+  | { readonly sync: true }
+  | { readonly echo: true };
 
 /** What it says. */
 export type Report =
   | { readonly started: true }
   | { readonly synced: boolean }
+  | { readonly echo: true }
   | { readonly lines: number; readonly full: boolean; readonly drift: readonly string[] }
   | { readonly level: string; readonly message: string };
 
@@ -100,7 +102,8 @@ class InputSource implements ClusterSource {
     for await (const order of lines(Deno.stdin.readable)) {
       const parsed = JSON.parse(order) as Order;
       if ("changes" in parsed) listener.changed(parsed.changes);
-      else this.#sync();
+      else if ("sync" in parsed) this.#sync();
+      else say(parsed);
     }
     Deno.exit(0);
   }

@@ -6,6 +6,7 @@ import { type Bed, faultTest } from "./bed.ts";
 import { SERVERS } from "./network.ts";
 import { service, slice } from "./objects.ts";
 import type { Fault, Tool } from "./programs.ts";
+import { until } from "../../until.ts";
 
 const VIP = "172.30.0.1";
 
@@ -90,13 +91,12 @@ async function forwardingMeanwhile(bed: Bed, fn: () => Promise<void>): Promise<v
   try {
     await fn();
     // Until what comes after the end has been seen too.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const enough = Math.max(10, await client.answered() + 2);
+    await until(async () => await client.answered() >= enough, "connections are answered");
   } finally {
     traffic = await client.end();
   }
   assert.deepEqual(traffic.failures, []);
-  const count = Object.values(traffic.answered).reduce((sum, n) => sum + n, 0);
-  assert.ok(count >= 10, `only ${count} connections`);
 }
 
 for (const { what, tool, fault, full = false, done, backends } of STEPS) {
@@ -109,8 +109,7 @@ for (const { what, tool, fault, full = false, done, backends } of STEPS) {
       await agent.update(AFTER, BEFORE.slice(2));
       await bed.programs.reached(tool);
       // What the program was given is carried out in its own time.
-      for (let i = 0; i < 50 && howMuch(await bed.rules(), before, after) !== done; i++);
-      assert.equal(howMuch(await bed.rules(), before, after), done);
+      await until(async () => howMuch(await bed.rules(), before, after) === done, done);
       await agent.kill();
       bed.programs.release();
       await bed.agentWith(AFTER);
@@ -136,7 +135,7 @@ faultTest("what the killed one's programs still do after the restart is put righ
     await bed.programs.reached("iptables-restore");
     await agent.kill();
     bed.programs.set("iptables-restore", null);
-    const again = await bed.agentWith(AFTER, { confirmationMs: 2000 });
+    const again = await bed.agentWith(AFTER, { confirmationMs: 5000 });
     await bed.programs.proceed("iptables-restore");
     const { drift } = await again.next((report) => "lines" in report);
     assert.notDeepEqual(drift, []);

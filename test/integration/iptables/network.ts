@@ -118,6 +118,11 @@ class Client {
     return this.#remote.begin(textIn(this.#family, address), port);
   }
 
+  /** How many of them were answered until then. */
+  answered(): Promise<number> {
+    return this.#remote.answered();
+  }
+
   /** Ends them. */
   end(): Promise<Traffic> {
     return this.#remote.end();

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { until } from "../../until.ts";
+
 /** What becomes of a program when it is run next. */
 export type Fault =
   /** Stops before it has done anything. */
@@ -17,8 +19,6 @@ export type Fault =
   | { readonly kind: "stop-after" }
   /** Takes its input, and does nothing with it before it is told to proceed. */
   | { readonly kind: "held" }
-  /** Goes on after so many seconds. */
-  | { readonly kind: "slow"; readonly seconds: number }
   /** Fails without having done anything. */
   | { readonly kind: "fail"; readonly status: number; readonly stderr: string }
   /** Kills itself. */
@@ -32,7 +32,7 @@ const FAMILIES = ["iptables", "ip6tables"];
 const SUFFIXES = ["-nft", "-legacy"];
 
 /** What stops, stops for longer than any test. */
-const STOP = "exec sleep 60";
+const STOP = "exec sleep 600";
 
 /** A folder of programs. */
 export class FaultyPrograms implements Disposable {
@@ -107,11 +107,7 @@ export class FaultyPrograms implements Disposable {
   }
 
   async #appears(path: string): Promise<void> {
-    for (let i = 0; i < 500; i++) {
-      if (exists(path)) return;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    throw new Error(`${path.slice(this.#folder.length + 1)} did not come in 5 s`);
+    await until(() => exists(path), path.slice(this.#folder.length + 1));
   }
 
   #script(tool: Tool, real: string): string {
@@ -146,8 +142,6 @@ function script(fault: Fault, tool: string): string {
       return `cat > ${tool}.input; : > ${reached}; ` +
         `until [ -e ${tool}.proceed ]; do sleep 0.02; done; ` +
         `"$real" "$@" < ${tool}.input; status=$?; : > ${tool}.done; exit $status`;
-    case "slow":
-      return `: > ${reached}; sleep ${fault.seconds}`;
     case "fail":
       return `cat > /dev/null; printf '%s\\n' '${fault.stderr}' >&2; exit ${fault.status}`;
     case "killed":
