@@ -19,6 +19,8 @@ export type Request = "sync" | "render" | "rewrite" | "floor";
 /** What a request took, as measured by the contender from objects in memory to rules in the kernel. */
 export interface Reply {
   readonly seconds: number;
+  /** Processor time of its own process in all threads, in seconds; programs that it ran are not in it. */
+  readonly cpu: number;
   /** Lines of chains and rules sent to iptables-restore, or made by `render`. */
   readonly lines: number;
   /** Most memory that the process ever had (VmHWM), in bytes. */

@@ -32,6 +32,7 @@ const ALONE: Readonly<Record<AloneStep, string>> = {
 };
 const UNITS: Readonly<Record<string, (reply: Reply) => number>> = {
   ms: ({ seconds }) => seconds * 1000,
+  "ms CPU": ({ cpu }) => cpu * 1000,
   lines: ({ lines }) => lines,
   MB: ({ peak }) => peak / 1e6,
 };

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { cpuUsage } from "node:process";
 import { NodeRulesAccess } from "../src/dataplane/iptables/apply.ts";
 import { IptablesDataPlane } from "../src/dataplane/iptables/dataplane.ts";
 import type { FamilySync } from "../src/dataplane/iptables/family.ts";
@@ -76,10 +77,12 @@ class Proxy {
 
   async answer(request: Request): Promise<Reply> {
     const start = performance.now();
+    const before = cpuUsage();
     const lines = await this.#act(request);
+    const { user, system } = cpuUsage(before);
     const seconds = (performance.now() - start) / 1000;
     if (request === "floor") await this.#restore(ONE_RULE_UNDONE);
-    return { seconds, lines, peak: peak() };
+    return { seconds, cpu: (user + system) / 1e6, lines, peak: peak() };
   }
 
   async #act(request: Request): Promise<number> {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -36,6 +37,7 @@ type request struct {
 
 type reply struct {
 	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu"`
 	Lines   int     `json:"lines"`
 	Peak    int64   `json:"peak"`
 	Error   string  `json:"error,omitempty"`
@@ -125,7 +127,7 @@ func change[T any](known map[string]*T, name string, object *T, remove bool,
 // objects are there sync at once; whether one is partial depends on the syncs before alone.
 func (c *contender) sync() reply {
 	c.iptables.called, c.iptables.lines, c.iptables.err = false, 0, nil
-	start := time.Now()
+	start, cpu := time.Now(), cpuTime()
 	for _, call := range c.pending {
 		call()
 	}
@@ -134,7 +136,12 @@ func (c *contender) sync() reply {
 		c.synced = true
 	}
 	c.proxier.OnEndpointSlicesSynced()
-	answer := reply{Seconds: time.Since(start).Seconds(), Lines: c.iptables.lines, Peak: peak()}
+	answer := reply{
+		Seconds: time.Since(start).Seconds(),
+		CPU:     (cpuTime() - cpu).Seconds(),
+		Lines:   c.iptables.lines,
+		Peak:    peak(),
+	}
 	c.pending = nil
 	err := c.iptables.err
 	if err == nil && !c.iptables.called {
@@ -144,6 +151,15 @@ func (c *contender) sync() reply {
 		answer.Error = err.Error()
 	}
 	return answer
+}
+
+// cpuTime is the processor time of this process in all threads; programs that it ran are not in it.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // peak is VmHWM of this process, in bytes.

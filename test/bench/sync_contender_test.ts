@@ -55,8 +55,9 @@ for (const backend of ["nft", "legacy"]) {
       assert.ok(changed.lines > 6 && changed.lines < 20, `${changed.lines}`);
       assert.equal(added.lines, 43);
       assert.ok(deleted.lines > 0 && deleted.lines < added.lines, `${deleted.lines}`);
-      for (const { seconds, peak } of [first, rendered, rewritten, changed, added, deleted]) {
+      for (const { seconds, cpu, peak } of [first, rendered, rewritten, changed, added, deleted]) {
         assert.ok(seconds > 0 && seconds < 60, `${seconds} s`);
+        assert.ok(cpu > 0 && cpu < 60, `${cpu} s of CPU`);
         assert.ok(peak > 10e6 && peak < 1e9, `${peak} bytes`);
       }
     },

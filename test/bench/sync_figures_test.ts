@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { SyncFigures } from "../../bench/sync_figures.ts";
 
-const reply = (seconds: number, lines = 1, peak = 5e6) => ({ seconds, lines, peak });
+const reply = (seconds: number, lines = 1, peak = 5e6) => ({
+  seconds,
+  cpu: seconds / 4,
+  lines,
+  peak,
+});
 
 Deno.test("ours is compared with kube-proxy, a changed endpoint with rewriting, changes with adding a rule", () => {
   const figures = new SyncFigures("nft, 3 Services");
@@ -28,15 +33,19 @@ Deno.test("ours is compared with kube-proxy, a changed endpoint with rewriting, 
       ["render/switchyard", "ms", 500, null, null],
       ["render/switchyard", "lines", 100, null, null],
       ["first sync/switchyard", "ms", 1000, 0.5, "kube-proxy"],
+      ["first sync/switchyard", "ms CPU", 250, 0.5, "kube-proxy"],
       ["first sync/switchyard", "lines", 100, 2, "kube-proxy"],
       ["first sync/switchyard", "MB", 8, 2, "kube-proxy"],
       ["first sync/kube-proxy", "ms", 2000, null, null],
+      ["first sync/kube-proxy", "ms CPU", 500, null, null],
       ["first sync/kube-proxy", "lines", 50, null, null],
       ["first sync/kube-proxy", "MB", 4, null, null],
       ["endpoint changed/switchyard", "ms", 20, 0.2, "kube-proxy"],
+      ["endpoint changed/switchyard", "ms CPU", 5, 0.2, "kube-proxy"],
       ["endpoint changed/switchyard", "lines", 2, 0.1, "kube-proxy"],
       ["endpoint changed/switchyard", "MB", 5, 1, "kube-proxy"],
       ["endpoint changed/kube-proxy", "ms", 100, null, null],
+      ["endpoint changed/kube-proxy", "ms CPU", 25, null, null],
       ["endpoint changed/kube-proxy", "lines", 20, null, null],
       ["endpoint changed/kube-proxy", "MB", 5, null, null],
       ["endpoint changed/switchyard", "ms", 20, 0.01, "rewriting all rules"],
@@ -59,6 +68,12 @@ Deno.test("without kube-proxy ours stands alone", () => {
       unit: "ms",
       median: 20,
       spread: [10, 30],
+    },
+    {
+      name: "legacy, 3 Services/Service added/switchyard",
+      unit: "ms CPU",
+      median: 5,
+      spread: [2.5, 7.5],
     },
     {
       name: "legacy, 3 Services/Service added/switchyard",
