@@ -6,7 +6,6 @@
  */
 
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { requestId } from "hono/request-id";
 import { type Arrival, guard } from "./access.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
 import { addConntrack } from "./conntrack.ts";
@@ -18,6 +17,7 @@ import { EventStreams, STREAM_LIMITS, type StreamLimits } from "./events/stream.
 import { addExplain } from "./explain.ts";
 import { addHealth } from "./health.ts";
 import { addHistory } from "./history.ts";
+import { identify } from "./identify.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
 import { addNode } from "./node.ts";
@@ -63,13 +63,7 @@ function application(): OpenAPIHono {
   });
   app.onError(onError);
   app.notFound(notFound(app));
-  app.use(requestId({ limitLength: 128 }));
-  app.use((context, next) => {
-    // Set before there is an answer, which would have to be copied to get more headers.
-    context.header("X-Content-Type-Options", "nosniff");
-    context.header("Cache-Control", "no-store");
-    return next();
-  });
+  app.use(identify());
   return app;
 }
 

@@ -7,6 +7,7 @@
 import type { Protocol } from "../cluster/objects.ts";
 import {
   formatSocketAddress,
+  type Network,
   networkContains,
   parseAddress,
   parseNetwork,
@@ -56,10 +57,22 @@ export interface Decision {
 
 /** The class of a canonical source address; pods come first, wherever they are. */
 export function classifySource(node: NodeInfo, source: string): SourceClass {
-  if (node.podNetworks.some((network) => networkContains(parseNetwork(network)!, source))) {
+  if (networksOf(node.podNetworks).some((network) => networkContains(network, source))) {
     return "pod";
   }
   return isLoopback(source) || node.addresses.includes(source) ? "node" : "outside";
+}
+
+/** Networks that were read from their text, by the list that has them. */
+const NETWORKS = new WeakMap<readonly string[], readonly Network[]>();
+
+function networksOf(texts: readonly string[]): readonly Network[] {
+  let networks = NETWORKS.get(texts);
+  if (networks === undefined) {
+    networks = texts.map((text) => parseNetwork(text)!);
+    NETWORKS.set(texts, networks);
+  }
+  return networks;
 }
 
 /**

@@ -87,11 +87,24 @@ function compareBackends(
  */
 function sameInOrder({ backends: ours }: LookupResult, { backends: theirs }: Answer): boolean {
   if (ours.length !== theirs.length) return false;
-  const last = ours.length - 1;
-  const same = (i: number, j: number) =>
-    ours[i].address === theirs[j].address && ours[i].port === theirs[j].port &&
-    Math.abs(ours[i].probability - theirs[j].probability) <= TOLERANCE;
-  return ours.every((_, i) => same(i, i)) || ours.every((_, i) => same(i, last - i));
+  return areSame(ours, theirs, 0, 1) || areSame(ours, theirs, theirs.length - 1, -1);
+}
+
+type Candidate = LookupResult["backends"][number];
+
+/** Whether two lists are the same, the second read from `start` on by steps of `by`. */
+function areSame(
+  ours: readonly Candidate[],
+  theirs: readonly Candidate[],
+  start: number,
+  by: number,
+): boolean {
+  for (let i = 0, j = start; i < ours.length; i++, j += by) {
+    const [one, other] = [ours[i], theirs[j]];
+    if (one.address !== other.address || one.port !== other.port) return false;
+    if (Math.abs(one.probability - other.probability) > TOLERANCE) return false;
+  }
+  return true;
 }
 
 function listed(backends: Iterable<string>): string {

@@ -154,7 +154,9 @@ export function engineAnswer(
   const steps = [...rules.steps, engineStep(engine)];
   const way = steps.map((_, i) => i);
   const backends = engine.backends.map((backend, i): AnswerBackend => ({
-    ...backend,
+    address: backend.address,
+    port: backend.port,
+    probability: backend.probability,
     masquerade: masqueradesAlways || masqueradesTo(backend, engine, rules, i),
   }));
   const outcomes = verdict === "FORWARD"
@@ -193,10 +195,14 @@ function masqueradesTo(
   rules: Answer,
   place: number,
 ): boolean {
-  const same = ({ address, port }: Ends) => address === backend.address && port === backend.port;
-  if (engine.backend !== null && same(engine.backend)) return engine.masquerade;
-  const likely = [rules.backends.at(place), rules.backends.at(-1 - place)];
-  const found = likely.find((there) => there !== undefined && same(there)) ??
-    rules.backends.find(same);
+  if (engine.backend !== null && areSame(engine.backend, backend)) return engine.masquerade;
+  for (const there of [rules.backends.at(place), rules.backends.at(-1 - place)]) {
+    if (there !== undefined && areSame(there, backend)) return there.masquerade;
+  }
+  const found = rules.backends.find((there) => areSame(there, backend));
   return found?.masquerade ?? engine.masquerade;
+}
+
+function areSame(one: Ends, other: Ends): boolean {
+  return one.address === other.address && one.port === other.port;
 }
