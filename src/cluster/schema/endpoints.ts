@@ -3,7 +3,7 @@
 import type { EndpointSlice, Metadata, Protocol } from "../objects.ts";
 import { familyOf, parseAddress } from "../../net/address.ts";
 import { type Decoder, defaulted, list, mapped, object, optional, refuse } from "./decoder.ts";
-import { shared } from "./shared.ts";
+import { shared, sharedJson, sharedText } from "./shared.ts";
 import {
   dnsLabel,
   dnsSubdomain,
@@ -46,8 +46,8 @@ export interface Endpoints {
 }
 
 const targetRef = optional(object({
-  kind: optional(text),
-  namespace: optional(text),
+  kind: optional(mapped(text, sharedText)),
+  namespace: optional(mapped(text, sharedText)),
   name: optional(text),
 }));
 const zoneOrNode = optional(list(object({ name: text }), 1000));
@@ -60,9 +60,6 @@ const conditions = mapped(
   }),
   shared(({ ready, serving, terminating }) => `${ready}/${serving}/${terminating}`),
 );
-
-/** Names of nodes and zones. */
-const sharedText = shared((text: string) => text);
 
 const endpoint = object({
   addresses: mapped(list(text, 100), (addresses, issues) => {
@@ -79,7 +76,7 @@ const endpoint = object({
 
 const ports = mapped(
   list(object({ name: optional(portName), protocol, port: optional(port) }), 20_000),
-  shared((all) => JSON.stringify(all)),
+  sharedJson(),
 );
 
 /** An EndpointSlice; its addresses are checked against, and normalised for, its address type. */

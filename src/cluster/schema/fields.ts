@@ -22,6 +22,7 @@ import {
   optional,
   scalar,
 } from "./decoder.ts";
+import { sharedText } from "./shared.ts";
 
 /** A string that a predicate accepts. */
 function string(expected: string, accepts: (value: string) => boolean) {
@@ -160,6 +161,7 @@ const annotations = mapped(stringMap, (map) => {
   return Object.keys(map).length === 0 ? undefined : map;
 });
 
+const namespace = defaulted(mapped(dnsLabel, sharedText), "default");
 const metadataFields = {
   labels: optional(stringMap),
   annotations: optional(annotations),
@@ -170,14 +172,14 @@ const metadataFields = {
 
 /** Metadata of a namespaced object. */
 export function namespacedMetadata(name: Decoder<string> = dnsSubdomain) {
-  const schema = object({ name, namespace: defaulted(dnsLabel, "default"), ...metadataFields });
+  const schema = object({ name, namespace, ...metadataFields });
   return schema as Decoder<Metadata & { readonly namespace: string }>;
 }
 
 /** Metadata of pods and workloads, which know what controls them. */
 export const ownedMetadata = object({
   name: dnsSubdomain,
-  namespace: defaulted(dnsLabel, "default"),
+  namespace,
   ...metadataFields,
   ownerReferences: optional(
     list(object({ kind: text, name: text, controller: optional(flag) }), 100),

@@ -22,6 +22,7 @@ import {
   text,
 } from "./fields.ts";
 import { parseAddress } from "../../net/address.ts";
+import { sharedJson } from "./shared.ts";
 
 /** An address, "None" for a headless Service, or nothing yet (empty). */
 const clusterIP = mapped(
@@ -45,14 +46,14 @@ const spec = object({
   type: defaulted(oneOf("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"), "ClusterIP"),
   clusterIP: optional(clusterIP),
   clusterIPs: optional(list(clusterIP, 2)),
-  ipFamilies: optional(list(family, 2)),
+  ipFamilies: optional(mapped(list(family, 2), sharedJson())),
   ipFamilyPolicy: optional(oneOf("SingleStack", "PreferDualStack", "RequireDualStack")),
   // An empty selector is none: the API's encoding leaves it out.
   selector: mapped(
     optional(stringMap),
     (map) => map === undefined || Object.keys(map).length === 0 ? undefined : map,
   ),
-  ports: defaulted(list(servicePort, 1000), []),
+  ports: defaulted(mapped(list(servicePort, 1000), sharedJson()), []),
   externalIPs: optional(list(globalAddress, 1000)),
   externalName: optional(externalHostname),
   loadBalancerSourceRanges: optional(list(network, 10_000)),
@@ -74,12 +75,17 @@ const loadBalancerIngress = object({
   ipMode: optional(text),
 });
 
+const status = mapped(
+  object({
+    loadBalancer: optional(object({ ingress: optional(list(loadBalancerIngress, 1000)) })),
+  }),
+  sharedJson(),
+);
+
 /** A Service with the field limits of the API, but nothing that needs other fields or objects. */
 export const serviceSchema = object({
   kind: oneOf("Service"),
   metadata: namespacedMetadata(dnsLabel),
   spec,
-  status: optional(object({
-    loadBalancer: optional(object({ ingress: optional(list(loadBalancerIngress, 1000)) })),
-  })),
+  status: optional(status),
 }) as Decoder<Service>;

@@ -21,3 +21,11 @@ export function shared<T>(keyOf: (value: T) => string): (value: T) => T {
     return value;
   };
 }
+
+/** Shares lists and objects that are written alike. */
+export function sharedJson<T>(): (value: T) => T {
+  return shared((value) => JSON.stringify(value));
+}
+
+/** Shares words: names of nodes, zones and namespaces. */
+export const sharedText = shared((text: string) => text);
