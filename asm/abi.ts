@@ -329,6 +329,8 @@ export enum ConnectionRecord {
   Family = 81,
   State = 82,
   Assured = 83,
+  /** u32 s since it began: see tables/beginnings.ts. */
+  Age = 84,
   /** u32 ms. */
   ExpiresIn = 88,
   Backend = 92,

@@ -12,6 +12,7 @@ import * as decision from "./decide";
 import { region } from "./memory";
 import { affinityLeft } from "./tables/affinity";
 import { backendAt } from "./tables/backends";
+import { ageOf } from "./tables/beginnings";
 import { find, nextEntry } from "./tables/conntrack";
 import {
   ASSURED,
@@ -19,6 +20,7 @@ import {
   Entry,
   entryAt,
   has,
+  idOf,
   isNone,
   masqueradeOf,
   ORIGINAL,
@@ -155,6 +157,7 @@ function writeConnection(e: Entry, at: usize): void {
   store<u8>(at, <u8>familyOf(o), ConnectionRecord.Family);
   store<u8>(at, <u8>stateOf(e), ConnectionRecord.State);
   store<u8>(at, has(e, ASSURED) ? 1 : 0, ConnectionRecord.Assured);
+  store<u32>(at, ageOf(idOf(e)), ConnectionRecord.Age);
   store<u32>(at, timeLeft(e), ConnectionRecord.ExpiresIn);
   store<u32>(at, backendOf(e), ConnectionRecord.Backend);
 }

@@ -6,6 +6,7 @@
 import { counters, drops } from "../counters";
 import { records, slots, slotStride } from "../slots";
 import { backendAt } from "../tables/backends";
+import { beginningAt } from "../tables/beginnings";
 import { PLACES_AT } from "../tables/conntrack";
 import { entryAt } from "../tables/entry";
 import { frontendAt, heads, mask } from "../tables/frontends";
@@ -21,7 +22,7 @@ export * from "../index";
 
 const keys = memory.data(6 * 8, 8);
 
-const list = memory.data(21 * 4, 8);
+const list = memory.data(22 * 4, 8);
 let written: usize = 0;
 
 function add(value: usize): void {
@@ -53,6 +54,7 @@ export function tables(): usize {
   add(presentAddress(0) | (presentAddress(1) << 16));
   add(keptSyns);
   add(TCP);
+  add(beginningAt(0));
   return list;
 }
 

@@ -12,6 +12,7 @@ import { count } from "../counters";
 import { loadChanged } from "../schedulers/least";
 import { familyOf, hashTuple, Tuple } from "../tuple";
 import { backendAt, freeIfIdle } from "./backends";
+import { layoutBeginnings, setBeginning } from "./beginnings";
 import {
   ACTIVE,
   addressesOf,
@@ -82,6 +83,7 @@ export function layoutConntrack(entries: u32): void {
   capacity = entries;
   layoutTupleIndex(entries);
   layoutEntries(entries);
+  layoutBeginnings(entries);
 }
 
 /** Connections there are. */
@@ -203,7 +205,9 @@ export function take(t: Tuple, hash: u32): Entry {
   if (places().taken + need > capacity) {
     if (!evict(hash, need)) return entryAt(0);
   }
-  const e = entryAt(takePlace());
+  const id = takePlace();
+  setBeginning(id);
+  const e = entryAt(id);
   e.owner = kindOfTuple(t) << BACKEND_BITS;
   e.ports = t.ports;
   if (!v6) {

@@ -117,6 +117,12 @@ static inline u32 take_place(void) {
   return id;
 }
 
+/* asm/tables/beginnings.ts */
+static inline void set_beginning(u32 id) {
+  u32 units = (u32)(now >> 10);
+  memcpy(AT(u8, tables.beginnings, id * 3), &units, 3);
+}
+
 static inline void give_place(u32 id) {
   struct places *p = places();
   struct entry *e = entry_at(id);
@@ -132,6 +138,7 @@ static inline u32 take(const struct tuple *t, u32 hash) {
   bool v6 = t->meta >> 8 != 0;
   if (places()->taken + (v6 ? 2 : 1) > capacity) return 0;
   u32 id = take_place();
+  set_beginning(id);
   struct entry *e = entry_at(id);
   e->owner = kind_of_tuple(t) << BACKEND_BITS;
   e->ports = t->ports;

@@ -16,6 +16,7 @@ struct tables {
   u32 entries, places, buckets, bucket_count, link_bits;
   u32 frontend_heads, frontend_mask, frontends, service_ports, backends;
   u32 network_counts, networks, masquerade, present_addresses, kept_syns, tcp_timeouts;
+  u32 beginnings;
 };
 
 /* asm/tuple.ts */

@@ -177,6 +177,7 @@ export class Questions {
         null,
       assured,
       expiresInMs: view.getUint32(at + ConnectionRecord.ExpiresIn, true),
+      ageSeconds: view.getUint32(at + ConnectionRecord.Age, true),
     };
   }
 

@@ -84,6 +84,8 @@ export interface ConntrackEntry {
   readonly service: string | null;
   readonly assured: boolean;
   readonly expiresInMs: number;
+  /** Since it began, give or take one second; after 198 days it counts anew. */
+  readonly ageSeconds: number;
 }
 
 /** A packet engine. */

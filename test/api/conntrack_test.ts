@@ -60,6 +60,10 @@ Deno.test("conntrack of the engine, joined to Services and pods", async () => {
     assert.equal(first.stale, null);
     assert.equal(first.masqueraded, false);
     assert.ok(first.expiresInSeconds > 0);
+    assert.ok(first.ageSeconds >= 0 && first.ageSeconds < 3600, first.ageSeconds);
+    assert.deepEqual(json.unavailable, [
+      { field: "counters", reason: "the engine does not keep it of connections" },
+    ]);
   });
 });
 

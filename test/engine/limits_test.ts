@@ -57,6 +57,33 @@ Deno.test("the clock never goes back", () => {
   assert.equal(bench.connection().expiresInMs, 120_000);
 });
 
+Deno.test("a connection's age counts from its first packet, not from its place's", () => {
+  const bench = new Bench([{ backends: ["10.60.0.2:80"] }]);
+  const age = () => bench.connection().ageSeconds;
+  // Whatever the time was, an age may be off by a unit of 1024 ms.
+  const isAbout = (seconds: number) =>
+    assert.ok(Math.abs(age() - seconds) <= 1.1, `${age()} instead of ${seconds}`);
+  establish(bench, 1);
+  isAbout(0);
+  for (const hours of [1, 20, 90]) {
+    bench.nowMs += hours * 3600_000;
+    bench.send({ ...CLIENT, sourcePort: 1, flags: ACK, seq: 2, ack: 2 });
+  }
+  isAbout(111 * 3600);
+  bench.nowMs += 30 * 86400_000;
+  establish(bench, 2);
+  bench.nowMs += 77_000;
+  isAbout(77);
+});
+
+Deno.test("an IPv6 connection has its age, too", () => {
+  const bench = new Bench([{ backends: ["[fd00:60::2]:80"], address: "fd00:99::9" }]);
+  bench.send({ source: "fd00:50::2", dest: "fd00:99::9", port: 80, sourcePort: 1 });
+  bench.nowMs += 20_000;
+  const { ageSeconds } = bench.connection();
+  assert.ok(Math.abs(ageSeconds - 20) <= 1.1, String(ageSeconds));
+});
+
 Deno.test("a batch goes around the ring, and its packets see each other", () => {
   const bench = new Bench([{ backends: ["10.60.0.2:80", "10.60.0.3:80"] }]);
   const { engine } = bench;

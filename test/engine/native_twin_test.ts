@@ -19,7 +19,7 @@ const ROUNDS = 80;
 const TABLES = (
   "slots slotStride records counters drops entries places buckets " +
   "bucketCount linkBits frontendHeads frontendMask frontends servicePorts backends networkCounts " +
-  "networks masquerade presentAddresses keptSyns tcpTimeouts"
+  "networks masquerade presentAddresses keptSyns tcpTimeouts beginnings"
 ).split(" ");
 
 /** What both must have made the same of: name, address, bytes. */
@@ -34,6 +34,7 @@ function areas({ exports, memory }: Rig): [string, Uint8Array][] {
     drops: 29 * 8,
     entries: places * 48,
     places: 20,
+    beginnings: places * 3,
     buckets: at("bucketCount") * 64,
     servicePorts: (SERVICES + 1) * 144,
     backends: (SERVICES * BACKENDS + 1) * 128,

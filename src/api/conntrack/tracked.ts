@@ -41,7 +41,7 @@ export interface Tracked {
 export function trackedByEngine(entry: ConntrackEntry): Tracked {
   const { expiresInMs, ...rest } = entry;
   const expiresInSeconds = Math.ceil(expiresInMs / 1000);
-  return { ...rest, expiresInSeconds, ageSeconds: null, counters: null };
+  return { ...rest, expiresInSeconds, counters: null };
 }
 
 /** IP protocol numbers (IANA). */
