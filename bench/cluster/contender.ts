@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { DEFAULT_NODE } from "../../src/lab/topology.ts";
 
 /** As the task `run` has them. */
-const V8_FLAGS = "--v8-flags=--heap-growing-percent=25,--max-semi-space-size=4";
+const V8_FLAGS = "--v8-flags=--expose-gc,--heap-growing-percent=25,--max-semi-space-size=4";
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 /** How to start a proxy. */

@@ -20,6 +20,7 @@ import { Agent, type CompanionContext } from "./agent.ts";
 import type { ClusterEvents } from "./cluster_events.ts";
 import { eventsTo, observers } from "./events.ts";
 import { historyTo, type OpenHistory, openHistory } from "./history.ts";
+import { Housekeeping, processMemory } from "./housekeeping.ts";
 import { plannerConfig } from "./options.ts";
 import { type RunningServers, startServers } from "./servers.ts";
 import { apiState } from "./state.ts";
@@ -76,6 +77,8 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
   parts.onAnswer?.((answer) => metrics.answered(answer));
   if (dataPlane instanceof IptablesDataPlane) metrics.followIptables(dataPlane);
   const events = new EventHub();
+  const memory = processMemory();
+  const housekeeping = memory === null ? null : new Housekeeping(memory);
   let agent: Agent;
   let servers: RunningServers;
   let history: OpenHistory | null = null;
@@ -99,6 +102,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
         historyTo(history.history, dataPlane),
         clusterEvents,
         tracingObserver(mode),
+        housekeeping,
       ),
     });
     const state = apiState({
@@ -129,6 +133,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
     servers,
     done,
     async stop() {
+      housekeeping?.stop();
       await servers.stop();
       await agent.stop();
       await close();
