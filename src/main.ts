@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   render: async (args) => (await import("./commands/render.ts")).render(args),
   explain: async (args) => (await import("./commands/explain.ts")).explain(args),
   diff: async (args) => (await import("./commands/diff.ts")).diff(args),
+  preview: async (args) => (await import("./commands/preview.ts")).preview(args),
   replay: async (args) => (await import("./commands/replay.ts")).replay(args),
   simulate: async (args) => (await import("./commands/simulate.ts")).simulate(args),
   cleanup: async (args) => (await import("./commands/cleanup.ts")).cleanup(args),

@@ -112,6 +112,9 @@ const Preview = z.object({
   }),
 }).openapi("Preview");
 
+/** What is answered. */
+export type PreviewAnswer = z.infer<typeof Preview>;
+
 const route = createRoute({
   method: "post",
   path: "/api/v1/preview",

@@ -145,6 +145,9 @@ export interface AskInput {
   readonly asOf: number | null;
   /** Which rules a running agent is asked; null: as it chooses. */
   readonly rules: "synced" | "node" | null;
+  /** Manifests of objects as they would be, and names of those that would be gone. */
+  readonly apply: readonly string[];
+  readonly delete: readonly string[];
   readonly verify: boolean;
   readonly thisNode: boolean;
   readonly limit: number;
@@ -190,6 +193,8 @@ export function parseCommandLine(
     server: values.server ?? null,
     asOf: values["as-of"] ?? null,
     rules: values.rules ?? null,
+    apply: values.apply!,
+    delete: values.delete!,
     verify: values.verify!,
     thisNode: values["this-node"]!,
     limit: values.limit!,

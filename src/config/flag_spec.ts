@@ -8,7 +8,15 @@ import type { z } from "zod";
 import * as value from "./values.ts";
 
 /** The commands that take flags. */
-export type FlagCommand = "run" | "lab" | "render" | "explain" | "diff" | "replay" | "cleanup";
+export type FlagCommand =
+  | "run"
+  | "lab"
+  | "render"
+  | "explain"
+  | "diff"
+  | "preview"
+  | "replay"
+  | "cleanup";
 
 /** How a flag is taken. */
 export type FlagSupport =
@@ -38,9 +46,16 @@ export interface FlagSpec {
 /** Those that serve. */
 export const AGENT: readonly FlagCommand[] = ["run", "lab"];
 /** Those that make a plan. */
-export const PLANNING: readonly FlagCommand[] = [...AGENT, "render", "explain", "diff", "replay"];
+export const PLANNING: readonly FlagCommand[] = [
+  ...AGENT,
+  "render",
+  "explain",
+  "diff",
+  "preview",
+  "replay",
+];
 /** Those that can ask a running agent instead. */
-export const ASKING: readonly FlagCommand[] = ["explain", "diff", "replay"];
+export const ASKING: readonly FlagCommand[] = ["explain", "diff", "preview", "replay"];
 export const EVERY: readonly FlagCommand[] = [...PLANNING, "cleanup"];
 
 export interface Extra {
@@ -89,6 +104,7 @@ export const planning = { commands: PLANNING } as const;
 export const every = { commands: EVERY } as const;
 export const explaining = { commands: ["explain"] } as const;
 export const replaying = { commands: ["replay"] } as const;
+export const previewing = { commands: ["preview"] } as const;
 export const differing = { commands: ["diff"] } as const;
 export const run = { commands: ["run"] } as const;
 export const withoutEffect = (why: string) => ({ support: "without-effect", why } as const);

@@ -62,6 +62,14 @@ export const nonEmpty = (what: string) => z.string().min(1, expected(what));
 export const input = (what: string) =>
   nonEmpty(what).transform((path) => path === "/dev/stdin" ? "-" : path);
 
+/** Several inputs, each typed by itself, as paths may have commas in them; "" is none. */
+export const inputs = z.array(z.string()).transform((paths) =>
+  paths.filter((path) => path !== "").map((path) => path === "/dev/stdin" ? "-" : path)
+);
+
+/** Several words, each typed by itself; "" is none. */
+export const words = z.array(z.string()).transform((texts) => texts.filter((text) => text !== ""));
+
 /** true or false, in the spellings that Go's strconv.ParseBool takes. */
 export const boolean = parsed("true or false", (value) => {
   if (["1", "t", "T", "true", "TRUE", "True"].includes(value)) return true;

@@ -174,6 +174,16 @@ Deno.test("a new Service gets addresses that no other one has, and that is said"
   assert.deepEqual(answer.ignored, ["Secret"]);
 });
 
+Deno.test("lists are taken apart, as an API server returns them too", async () => {
+  const services = [plain("third", "10.0.1.177"), plain("fourth", "10.0.1.178")];
+  const items = services.map(({ kind: _, ...rest }) => rest);
+  const typed = { apiVersion: "v1", kind: "ServiceList", items };
+  const list = { apiVersion: "v1", kind: "List", items: [typed] };
+  const { json: answer } = await preview(await served(), { objects: [list] });
+  const names = answer.services.map(({ service }: { service: string }) => service);
+  assert.deepEqual(names, ["default/fourth", "default/third"]);
+});
+
 Deno.test("what cannot be had is told, and the rest is previewed", async () => {
   const taken = { ...json(plain("thief", "10.0.1.175")) };
   const { status, json: answer } = await preview(await served(), {

@@ -57,7 +57,7 @@ for (
   ] as const
 ) {
   Deno.test({
-    ...requires(`explain, diff and replay ask a server, by ${what}`, "root"),
+    ...requires(`explain, diff, preview and replay ask a server, by ${what}`, "root"),
     async fn() {
       await withServer(where, async (server, folder) => {
         const flags = [`--server=${server}`, `--api-token-file=${folder}/token`];
@@ -87,6 +87,12 @@ for (
           difference.stdout,
           /^iptables: the node is as it should be\nengine and rules /,
         );
+        const gone = await ask("preview", [...flags, "--delete=svc/web", "--output=json"]);
+        assert.equal(gone.code, 1, gone.stderr);
+        const [{ service, change }] = JSON.parse(gone.stdout).services;
+        assert.deepEqual([service, change], ["default/web", "removed"]);
+        const now = await ask("explain", [...flags, "--rules=node", ...FLOW]);
+        assert.match(now.stderr, /^switchyard: rules: this node is not programmed\n$/);
         const replayed = await ask("replay", [`${folder}/a.pcap`, ...flags, "--output=json"]);
         assert.equal(replayed.code, 0, replayed.stderr);
         assert.equal(JSON.parse(replayed.stdout).connections[0].backend.address, "10.180.0.9");

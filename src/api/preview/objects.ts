@@ -8,6 +8,7 @@
 
 import { identityOfObject, type Located } from "../../cluster/control/located.ts";
 import type { Service } from "../../cluster/objects.ts";
+import { itemsOf } from "../../cluster/manifests/decode.ts";
 import { formatPath } from "../../cluster/schema/issues.ts";
 import { decodeObject } from "../../cluster/schema/object.ts";
 import { type ClusterChange, formatProblem } from "../../cluster/source.ts";
@@ -94,8 +95,8 @@ function decode(
   depth: number,
   ignored: string[],
 ): Located[] {
-  const items = (input as { kind?: unknown; items?: unknown } | null)?.items;
-  if ((input as { kind?: unknown } | null)?.kind === "List" && Array.isArray(items)) {
+  const items = itemsOf(input);
+  if (items !== null) {
     if (depth === MAX_LIST_DEPTH) {
       throw new WishError(where, `expected at most ${MAX_LIST_DEPTH} Lists within Lists`);
     }

@@ -121,7 +121,7 @@ class Decoder {
  * The items of a `List` or typed list (ServiceList, EndpointSliceList …), or null for other values.
  * The items of a typed list, as an API server returns it, take their kind from the list.
  */
-function itemsOf(value: unknown): unknown[] | null {
+export function itemsOf(value: unknown): unknown[] | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const { apiVersion, kind, items } = value as Record<string, unknown>;
   if (typeof kind !== "string" || !kind.endsWith("List")) return null;

@@ -11,6 +11,8 @@ import {
   explaining,
   flag,
   type FlagSpec,
+  listFlag,
+  previewing,
   replaying,
 } from "../flag_spec.ts";
 import * as value from "../values.ts";
@@ -39,6 +41,20 @@ export const ASKING_FLAGS = {
     false,
     "also asks engine and rules about every frontend, and says where they do not agree",
     differing,
+  ),
+  "apply": listFlag(
+    value.inputs,
+    "FILE|DIR|-",
+    "",
+    "manifests of objects as they would be, YAML or JSON; may be repeated",
+    previewing,
+  ),
+  "delete": listFlag(
+    value.words,
+    "KIND/NAMESPACE/NAME",
+    "",
+    "an object that would be gone, as in service/default/web; may be repeated",
+    previewing,
   ),
   "server": flag(
     value.server,
