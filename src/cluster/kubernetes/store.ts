@@ -4,11 +4,11 @@
  * @module
  */
 
-import { z } from "zod";
-import { type ClusterObject, objectKey } from "../objects.ts";
+import { type ClusterObject, type Metadata, objectKey } from "../objects.ts";
 import { decodeObject } from "../schema/object.ts";
 import { formatPath } from "../schema/issues.ts";
 import type { ClusterChange, ClusterProblem } from "../source.ts";
+import { PackedSlice } from "./packed_slice.ts";
 import type { Resource } from "./resources.ts";
 
 /** An object as it came: usable, or only what is wrong with it. */
@@ -19,14 +19,7 @@ export interface Received {
   readonly problems: readonly ClusterProblem[];
 }
 
-const namedSchema = z.object({
-  metadata: z.object({
-    name: z.string().min(1),
-    namespace: z.string().optional(),
-    uid: z.string().optional(),
-    resourceVersion: z.string().optional(),
-  }),
-});
+const NO_PROBLEMS: readonly ClusterProblem[] = [];
 
 /**
  * Reads an object of a list or a watch; the API leaves kind and apiVersion out in lists. What is in
@@ -34,17 +27,17 @@ const namedSchema = z.object({
  * told from others.
  */
 export function receive(raw: unknown, resource: Resource, store: ObjectStore): Received | null {
-  const named = namedSchema.safeParse(raw);
-  if (!named.success) return null;
-  const key = objectKey(named.data);
+  const named = identify(raw);
+  if (named === null) return null;
+  const key = objectKey(named);
   const known = store.get(key);
-  if (known !== undefined && sameVersion(known, named.data)) {
-    return { key, object: known, problems: [] };
+  if (known !== undefined && sameVersion(known, named)) {
+    return { key, object: known, problems: NO_PROBLEMS };
   }
   const { kind, apiVersion } = resource;
   const decoded = decodeObject({ ...(raw as Record<string, unknown>), kind, apiVersion });
   if (decoded.outcome === "object") {
-    return { key, object: decoded.object as ClusterObject, problems: [] };
+    return { key, object: compact(decoded.object as ClusterObject), problems: NO_PROBLEMS };
   }
   const issues = decoded.outcome === "broken" ? decoded.issues : [];
   const problems = issues.map(({ path, message }): ClusterProblem => ({
@@ -54,6 +47,23 @@ export function receive(raw: unknown, resource: Resource, store: ObjectStore): R
     message,
   }));
   return { key, object: null, problems };
+}
+
+/** What tells an object from others, and its versions from one another; null when that is amiss. */
+function identify(raw: unknown): { readonly metadata: Metadata } | null {
+  const { metadata } = (raw ?? {}) as {
+    readonly metadata?: Partial<Record<string, unknown>> | null;
+  };
+  const { name, namespace, uid, resourceVersion } = metadata ?? {};
+  if (typeof name !== "string" || name === "") return null;
+  const texts = [namespace, uid, resourceVersion];
+  if (!texts.every((text) => text === undefined || typeof text === "string")) return null;
+  return { metadata: { name, namespace, uid, resourceVersion } as Metadata };
+}
+
+/** The form in which an object is kept. */
+function compact(object: ClusterObject): ClusterObject {
+  return object.kind === "EndpointSlice" ? new PackedSlice(object) : object;
 }
 
 /**
