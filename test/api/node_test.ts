@@ -14,6 +14,7 @@ import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { writeSysctl } from "../../src/linux/sysctl.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { requires } from "../requirements.ts";
+import { until } from "../until.ts";
 import { slice, web } from "./real_state.ts";
 
 const NODE = "192.168.50.10";
@@ -123,7 +124,10 @@ Deno.test({
       assert.equal((await ask("rules/iptables")).source, "synced");
 
       source.apply(...udp([slice("web", [POD])]));
-      await until(async () => (await ask(`explain?${packet}&rules=node`)).backends.length === 1);
+      await until(
+        async () => (await ask(`explain?${packet}&rules=node`)).backends.length === 1,
+        "one backend",
+      );
       const [newest] = (await ask("history")).items;
       assert.deepEqual([newest.trigger, newest.ok, newest.causes[0].object], [
         "change",
@@ -155,7 +159,10 @@ Deno.test({
       });
       source.apply(...udp([slice("web", ["10.180.0.9"])]));
       // The proxy makes the kernel forget what has become stale.
-      await until(async () => (await ask("conntrack?service=default/web")).items.length === 0);
+      await until(
+        async () => (await ask("conntrack?service=default/web")).items.length === 0,
+        "no connection",
+      );
 
       const nat = ["-w", "5", "-t", "nat"];
       const { code } = await new ProgramRunner(node)
@@ -202,11 +209,3 @@ Deno.test({
     });
   },
 });
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 100; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error("this did not happen in time");
-}

@@ -6,6 +6,7 @@
 import { fileURLToPath } from "node:url";
 import { printLines } from "../../src/commands/io.ts";
 import { RealApi } from "../cluster/kubernetes/real_api.ts";
+import { until } from "../until.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const CONFIGURATION = fileURLToPath(new URL("../config/fixtures/kubeadm.yaml", import.meta.url));
@@ -83,14 +84,17 @@ async function serve(command: readonly string[], signal: Deno.Signal): Promise<s
   const [program, ...args] = command;
   const child = new Deno.Command(program, { args, stdout: "null", stderr: "null" }).spawn();
   try {
-    for (let i = 0; i < 120; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 250));
+    await until(async () => {
       const all = (await rules()).some((line) => line.includes(`default/s${SERVICES - 1}:http`));
-      if (all && await isHealthy()) break;
-    }
+      return all && await isHealthy();
+    }, `${program} is healthy, with all Services`);
     // What it has still to do it does within its sync periods.
-    await new Promise((resolve) => setTimeout(resolve, 3000));
-    return await rules();
+    for (let last: string[] = [];;) {
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      const found = await rules();
+      if (found.join("\n") === last.join("\n")) return found;
+      last = found;
+    }
   } finally {
     child.kill(signal);
     await child.status;

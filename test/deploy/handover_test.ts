@@ -37,7 +37,7 @@ Deno.test({
         ...["--net", "--", "sh", "-euc", SCRIPT, "sh"],
         ...[Deno.execPath(), "run", "--no-check", "--allow-all", PROCESS],
       ],
-      signal: AbortSignal.timeout(120_000),
+      signal: AbortSignal.timeout(600_000),
     }).output();
     const decoder = new TextDecoder();
     assert.ok(success, decoder.decode(stderr));

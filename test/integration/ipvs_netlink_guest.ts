@@ -19,6 +19,7 @@ import {
 } from "../../src/netlink/generic/ipvs.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { NETLINK_GENERIC, NetlinkSocket } from "../../src/netlink/socket.ts";
+import { until } from "../until.ts";
 
 /** A new namespace with lo up: without a routing table, no IPv4 address can be a real server. */
 function newNamespace(): NetworkNamespace {
@@ -285,11 +286,10 @@ Deno.test("ipvs: statistics count what passed", async () => {
     const [{ activeConnections, inactiveConnections }] = ipvs.reals(server);
     assert.deepEqual([activeConnections, inactiveConnections], [0, 1]);
     // The kernel adds its counters up every two seconds.
-    const deadline = performance.now() + 10_000;
-    while (ipvs.get(server)?.statistics.inPackets === 0n && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    for (const { statistics } of [...ipvs.reals(server), ...ipvs.list()]) {
+    const counted = () => [...ipvs.reals(server), ...ipvs.list()];
+    const seen = () => counted().every(({ statistics }) => statistics.inPackets > 0n);
+    await until(seen, "they are added up");
+    for (const { statistics } of counted()) {
       assert.deepEqual(
         [statistics.connections, statistics.inPackets, statistics.inBytes],
         [1n, 1n, 128n],

@@ -2,12 +2,14 @@
 
 import assert from "node:assert/strict";
 import { readCapture } from "../../src/capture/capture.ts";
+import { CaptureError } from "../../src/capture/reader.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { replayCapture } from "../../src/replay/run.ts";
 import { plannerOf } from "../dataplane/iptables/plans.ts";
 import { plain, slice } from "../api/real_state.ts";
 import { requires } from "../requirements.ts";
+import { until } from "../until.ts";
 
 const VIP = "10.0.1.175";
 /** Of an HTTP-like exchange: handshake, request, answer; how its end is acknowledged depends. */
@@ -15,7 +17,10 @@ const LEAST_PACKETS = 5;
 const ANSWER = 3000;
 
 /** Reads until the text is there. */
-async function until(stream: ReadableStream<Uint8Array<ArrayBuffer>>, text: string): Promise<void> {
+async function untilSaid(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  text: string,
+): Promise<void> {
   let seen = "";
   for await (
     const chunk of stream.pipeThrough(new TextDecoderStream()).values({
@@ -46,11 +51,11 @@ async function capture(args: readonly string[]): Promise<Uint8Array<ArrayBuffer>
   );
   const file = new GrowingFile(tcpdump.stdout);
   try {
-    await until(tcpdump.stderr, "listening on");
+    await untilSaid(tcpdump.stderr, "listening on");
     await converse(namespace);
     // A busy machine's tcpdump may be late, and does not read what is left when it is told to end.
-    await file.reaches(args.includes("-s") ? 500 : ANSWER);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until(() => file.packetBytes > ANSWER + LEAST_PACKETS * 52, "the answer is captured");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
   } finally {
     tcpdump.kill("SIGINT");
     await tcpdump.status;
@@ -61,32 +66,42 @@ async function capture(args: readonly string[]): Promise<Uint8Array<ArrayBuffer>
 /** What a program writes, while it does. */
 class GrowingFile {
   #chunks: Uint8Array[] = [];
-  #size = 0;
   readonly #end: Promise<void>;
 
   constructor(stream: ReadableStream<Uint8Array>) {
     this.#end = this.#read(stream);
   }
 
-  /** Resolves when it has so many bytes; fails after ten seconds. */
-  async reaches(size: number): Promise<void> {
-    for (let tries = 0; this.#size < size; tries++) {
-      assert.ok(tries < 500, `tcpdump wrote ${this.#size} bytes`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+  /** Bytes on the wire of the packets that are there, whatever was kept of them. */
+  get packetBytes(): number {
+    let bytes = 0;
+    try {
+      for (const { originalLength } of readCapture(this.#sofar())) bytes += originalLength;
+    } catch (error) {
+      // A packet is there in part.
+      if (!(error instanceof CaptureError)) throw error;
     }
+    return bytes;
   }
 
   /** All of it, when the program has ended. */
   async whole(): Promise<Uint8Array<ArrayBuffer>> {
     await this.#end;
-    return await new Blob(this.#chunks as Uint8Array<ArrayBuffer>[]).bytes();
+    return this.#sofar();
+  }
+
+  #sofar(): Uint8Array<ArrayBuffer> {
+    const all = new Uint8Array(this.#chunks.reduce((sum, { length }) => sum + length, 0));
+    let offset = 0;
+    for (const chunk of this.#chunks) {
+      all.set(chunk, offset);
+      offset += chunk.length;
+    }
+    return all;
   }
 
   async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
-    for await (const chunk of stream) {
-      this.#chunks.push(chunk);
-      this.#size += chunk.length;
-    }
+    for await (const chunk of stream) this.#chunks.push(chunk);
   }
 }
 

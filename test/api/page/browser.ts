@@ -1,6 +1,7 @@
 /** A headless Chromium that looks at the pages, and tells of everything that goes wrong in it. */
 
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { PATIENCE_MS } from "../../until.ts";
 
 /** A page, and what went wrong on it so far. */
 export interface Watched {
@@ -26,6 +27,7 @@ export async function withBrowser(test: (browser: Browser) => Promise<void>): Pr
   const browser = await chromium.launch({
     executablePath: executable(),
     args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    timeout: 3 * PATIENCE_MS,
   });
   try {
     await test(browser);
@@ -44,6 +46,7 @@ export async function watchedPage(
   options: BrowserContextOptions = {},
 ): Promise<Watched> {
   const context = await browser.newContext({ baseURL: base, ...options });
+  context.setDefaultTimeout(2 * PATIENCE_MS);
   const page = await context.newPage();
   const troubles: string[] = [];
   await page.exposeFunction("tellTrouble", (text: string) => troubles.push(text));

@@ -64,7 +64,7 @@ Deno.test({
       await tabTo(page, "#from");
       await page.keyboard.press("ArrowDown");
       await page.locator(".path.wide", { hasText: "This node" }).waitFor();
-      assert.equal(await page.evaluate(() => document.activeElement?.id), "from");
+      await page.locator("#from:focus").waitFor();
       await tabTo(page, 'nav a[href="/explain"]');
       await page.keyboard.press("Enter");
       await page.waitForURL("**/explain");

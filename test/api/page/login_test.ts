@@ -115,6 +115,7 @@ Deno.test({
         const { page, troubles } = await watchedPage(browser, base);
         await page.goto("/services/default/web");
         await page.waitForURL("**/login?next=*");
+        await page.locator("#token:focus").waitFor();
         await page.keyboard.type("wrong-wrong-wrong");
         await page.keyboard.press("Enter");
         await page.getByText("That is not the token.").waitFor();

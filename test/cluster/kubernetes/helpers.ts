@@ -9,6 +9,7 @@ import { KubernetesSource } from "../../../src/cluster/kubernetes/source.ts";
 import { systemTiming, type Timing } from "../../../src/cluster/kubernetes/timing.ts";
 import type { ApiDouble } from "./api_double.ts";
 import type { RawObject } from "./api_state.ts";
+import { PATIENCE_MS } from "../../until.ts";
 
 /** Real time that runs faster: what waits for a second waits for some milliseconds. */
 export function fastTiming(factor = 100): Timing {
@@ -135,7 +136,7 @@ export class RunningSource implements AsyncDisposable {
 
   /** Waits until a condition holds. */
   async until(condition: () => boolean, what = String(condition)): Promise<void> {
-    const end = performance.now() + 10_000;
+    const end = performance.now() + PATIENCE_MS;
     while (!condition()) {
       if (this.#failure !== null) throw this.#failure;
       assert(performance.now() < end, `not in time: ${what}; ${this.problems.join("; ")}`);

@@ -119,6 +119,16 @@ export class RealApi implements AsyncDisposable {
       "kube-apiserver",
       async () => (await fetchQuietly(`${this.url}/readyz`, this.#client!))?.ok === true,
     );
+    // The server makes these of its own, a moment later.
+    for (
+      const path of [
+        "/api/v1/namespaces/default/services/kubernetes",
+        "/apis/networking.k8s.io/v1/servicecidrs/kubernetes",
+      ]
+    ) {
+      const url = this.url + path;
+      await until(path, async () => (await fetchQuietly(url, this.#client!))?.ok === true);
+    }
   }
 
   /** As a crash: nothing is said to anyone. */
@@ -203,7 +213,7 @@ async function fetchQuietly(url: string, client?: Deno.HttpClient): Promise<Resp
 }
 
 async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 240_000;
   while (!await condition()) {
     if (performance.now() > deadline) throw new Error(`${what} did not start`);
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -4,6 +4,7 @@ import { type ClusterObject, objectKey } from "../../../src/cluster/objects.ts";
 import { formatProblem } from "../../../src/cluster/source.ts";
 import { KubernetesSource } from "../../../src/cluster/kubernetes/source.ts";
 import { missing } from "../../requirements.ts";
+import { PATIENCE_MS, until } from "../../until.ts";
 import { missingAssets, RealApi } from "./real_api.ts";
 
 const reason = missingAssets() ?? missing("openssl");
@@ -62,7 +63,7 @@ Deno.test({
       [...objects].filter(([, object]) => object.kind !== "Node")
         .map(([key, object]) => `${key} ${object.metadata.resourceVersion}`).sort();
     const converged = async () => {
-      const deadline = performance.now() + 40_000;
+      const deadline = performance.now() + PATIENCE_MS;
       // The server makes objects of its own, so its state is asked for each time.
       while (first === null || state().join("\n") !== (await api.state()).join("\n")) {
         if (performance.now() > deadline) assert.deepEqual(state(), await api.state());
@@ -91,9 +92,11 @@ Deno.test({
 
       const before = state();
       await api.killServer();
-      await new Promise((resolve) => setTimeout(resolve, 5000));
+      await until(
+        () => /cannot watch, trying again: .*Connection refused/.test(problems.join("\n")),
+        "it tells that the server is away",
+      );
       assert.deepEqual(state(), before);
-      assert.match(problems.join("\n"), /cannot watch, trying again: .*Connection refused/);
       await api.startServer();
       await api.request("DELETE", `${SERVICES}/s4`);
       await api.request("POST", SERVICES, service("late"));

@@ -12,6 +12,7 @@ import { check, close, libc, poll, pollSet, read, write } from "../../../src/lin
 import type { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import { TestNode } from "../../dataplane/ipvs/node.ts";
 import { accept, type End, tcpConnect, tcpListener } from "./sockets.ts";
+import { PATIENCE_MS } from "../../until.ts";
 
 export const NODE_ADDRESS = "192.168.50.10";
 export const CLIENTS = ["192.168.50.100", "192.168.50.101"] as const;
@@ -19,7 +20,6 @@ export const PODS = ["10.244.0.1", "10.244.0.3"] as const;
 /** The port of the pods. */
 export const POD_PORT = 8080;
 
-const PATIENCE_MS = 5000;
 const SOL_SOCKET = 1;
 const SO_LINGER = 13;
 

@@ -13,7 +13,7 @@ import { type Image, prepareImage, Unavailable } from "./image.ts";
 
 /** Bounds of one run. */
 export interface Limits {
-  /** From the start of the machine to its end (default: 120, for busy machines). */
+  /** From the start of the machine to its end (default: 600, for busy machines). */
   readonly seconds?: number;
   /** Memory of the machine in MiB, files that it writes included (default: 512). */
   readonly memory?: number;
@@ -38,7 +38,7 @@ export class VirtualMachine {
    * returns the results (see guest.ts). Throws with what the machine printed when it does not get that far.
    */
   async run(modules: readonly URL[], limits: Limits = {}): Promise<GuestReport> {
-    const { seconds = 120, memory = 512 } = limits;
+    const { seconds = 600, memory = 512 } = limits;
     const work = await Deno.makeTempDir({ prefix: `switchyard-vm.${Deno.pid}.` });
     try {
       const out = `${work}/out`;

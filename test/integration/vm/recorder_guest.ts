@@ -24,7 +24,7 @@ import { accept, type End, received, send, tcpConnect, tcpListener, udpSocket } 
 const MARK = 7;
 const PORT = 80;
 const FIRST_PORT = 20_000;
-const ARRIVAL_MS = 5000;
+const ARRIVAL_MS = 60_000;
 /** Networks of servers, destinations and clients; every address of them is local. */
 const NETWORKS = {
   IPv4: { server: [10, 66], destination: [10, 77], client: [10, 80] },

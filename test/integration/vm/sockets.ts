@@ -32,7 +32,7 @@ const IPV6_FREEBIND = 78;
 const MSG_DONTWAIT = 0x40;
 const BACKLOG = 1024;
 /** Well below the second of the first retransmission. */
-const ANSWER_MS = 60;
+const ANSWER_MS = 800;
 
 const { symbols } = Deno.dlopen("libc.so.6", {
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
