@@ -1,14 +1,15 @@
 /**
- * Requests to the API server, over Deno's fetch.
+ * Requests to the API server, as someone.
  *
  * @module
  */
 
+import { connect } from "./connect.ts";
+import type { Connections } from "./connections.ts";
 import { type Credentials, CredentialStore } from "./credentials.ts";
 import { ApiFailure, failureFromStatus, messageOf, retryAfterMs } from "./failure.ts";
 import type { AccessOptions } from "./access.ts";
 import { systemTiming, type Timing, unlessAborted } from "./timing.ts";
-import { Tunnel } from "./tunnel.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** One GET. */
@@ -81,7 +82,7 @@ export class ApiClient implements ApiTransport, ApiWriter {
   readonly #store: CredentialStore;
   readonly #timing: Timing;
   readonly #options: ClientOptions;
-  #connections: (Connections & { readonly key: string }) | null = null;
+  #current: { readonly connections: Connections; readonly key: string } | null = null;
 
   private constructor(
     server: string,
@@ -112,7 +113,7 @@ export class ApiClient implements ApiTransport, ApiWriter {
       timing,
       options,
     );
-    client.#clientFor(credentials);
+    client.#connectionsFor(credentials);
     return client;
   }
 
@@ -145,8 +146,8 @@ export class ApiClient implements ApiTransport, ApiWriter {
 
   /** Ends all connections. */
   close(): void {
-    this.#connections?.close();
-    this.#connections = null;
+    this.#current?.connections.close();
+    this.#current = null;
   }
 
   /** Credentials that are refused are read again, and tried once more if they are others now. */
@@ -194,35 +195,30 @@ export class ApiClient implements ApiTransport, ApiWriter {
 
   #send(request: Outgoing, credentials: Credentials, signal: AbortSignal): Promise<Response> {
     const { method = "GET", body } = request;
-    const url = new URL(requestUrl(request, credentials));
     const headers = new Headers([
       ["accept", "application/json"],
       ["user-agent", this.#options.userAgent ?? "switchyard"],
       ...credentials.headers,
     ].map(([name, value]) => [name, value] as [string, string]));
-    if (credentials.tlsServerName !== undefined) {
-      headers.set("host", new URL(credentials.server).host);
-    }
     if (body !== undefined) headers.set("content-type", CONTENT_TYPES[method]);
-    return fetch(url, {
+    return this.#connectionsFor(credentials).send({
       method,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      url: requestUrl(request, credentials),
       headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
       signal,
-      client: this.#clientFor(credentials),
-      redirect: "error",
     });
   }
 
   /** Connections are made anew when CA or client certificate are others than before. */
-  #clientFor(credentials: Credentials): Deno.HttpClient {
-    const { server, ca, cert, key: privateKey, tlsServerName, proxyUrl } = credentials;
-    const key = JSON.stringify([server, ca, cert, privateKey, tlsServerName, proxyUrl]);
-    if (this.#connections?.key === key) return this.#connections.client;
+  #connectionsFor(credentials: Credentials): Connections {
+    const { headers: _, ...identity } = credentials;
+    const key = JSON.stringify(identity);
+    if (this.#current?.key === key) return this.#current.connections;
     const connections = connect(credentials);
-    this.#connections?.close();
-    this.#connections = { ...connections, key };
-    return connections.client;
+    this.close();
+    this.#current = { connections, key };
+    return connections;
   }
 }
 
@@ -235,80 +231,9 @@ const CONTENT_TYPES = {
   PATCH: "application/merge-patch+json",
 } as const;
 
-/** A pool of connections. */
-interface Connections {
-  readonly client: Deno.HttpClient;
-  /** No request begins any more. */
-  close(): void;
-}
-
-/** @throws {ApiFailure} when CA, certificate or key are not what they should be. */
-function connect(credentials: Credentials): Connections {
-  const { server, tlsServerName, proxyUrl } = credentials;
-  const { hostname, port } = new URL(server);
-  if (tlsServerName === undefined || !server.startsWith("https:")) {
-    const client = httpClient(credentials, proxyUrl);
-    return { client, close: () => client.close() };
-  }
-  const tunnel = new Tunnel(hostname.replace(/^\[|\]$/g, ""), Number(port || 443));
-  try {
-    const client = httpClient(credentials, tunnel.url);
-    return {
-      client,
-      close() {
-        client.close();
-        tunnel.close();
-      },
-    };
-  } catch (error) {
-    tunnel.close();
-    throw error;
-  }
-}
-
-/**
- * HTTP/1.1 only: each watch has a connection of its own, and one that went dead without a word is
- * gone when its request is aborted. Over HTTP/2 the next request would use it again.
- */
-function httpClient(credentials: Credentials, proxy: string | undefined): Deno.HttpClient {
-  const { ca, cert, key } = credentials;
-  const options = {
-    http1: true,
-    http2: false,
-    allowHost: true,
-    poolMaxIdlePerHost: 4,
-    poolIdleTimeout: 30_000,
-    ...(ca === undefined ? {} : { caCerts: certificatesIn(ca) }),
-    ...(proxy === undefined ? {} : { proxy: { transport: proxyTransport(proxy), url: proxy } }),
-  };
-  try {
-    return cert === undefined || key === undefined
-      ? Deno.createHttpClient(options)
-      : Deno.createHttpClient({ ...options, cert, key });
-  } catch (error) {
-    throw new ApiFailure(
-      `expected a CA, client certificate and key in PEM: ${messageOf(error)}`,
-    );
-  }
-}
-
-function proxyTransport(url: string): "http" | "https" | "socks5" {
-  return url.startsWith("socks5") ? "socks5" : url.startsWith("https:") ? "https" : "http";
-}
-
-/** A CA file may hold several certificates, with text between them. */
-function certificatesIn(pem: string): string[] {
-  const found = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  if (found === null) throw new ApiFailure("certificate-authority: expected certificates in PEM");
-  return found.map((one) => `${one}\n`);
-}
-
-/** With a TLS server name, that is what stands in the URL, and the connection goes to the server. */
-function requestUrl({ path, query = {} }: Outgoing, credentials: Credentials): string {
-  const base = new URL(credentials.server);
-  if (credentials.tlsServerName !== undefined) base.hostname = credentials.tlsServerName;
+function requestUrl({ path, query = {} }: Outgoing, { server }: Credentials): URL {
   const search = new URLSearchParams(query).toString();
-  return base.href.replace(/\/+$/, "") + path + (search === "" ? "" : `?${search}`);
+  return new URL(server + path + (search === "" ? "" : `?${search}`));
 }
 
 function sameIdentity(one: Credentials, other: Credentials): boolean {

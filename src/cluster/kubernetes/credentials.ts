@@ -5,10 +5,13 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { type Access, type AccessOptions, findAccess } from "./access.ts";
 import { messageOf } from "./failure.ts";
 import { CredentialPlugin } from "./plugins.ts";
 import type { Timing } from "./timing.ts";
+
+const logger = getLogger(["switchyard", "kubernetes"]);
 
 /** All that a connection and a request need. */
 export interface Credentials {
@@ -20,6 +23,8 @@ export interface Credentials {
   readonly key?: string;
   /** The name in the server's certificate, if it is another than the server's. */
   readonly tlsServerName?: string;
+  /** Whoever answers is taken for the server. */
+  readonly insecure: boolean;
   /** "http://…", "https://…" or "socks5://…". */
   readonly proxyUrl?: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
@@ -73,16 +78,28 @@ export class CredentialStore {
 
 async function load(options: AccessOptions) {
   const access = await findAccess(options);
-  checkSupported(access);
+  check(access);
+  if (isInsecure(access)) {
+    logger.warn(
+      "insecure-skip-tls-verify: whoever answers as {server} is believed, and is shown this node's " +
+        "credentials",
+      { server: access.server },
+    );
+  }
   return { access, plugin: await CredentialPlugin.load(access) };
 }
 
-function checkSupported({ server, cluster }: Access): void {
-  if (cluster["insecure-skip-tls-verify"] === true && server.startsWith("https:")) {
-    throw new Error(
-      "insecure-skip-tls-verify: not supported, expected certificate-authority or " +
-        "certificate-authority-data",
-    );
+/** Without TLS there is nothing to skip. */
+function isInsecure({ server, cluster }: Access): boolean {
+  return cluster["insecure-skip-tls-verify"] === true && server.startsWith("https:");
+}
+
+/** What client-go refuses, or would find out too late. */
+function check({ cluster }: Access): void {
+  const ca = ["certificate-authority", "certificate-authority-data"] as const;
+  const given = ca.find((name) => (cluster[name] ?? "") !== "");
+  if (cluster["insecure-skip-tls-verify"] === true && given !== undefined) {
+    throw new Error(`insecure-skip-tls-verify together with ${given}: expected one of them`);
   }
   const proxy = cluster["proxy-url"] ?? "";
   if (proxy === "") return;
@@ -90,9 +107,6 @@ function checkSupported({ server, cluster }: Access): void {
     throw new Error(
       `proxy-url: expected http://, https:// or socks5://, found ${JSON.stringify(proxy)}`,
     );
-  }
-  if ((cluster["tls-server-name"] ?? "") !== "") {
-    throw new Error("tls-server-name together with proxy-url: not supported, expected one of them");
   }
 }
 
@@ -119,6 +133,7 @@ async function read(access: Access, plugin: CredentialPlugin | null): Promise<Cr
     cert,
     key,
     tlsServerName: cluster["tls-server-name"] || undefined,
+    insecure: isInsecure(access),
     proxyUrl: cluster["proxy-url"] || undefined,
     headers,
   };

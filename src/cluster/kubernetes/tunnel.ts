@@ -1,35 +1,56 @@
 /**
- * A way to one server by another name.
+ * A way to one server by another name, or for others than Deno's fetch.
  *
  * Deno's fetch verifies the name that stands in the URL, and connects there. With this forward proxy
- * in between, on loopback and inside this process, it connects to the server whatever the name is.
+ * in between, on loopback and inside this process, it connects to the server whatever the name is, and
+ * through whatever proxy.
  *
  * @module
  */
 
 import { getLogger } from "@logtape/logtape";
 import { messageOf } from "./failure.ts";
+import { readHead, writeAll } from "./http_head.ts";
 
 const logger = getLogger(["switchyard", "kubernetes"]);
 
-/** Longest head of a CONNECT request, in bytes. */
-const MAX_HEAD_BYTES = 8192;
 const ACCEPT_RETRY_MS = 1000;
+
+/** What a tunnel is to do with who connects to it. */
+export interface TunnelOptions {
+  /** Connects to the server. */
+  readonly dial: () => Promise<Deno.Conn>;
+  /** Nobody says CONNECT first: what comes is for the server at once. */
+  readonly bare?: boolean;
+}
 
 /** A proxy that answers every CONNECT with a connection to one fixed server. */
 export class Tunnel {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #server: { readonly hostname: string; readonly port: number };
+  readonly #dial: () => Promise<Deno.Conn>;
+  readonly #bare: boolean;
+  #failure: string | null = null;
   #closed = false;
 
-  constructor(hostname: string, port: number) {
-    this.#server = { hostname, port };
+  constructor({ dial, bare = false }: TunnelOptions) {
+    this.#dial = dial;
+    this.#bare = bare;
     void this.#serve();
+  }
+
+  /** Where it listens, on 127.0.0.1. */
+  get port(): number {
+    return (this.#listener.addr as Deno.NetAddr).port;
   }
 
   /** The proxy's address, as in `proxy-url`. */
   get url(): string {
-    return `http://127.0.0.1:${(this.#listener.addr as Deno.NetAddr).port}`;
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Why the server was not reached the last time; null: it was. */
+  get failure(): string | null {
+    return this.#failure;
   }
 
   /** Takes no connections any more; those that are open end with their requests. */
@@ -53,38 +74,26 @@ export class Tunnel {
   }
 
   #report(error: unknown): void {
-    const { hostname } = this.#server;
-    logger.debug("tunnel to {hostname}: {error}", { hostname, error: messageOf(error) });
+    logger.debug("tunnel: {error}", { error: messageOf(error) });
   }
 
   async #join(near: Deno.Conn): Promise<void> {
     using _near = near;
-    if (!await readHead(near)) return;
+    if (!this.#bare && await readHead(near) === null) return;
     let far: Deno.Conn;
     try {
-      far = await Deno.connect(this.#server);
+      far = await this.#dial();
+      this.#failure = null;
     } catch (error) {
-      await writeAll(near, encode("HTTP/1.1 502 Bad Gateway\r\n\r\n"));
+      this.#failure = messageOf(error);
+      if (!this.#bare) await writeAll(near, "HTTP/1.1 502 Bad Gateway\r\n\r\n");
       throw error;
     }
     using _far = far;
-    await writeAll(near, encode("HTTP/1.1 200 OK\r\n\r\n"));
+    if (!this.#bare) await writeAll(near, "HTTP/1.1 200 OK\r\n\r\n");
     // When one direction ends, for whatever reason, both connections are closed.
     await Promise.race([copy(near, far), copy(far, near)]);
   }
-}
-
-/** Whether a whole request head came. */
-async function readHead(connection: Deno.Conn): Promise<boolean> {
-  const buffer = new Uint8Array(MAX_HEAD_BYTES);
-  let length = 0;
-  while (length < buffer.length) {
-    const read = await connection.read(buffer.subarray(length));
-    if (read === null) return false;
-    length += read;
-    if (new TextDecoder().decode(buffer.subarray(0, length)).endsWith("\r\n\r\n")) return true;
-  }
-  return false;
 }
 
 /** Resolves when the source ends or either side breaks. */
@@ -97,12 +106,4 @@ async function copy(from: Deno.Conn, to: Deno.Conn): Promise<void> {
   } catch (error) {
     logger.trace("a tunnelled connection broke: {error}", { error: messageOf(error) });
   }
-}
-
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
-}
-
-function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }

@@ -255,6 +255,9 @@ Deno.test({
     assert.equal(await ask(kubeconfig(pki, named)), GOOD);
     const misnamed = { ...cluster, "tls-server-name": "other.test" };
     assert.match(await ask(kubeconfig(pki, misnamed)), /certificate/);
+    await using plain = new ApiDouble();
+    const unneeded = { server: plain.url, "tls-server-name": "api.test" };
+    assert.equal(await ask(kubeconfig(pki, unneeded)), GOOD, "without TLS it means nothing");
   },
 });
 

@@ -98,6 +98,7 @@ Deno.test("Name and password, certificates as data, and impersonation", async ()
     cert: "PEM",
     key: "PEM",
     tlsServerName: undefined,
+    insecure: false,
     proxyUrl: "socks5://127.0.0.1:1080",
     headers: [
       ["impersonate-user", "them"],
@@ -116,13 +117,12 @@ Deno.test("What cannot be used says why, in one line, and without the secret", a
     [{ "client-key-data": "AAAA" }, {}, /^client-certificate and client-key: expected both/],
     [{}, { "certificate-authority-data": "se$cret" }, /^certificate-authority-data: expected PEM/],
     [{}, { "certificate-authority": "ca.crt" }, /^certificate-authority ca.crt: .*No such file/],
-    [{}, { "insecure-skip-tls-verify": true }, /^insecure-skip-tls-verify: not supported/],
-    [{}, { "proxy-url": "ftp://x" }, /^proxy-url: expected http:\/\/, https:\/\/ or socks5:\/\//],
     [
       {},
-      { "proxy-url": "http://x", "tls-server-name": "y" },
-      /^tls-server-name together with proxy-url/,
+      { "insecure-skip-tls-verify": true, "certificate-authority": "ca.crt" },
+      /^insecure-skip-tls-verify together with certificate-authority: expected one of them/,
     ],
+    [{}, { "proxy-url": "ftp://x" }, /^proxy-url: expected http:\/\/, https:\/\/ or socks5:\/\//],
   ];
   for (const [user, cluster, expected] of cases) {
     await using fixture = await Fixture.create(user, cluster);

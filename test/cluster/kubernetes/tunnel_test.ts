@@ -16,7 +16,8 @@ async function through(tunnel: Tunnel, head: string): Promise<Deno.Conn> {
 
 Deno.test("A tunnel leads to its server, whatever is asked for, and ends with it", async () => {
   const server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const tunnel = new Tunnel("127.0.0.1", (server.addr as Deno.NetAddr).port);
+  const { port } = server.addr as Deno.NetAddr;
+  const tunnel = new Tunnel({ dial: () => Deno.connect({ hostname: "127.0.0.1", port }) });
   const near = await through(tunnel, "CONNECT elsewhere.test:443 HTTP/1.1\r\n\r\n");
   const far = await server.accept();
   await far.write(new TextEncoder().encode("hello"));
@@ -30,9 +31,10 @@ Deno.test("A tunnel says that its server is not there, and closes what makes no 
   const server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = server.addr as Deno.NetAddr;
   server.close();
-  const tunnel = new Tunnel("127.0.0.1", port);
+  const tunnel = new Tunnel({ dial: () => Deno.connect({ hostname: "127.0.0.1", port }) });
   const refused = await through(tunnel, "CONNECT elsewhere.test:443 HTTP/1.1\r\n\r\n");
   assert.match(await readAll(refused), /^HTTP\/1\.1 502 /);
+  assert.match(tunnel.failure!, /Connection refused/);
   const endless = await through(tunnel, "x".repeat(8192));
   assert.equal(await readAll(endless), "");
   tunnel.close();
