@@ -94,7 +94,7 @@ export interface AgentOptions {
   readonly healthChecks?: (context: CompanionContext) => Companion;
   readonly nodeName: string;
   readonly families: readonly Family[];
-  /** Least time from the end of a sync to the next, milliseconds. */
+  /** Least time from the start of a sync to that of the next, milliseconds. */
   readonly minSyncMs: number;
   /** A sync that failed is tried again after this; health waits for changes twice as long. */
   readonly syncPeriodMs: number;
@@ -119,6 +119,7 @@ export class Agent {
   readonly #ready = Promise.withResolvers<void>();
   readonly #triggers: TriggerTimes;
   #revision = 0;
+  #syncing = false;
   #waiting: ClusterChange[] = [];
   /** The node is another than the plan knows. */
   #replan = false;
@@ -161,6 +162,11 @@ export class Agent {
   /** Another number after every change of the plan. */
   get revision(): number {
     return this.#revision;
+  }
+
+  /** Whether a sync is under way. */
+  get syncing(): boolean {
+    return this.#syncing;
   }
 
   /** The problems that the input has now, on this node or anywhere. */
@@ -257,6 +263,7 @@ export class Agent {
     let change = this.#unsynced;
     let failure: string | null = null;
     let changes: readonly ClusterChange[] = [];
+    this.#syncing = true;
     try {
       if (this.#waiting.length > 0 || this.#replan || isNoChange(change)) {
         this.#replan = false;
@@ -274,6 +281,7 @@ export class Agent {
       failure = messageOf(error);
       throw error;
     } finally {
+      this.#syncing = false;
       observer?.synced({
         durationMs: this.#clock.now() - started,
         ok: failure === null,

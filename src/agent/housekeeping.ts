@@ -18,7 +18,7 @@ const QUIET_MS = 5000;
 /** Less is not worth it. */
 const WORTHWHILE = { share: 1.1, bytes: 8 << 20 } as const;
 /** Of all time, collecting takes at most the part of one in so many. */
-const SPARINGLY = 100;
+const SPARINGLY = 20;
 
 /** The memory of a process. */
 export interface ProcessMemory {

@@ -1,5 +1,8 @@
 /**
- * Runs a function often enough and not too often: kube-proxy's BoundedFrequencyRunner as of 1.34.
+ * Runs a function often enough and not too often: kube-proxy's BoundedFrequencyRunner.
+ *
+ * The least interval is, as in kube-proxy up to 1.33, one between beginnings: where a sync takes
+ * longer than it, changes wait for that sync and not for the interval besides, as they do since 1.34.
  *
  * @module
  */
@@ -8,7 +11,7 @@ import { type Clock, systemClock } from "./clock.ts";
 
 /** When the function runs. All times in milliseconds. */
 export interface RunnerOptions {
-  /** Least time from the *end* of one run to the start of the next. */
+  /** Least time from the start of one run to the start of the next. */
   readonly minIntervalMs: number;
   /** After a run that failed, another is tried this long after it, unless one succeeds earlier. */
   readonly retryIntervalMs: number;
@@ -18,6 +21,12 @@ export interface RunnerOptions {
   /** Told of every run that failed. */
   onError(error: unknown): void;
 }
+
+/**
+ * After a run, others have their turn for a tenth of its length, but for no longer than the interval.
+ * What comes in answer to what it brought about need not wait for two more runs then.
+ */
+const REST = 0.1;
 
 /**
  * A function that is run when asked for, never twice at once. However often it is asked for while it
@@ -32,8 +41,8 @@ export class BoundedFrequencyRunner {
   #stopped = false;
   #requested = false;
   #running: Promise<void> | null = null;
-  /** When the last run ended; −∞ before the first. */
-  #ended = -Infinity;
+  /** When the interval after the last run is over; −∞ before the first. */
+  #ready = -Infinity;
   #cancelTimer: (() => void) | null = null;
 
   constructor(run: () => Promise<void>, options: RunnerOptions) {
@@ -51,7 +60,7 @@ export class BoundedFrequencyRunner {
   request(): void {
     if (!this.#started || this.#stopped) return;
     this.#requested = true;
-    if (this.#running === null) this.#schedule(this.#ended + this.#options.minIntervalMs);
+    if (this.#running === null) this.#schedule(this.#ready);
   }
 
   /** No run starts any more; resolves when the one that is under way has ended. */
@@ -77,6 +86,8 @@ export class BoundedFrequencyRunner {
   }
 
   async #once(): Promise<void> {
+    const { minIntervalMs, retryIntervalMs, maxIntervalMs } = this.#options;
+    const started = this.#clock.now();
     this.#requested = false;
     let failed = false;
     try {
@@ -85,11 +96,12 @@ export class BoundedFrequencyRunner {
       failed = true;
       this.#options.onError(error);
     }
-    this.#ended = this.#clock.now();
+    const ended = this.#clock.now();
+    const rest = Math.min(Math.ceil(REST * (ended - started)), minIntervalMs);
+    this.#ready = Math.max(started + minIntervalMs, ended + rest);
     this.#running = null;
     if (this.#stopped) return;
-    const { minIntervalMs, retryIntervalMs, maxIntervalMs } = this.#options;
-    if (this.#requested) this.#schedule(this.#ended + minIntervalMs);
-    else this.#schedule(this.#ended + (failed ? retryIntervalMs : maxIntervalMs));
+    if (this.#requested) this.#schedule(this.#ready);
+    else this.#schedule(ended + (failed ? retryIntervalMs : maxIntervalMs));
   }
 }
