@@ -8,10 +8,11 @@ import { type CommandLine, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
 import { VERSION } from "../config/version.ts";
-import type { Answer, Flow } from "../explain/answer.ts";
+import type { Flow } from "../explain/answer.ts";
 import { FlowError, parseFlows, parseFlowWords } from "../explain/flows.ts";
 import { formatAnswers } from "../explain/text.ts";
 import { askJson, callServer } from "./api_caller.ts";
+import { type ExplainedFlow, formatDisputes } from "./engine_witness.ts";
 import { byManifests, byNodeRules } from "./explainers.ts";
 import { commandHelp } from "./help.ts";
 import { inputName, readInput, refuseSharedInput } from "./input.ts";
@@ -35,7 +36,7 @@ export async function explain(args: readonly string[]): Promise<number> {
   if (input.iptablesSave !== null && config.nodeIPs.length === 0) {
     complainLines("without --node-ip, only loopback addresses are taken for the node's own");
   }
-  print(line, flows, answer(flows));
+  print(line, flows, await answer(flows));
   complainLines(...problems);
   return problems.length > 0 ? 2 : 0;
 }
@@ -54,13 +55,13 @@ async function explainThere(
   const caller = await callServer(server, line.config.apiTokenFile);
   const path = `/api/v1/explain?${query}`;
   try {
-    const answers: Answer[] = [];
+    const answers: ExplainedFlow[] = [];
     for (const flow of flows) {
       answers.push(
-        await askJson<Answer>(caller, path, {
+        await askJson<ExplainedFlow>(caller, path, {
           method: "POST",
           headers: { "content-type": "application/json" },
-          body: JSON.stringify(flow),
+          body: JSON.stringify(asPacket(flow)),
         }),
       );
     }
@@ -71,13 +72,19 @@ async function explainThere(
   }
 }
 
+/** Of packets that are no first ones the API does not know, and says so. */
+function asPacket({ state = "NEW", ...packet }: Flow): unknown {
+  return state === "NEW" ? packet : { ...packet, state };
+}
+
 function print(
   { config, explain }: CommandLine,
   flows: readonly Flow[],
-  answers: readonly Answer[],
+  answers: readonly ExplainedFlow[],
 ): void {
-  if (config.output === "text") printText(formatAnswers(flows, answers));
-  else printLines(JSON.stringify(explain.flows === null ? answers[0] : answers, null, 2));
+  if (config.output === "text") {
+    printText(formatAnswers(flows, answers) + formatDisputes(answers));
+  } else printLines(JSON.stringify(explain.flows === null ? answers[0] : answers, null, 2));
 }
 
 function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): void {

@@ -5,10 +5,8 @@
  * @module
  */
 
-import { planFromManifests } from "../agent/from_manifests.ts";
-import { checkMode } from "../agent/mode.ts";
+import { offlineState } from "../agent/offline.ts";
 import { ipvsOptions, ruleOptions } from "../agent/options.ts";
-import { formatProblem } from "../cluster/source.ts";
 import type { Config, ExplainInput } from "../config/config.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import { render, type RenderProblem } from "../dataplane/iptables/render.ts";
@@ -24,30 +22,40 @@ import { parseIpvsSave } from "../explain/ipvs/save_text.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import type { Plan } from "../plan/plan.ts";
 import { understandDump } from "./dumps.ts";
+import { engineWitness, type ExplainedFlow } from "./engine_witness.ts";
 import { readInput } from "./input.ts";
 
 /** Answers flows, in their order. */
 export interface Explainer {
-  answer(flows: readonly Flow[]): Answer[];
+  answer(flows: readonly Flow[]): Promise<readonly ExplainedFlow[]>;
   /** What of the input is not considered, one line each. */
   readonly problems: readonly string[];
 }
 
 /**
- * By manifests: in iptables and ipvs mode by evaluating what would be programmed, else by the plan.
+ * By manifests: in iptables and ipvs mode by evaluating what would be programmed, else by the plan;
+ * with what the engine says beside it.
  *
  * @throws {UsageError} when the manifests cannot be read, or the mode cannot be had.
  */
 export async function byManifests(config: Config): Promise<Explainer> {
   const mode = config.proxyMode ?? "userspace";
-  checkMode(config, mode);
-  const { plan, problems: found } = await planFromManifests(config, mode);
-  const problems = found.map(formatProblem);
-  const explainer = explainerOf(plan, mode, config);
-  return { ...explainer, problems: [...problems, ...explainer.problems] };
+  const { state, problems } = await offlineState(config, mode);
+  const explainer = explainerOf(state.plan(), mode, config);
+  const witness = engineWitness(state);
+  return {
+    answer: (flows) => witness(flows, explainer.answer(flows)),
+    problems: [...problems, ...explainer.problems],
+  };
 }
 
-function explainerOf(plan: Plan, mode: ProxyMode, config: Config): Explainer {
+/** What answers by itself. */
+interface RulesExplainer {
+  answer(flows: readonly Flow[]): Answer[];
+  readonly problems: readonly string[];
+}
+
+function explainerOf(plan: Plan, mode: ProxyMode, config: Config): RulesExplainer {
   switch (mode) {
     case "iptables":
       return byIptablesRules(plan, config);
@@ -58,7 +66,7 @@ function explainerOf(plan: Plan, mode: ProxyMode, config: Config): Explainer {
   }
 }
 
-function byIptablesRules(plan: Plan, config: Config): Explainer {
+function byIptablesRules(plan: Plan, config: Config): RulesExplainer {
   const rendered = config.families.map((family) => render(plan, family, ruleOptions(config)));
   const tables = Object.fromEntries(
     rendered.map(({ rules }) => [rules.family, renderedTables(rules)]),
@@ -69,7 +77,7 @@ function byIptablesRules(plan: Plan, config: Config): Explainer {
   };
 }
 
-function byIpvsState(plan: Plan, config: Config): Explainer {
+function byIpvsState(plan: Plan, config: Config): RulesExplainer {
   const rendered = config.families.map((family) => renderIpvs(plan, family, ipvsOptions(config)));
   const node = {
     states: rendered.map(({ state }) => state),
@@ -107,12 +115,12 @@ export async function byNodeRules(
     : understandDump("--ipset-save", ipsetSave!, () => parseIpSets(sets));
   if (ipvsadmSave === null) {
     return {
-      answer: (flows) => explainFlows(flows, { tables, nodeAddresses, ipsets }),
+      answer: (flows) => Promise.resolve(explainFlows(flows, { tables, nodeAddresses, ipsets })),
       problems: [],
     };
   }
   const saved = await readInput("--ipvsadm-save", ipvsadmSave);
   const servers = understandDump("--ipvsadm-save", ipvsadmSave, () => parseIpvsSave(saved));
   const ask = savedExplainer({ tables, servers, ipsets: ipsets ?? new Map(), nodeAddresses });
-  return { answer: (flows) => flows.map(ask), problems: [] };
+  return { answer: (flows) => Promise.resolve(flows.map(ask)), problems: [] };
 }

@@ -42,7 +42,13 @@ for (const mode of ["iptables", "ipvs", "userspace"]) {
         ["4", "PASS", null, false],
       ],
     );
-    const [{ backends, steps, unknown }] = answers;
+    const [{ backends, steps, unknown, engine, sourceClass, frontend, witnesses }] = answers;
+    assert.deepEqual([engine.verdict, sourceClass, frontend], ["FORWARD", "outside", "ClusterIP"]);
+    assert.deepEqual(witnesses, ["engine", mode === "userspace" ? "plan" : "rules"]);
+    const disputed = answers.flatMap((
+      { disagreements }: { disagreements: { known: string | null }[] },
+    ) => disagreements.filter(({ known }) => known === null));
+    assert.deepEqual(disputed, []);
     assert.deepEqual(
       backends.map(({ address, port, probability }: Record<string, unknown>) => [
         address,
