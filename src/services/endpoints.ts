@@ -5,7 +5,7 @@
  */
 
 import type { Protocol } from "../cluster/objects.ts";
-import { type Family, formatSocketAddress } from "../net/address.ts";
+import type { Family } from "../net/address.ts";
 import type { EndpointInfo, SliceInfo } from "./slices.ts";
 
 /** An endpoint at one port. */
@@ -32,29 +32,48 @@ export function mergeEndpoints(
   slices: ReadonlyMap<string, SliceInfo>,
   selector: PortSelector,
 ): Endpoint[] {
-  return [...merge(slices, selector)].sort(([a], [b]) => a < b ? -1 : 1)
-    .map(([, endpoint]) => endpoint);
+  const merged: Endpoint[] = [];
+  for (const endpoint of endpointsAt(slices, selector).sort(bySocketAddress)) {
+    const before = merged.at(-1);
+    if (before === undefined || bySocketAddress(before, endpoint) !== 0) merged.push(endpoint);
+    else if (!endpoint.terminating) merged[merged.length - 1] = endpoint;
+  }
+  return merged;
 }
 
-/** Endpoints by "address:port", in no particular order. */
-function merge(
+/** Every endpoint of every slice that serves a port, in the order of the slices' names. */
+function endpointsAt(
   slices: ReadonlyMap<string, SliceInfo>,
   { portName, protocol, family }: PortSelector,
-): Map<string, Endpoint> {
-  const merged = new Map<string, Endpoint>();
+): Endpoint[] {
+  const found: Endpoint[] = [];
   for (const name of [...slices.keys()].sort()) {
     const slice = slices.get(name)!;
     if (slice.family !== family) continue;
     for (const port of slice.ports) {
       if (port.name !== portName || port.protocol !== protocol) continue;
-      for (const endpoint of slice.endpoints) {
-        const key = formatSocketAddress(endpoint.address, port.port);
-        if (endpoint.terminating && merged.has(key)) continue;
-        merged.set(key, { ...endpoint, port: port.port });
-      }
+      for (const endpoint of slice.endpoints) found.push({ ...endpoint, port: port.port });
     }
   }
-  return merged;
+  return found;
+}
+
+/**
+ * The order of "address:port" and "[address]:port" as bytes, for addresses of one family, without
+ * putting these texts together.
+ */
+function bySocketAddress(one: Endpoint, other: Endpoint): number {
+  const [a, b] = [one.address, other.address];
+  if (a === b) return order(String(one.port), String(other.port));
+  // What ends an address counts where the other one goes on.
+  const end = a.includes(":") ? "]" : ":";
+  if (b.startsWith(a)) return order(end, b[a.length]);
+  if (a.startsWith(b)) return order(a[b.length], end);
+  return order(a, b);
+}
+
+function order(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 /**
@@ -78,7 +97,7 @@ export function countReadyAddresses(
   }
   const addresses = new Set<string>();
   for (const selector of selectors.values()) {
-    for (const endpoint of merge(slices, selector).values()) {
+    for (const endpoint of mergeEndpoints(slices, selector)) {
       if (isHere(endpoint)) addresses.add(endpoint.address);
     }
   }

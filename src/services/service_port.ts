@@ -69,6 +69,9 @@ export interface ServiceInfo {
 /** What kube-proxy takes when a Service with ClientIP affinity names no timeout: three hours. */
 export const DEFAULT_AFFINITY_SECONDS = 10800;
 
+/** Most Services have no addresses or networks but their cluster IPs. */
+const NONE: readonly string[] = [];
+
 /**
  * Reduces a Service to what is proxied of it in these families.
  *
@@ -157,14 +160,16 @@ function virtualIPs(service: Service): string[] {
   );
 }
 
-function ofFamily(addresses: readonly string[], family: Family): string[] {
+function ofFamily(addresses: readonly string[], family: Family): readonly string[] {
+  if (addresses.length === 0) return NONE;
   return addresses.flatMap((text) => {
     const address = parseAddress(text);
     return address !== null && familyOf(address) === family ? [address] : [];
   });
 }
 
-function networksOfFamily(networks: readonly string[], family: Family): string[] {
+function networksOfFamily(networks: readonly string[], family: Family): readonly string[] {
+  if (networks.length === 0) return NONE;
   return networks.flatMap((text) => {
     const network = parseNetwork(text.trim());
     return network !== null && network.family === family ? [formatNetwork(network)] : [];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import type { EndpointSlice } from "../../src/cluster/objects.ts";
-import { FAMILIES } from "../../src/net/address.ts";
+import { FAMILIES, type Family, formatSocketAddress } from "../../src/net/address.ts";
 import { countReadyAddresses, mergeEndpoints } from "../../src/services/endpoints.ts";
 import { describeSlice } from "../../src/services/slices.ts";
 import { endpoint, slice } from "./objects.ts";
@@ -26,6 +27,61 @@ Deno.test("endpoints are sorted by address:port as bytes, so a longer address ma
     "10.2.2.22:9",
     "10.2.2.2:11",
   ]);
+});
+
+/** Addresses of which some are the beginning of others. */
+const ADDRESSES: Readonly<Record<Family, readonly string[]>> = {
+  IPv4: ["10.1.1.1", "10.1.1.11", "10.1.1.110", "10.1.1.2", "9.1.1.1", "10.1.1.10"],
+  IPv6: ["fd00::", "fd00::1", "fd00::1a", "fd00::12", "fd00::1:2", "fd00::a", "fe00::", "2::"],
+};
+
+Deno.test("endpoints are merged as a map by their texts would have them", () => {
+  const scenario = fc.constantFrom(...FAMILIES).chain((family) =>
+    fc.record({
+      family: fc.constant(family),
+      slices: fc.array(
+        fc.record({
+          port: fc.constantFrom(9, 80, 800, 8080),
+          endpoints: fc.array(
+            fc.tuple(
+              fc.constantFrom(...ADDRESSES[family]),
+              fc.constantFrom("ready", "notReady", "draining", "dead"),
+            ),
+            { maxLength: 6 },
+          ),
+        }),
+        { maxLength: 4 },
+      ),
+    })
+  );
+  fc.assert(
+    fc.property(scenario, ({ family, slices }) => {
+      const all = slices.map(({ port, endpoints }, i) =>
+        slice("web", endpoints.map(([address, state]) => endpoint(address, state)), {
+          suffix: String(i),
+          addressType: family,
+          ports: [{ port }],
+        })
+      );
+      const expected = new Map<string, string>();
+      for (const { port, endpoints } of slices) {
+        for (const [address, state] of endpoints) {
+          const key = formatSocketAddress(address, port);
+          const terminates = state === "draining" || state === "dead";
+          if (!terminates || !expected.has(key)) expected.set(key, state);
+        }
+      }
+      const merged = mergeEndpoints(infos(...all), { portName: "", protocol: "TCP", family });
+      assert.deepEqual(
+        merged.map(({ address, port, ready, serving, terminating }) => [
+          formatSocketAddress(address, port),
+          terminating ? serving ? "draining" : "dead" : ready ? "ready" : "notReady",
+        ]),
+        [...expected].sort(([a], [b]) => a < b ? -1 : 1),
+      );
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 Deno.test("slices are joined by port name, protocol and family", () => {
