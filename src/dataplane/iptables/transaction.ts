@@ -172,24 +172,44 @@ export function diffServices(
   changed: Iterable<string>,
 ): TableDiff[] {
   const keys = [...changed];
-  const partsOf = (rules: RuleSet) => keys.flatMap((key) => rules.services.get(key) ?? []);
-  return TABLES.map((table) =>
-    diffTable(
+  return TABLES.map((table) => {
+    const shared = keys.some((key) => sharesOtherRules(previous, next, key, table));
+    return diffTable(
       table,
-      chainsFor(previous, partsOf(previous), table),
-      chainsFor(next, partsOf(next), table),
-    )
-  );
+      chainsFor(previous, keys, table, shared),
+      chainsFor(next, keys, table, shared),
+    );
+  });
 }
 
-/** The chains that Services share, whole, and those that these parts have alone. */
+/** Whether a Service's rules in chains that Services share are not what they were. */
+function sharesOtherRules(
+  previous: RuleSet,
+  next: RuleSet,
+  key: string,
+  table: TableName,
+): boolean {
+  const before = previous.services.get(key)?.shared[table] ?? [];
+  const after = next.services.get(key)?.shared[table] ?? [];
+  return before.length !== after.length ||
+    before.some(({ chain, spec }, i) => chain !== after[i].chain || spec !== after[i].spec);
+}
+
+/**
+ * The chains that these Services have alone and, where they are asked for, those that all share,
+ * whole: these are as long as there are Services.
+ */
 function chainsFor(
   rules: RuleSet,
-  parts: readonly Fragment[],
+  keys: readonly string[],
   table: TableName,
+  shared: boolean,
 ): OwnChains {
-  const chains = sharedChains(rules, table);
-  for (const part of parts) addOwnChains(part, table, chains);
+  const chains = shared ? sharedChains(rules, table) : new Map<string, string[]>();
+  for (const key of keys) {
+    const part = rules.services.get(key);
+    if (part !== undefined) addOwnChains(part, table, chains);
+  }
   return new Map([...chains].map(([chain, specs]) => [chain, { keys: specs, specs }]));
 }
 
