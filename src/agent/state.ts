@@ -48,6 +48,7 @@ export function apiState(parts: StateParts): ApiState {
     fork: () => planner.fork(),
     simulated,
     revision: () => agent.revision,
+    syncing: () => agent.syncing,
     problems: () => agent.problems,
     health: () => agent.health.report(),
     events,

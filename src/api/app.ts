@@ -32,6 +32,7 @@ import { addServices } from "./services.ts";
 import { addSimulate } from "./simulate.ts";
 import { Sessions } from "./sessions.ts";
 import type { ApiState } from "./state.ts";
+import { syncsFirst } from "./syncs_first.ts";
 import { tagged } from "./tagged.ts";
 import { PlanViews } from "./plan_views.ts";
 import { addZpages, type Zpages } from "./zpages.ts";
@@ -94,6 +95,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   const { token } = options;
   const sessions = token === null ? null : new Sessions(token);
   app.use(guard(token, sessions));
+  if (state.syncing !== undefined) app.use("/api/*", syncsFirst(state.syncing.bind(state)));
   for (const path of TAGGED) app.use(path, ...tagged());
   addHealth(app, state, metrics);
   addProxyMode(app, state);

@@ -84,6 +84,8 @@ export interface ApiState {
   readonly simulated?: SimulatedCluster;
   /** Another number after every change of the plan: till then, what was made from it holds. */
   revision(): number;
+  /** Whether the node is being brought in step with the plan; absent: never. */
+  syncing?(): boolean;
   /** The problems that the input has now. */
   problems(): readonly ClusterProblem[];
   health(): HealthReport;
