@@ -7,7 +7,6 @@
  * @module
  */
 
-import { Hono } from "hono";
 import { Agent } from "../src/agent/agent.ts";
 import { observers } from "../src/agent/events.ts";
 import { historyTo } from "../src/agent/history.ts";
@@ -25,6 +24,7 @@ import { IptablesDataPlane } from "../src/dataplane/iptables/dataplane.ts";
 import { LocalEngine } from "../src/engine/local.ts";
 import { History } from "../src/history/history.ts";
 import { Planner } from "../src/plan/planner.ts";
+import { bareServer } from "./api_bare.ts";
 import { cluster, endpointChange, NODE_ADDRESS, NODE_NAME, POD_NETWORK } from "./sync_cluster.ts";
 import { linesOf } from "./sync_lines.ts";
 
@@ -65,26 +65,6 @@ function startDataPlane(mode: string): Promise<DataPlane> {
   if (mode !== "iptables") return Promise.resolve(new QueryOnlyDataPlane("userspace", engine));
   const quiet = { canaryPeriodMs: 0, confirmationMs: 0 };
   return IptablesDataPlane.start({ engine, families: ["IPv4"], ...quiet });
-}
-
-/** Bare routes that answer the same bytes always. */
-function bareServer() {
-  let text = "{}";
-  let bytes = new Uint8Array();
-  const app = new Hono();
-  app.get("/bare", (context) => context.body(text, 200, { "content-type": "application/json" }));
-  app.post("/bare", async (context) => {
-    await context.req.arrayBuffer();
-    return context.body(bytes);
-  });
-  const server = serve(LOOPBACK, app.fetch);
-  return {
-    server,
-    size(length: number) {
-      text = JSON.stringify("x".repeat(Math.max(0, length - 2)));
-      bytes = new Uint8Array(length);
-    },
-  };
 }
 
 async function main(mode: string, services: number): Promise<void> {

@@ -7,7 +7,7 @@
 
 import { parseArgs } from "node:util";
 import type { Backend } from "../src/dataplane/iptables/programs.ts";
-import type { BenchOptions } from "./options.ts";
+import { type BenchOptions, MissingProgram } from "./options.ts";
 import { formatRows, type Row } from "./report.ts";
 
 /** What a benchmark's module has. */
@@ -63,7 +63,14 @@ async function main(args: string[]): Promise<number> {
     return 2;
   }
   const benchmark = await BENCHMARKS[name]();
-  const rows = await benchmark.run({ rounds, seconds, services, backend, mode });
+  let rows: Row[];
+  try {
+    rows = await benchmark.run({ rounds, seconds, services, backend, mode });
+  } catch (error) {
+    if (!(error instanceof MissingProgram)) throw error;
+    await Deno.stderr.write(encoder.encode(`bench ${name}: not measured: ${error.message}\n`));
+    return 1;
+  }
   if (values.charts !== undefined) await writeCharts(values.charts, benchmark.charts?.(rows) ?? {});
   const text = values.output === "json" ? JSON.stringify(rows, null, 2) : formatRows(rows);
   await Deno.stdout.write(encoder.encode(text + "\n"));

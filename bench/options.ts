@@ -19,3 +19,12 @@ export interface BenchOptions {
   /** Which mode's syncs are measured (default: iptables). */
   readonly mode?: "iptables" | "ipvs";
 }
+
+/** A program that a benchmark cannot do without is not there; the message is one line. */
+export class MissingProgram extends Error {
+  override readonly name = "MissingProgram";
+
+  constructor(program: string, why: string) {
+    super(`the program ${program} is not there, and ${why}`);
+  }
+}
