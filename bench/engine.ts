@@ -1,7 +1,7 @@
 /**
  * The engine's packet path: nanoseconds per packet by the number of connections, beside its native
  * twin in C (`native`), a plain TypeScript engine over a Map (`typescript`), and the kernel's XDP
- * (`xdp`) where it can be measured.
+ * (`xdp`) where there are clang and libbpf: see engine/xdp.ts.
  *
  * A batch is 256 packets of connections drawn at random, which is the worst for caches; 10,000
  * Services of ten backends; masqueraded as in userspace mode. The twin works on the same tables in
@@ -21,6 +21,7 @@ import { memoryRows } from "./engine/memory.ts";
 import { compileEngine } from "./engine/module.ts";
 import { NativeTwin } from "./engine/native.ts";
 import { BATCH, type Process, Rig } from "./engine/rig.ts";
+import { xdpRows } from "./engine/xdp_rows.ts";
 import type { BenchOptions } from "./options.ts";
 import { comparedRow, plainRow, type Row } from "./report.ts";
 
@@ -51,7 +52,9 @@ export async function run(options: BenchOptions): Promise<Row[]> {
   rows.push(...mapRows(module, options));
   rows.push(...memoryRows(module));
   rows.push(...await ceilingRows(options));
-  await note("xdp: not measured: it needs clang and the kernel's BPF_PROG_TEST_RUN");
+  const xdp = await xdpRows(module, [SIZES[0], MOST], options);
+  if ("reason" in xdp) await note(`xdp: not measured: ${xdp.reason}`);
+  else rows.push(...xdp.rows);
   return rows;
 }
 

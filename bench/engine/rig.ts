@@ -44,6 +44,9 @@ export const WORDS = SlotRecord.Size / 4;
 /** Whoever can handle the packets in the slots. */
 export type Process = (first: number, count: number, nowMs: number) => void;
 
+/** The client dials the service; the node, as masqueraded, the backend. */
+export type FlowEnds = Readonly<Record<"client" | "service" | "node" | "backend", End>>;
+
 /** The engine of the benchmark. */
 export class Rig {
   readonly exports: BenchExports;
@@ -114,6 +117,16 @@ export class Rig {
 
   #node(flow: number): End {
     return { ...nodePlace(this.family), port: this.#ports[flow] };
+  }
+
+  /** All ends of a flow; those of its backend's side as {@link learn} found them. */
+  ends(flow: number): FlowEnds {
+    return {
+      client: this.#client(flow),
+      service: this.#service(flow),
+      node: this.#node(flow),
+      backend: this.#backend(flow),
+    };
   }
 
   #write(slot: number, flow: number, reply: boolean, flags: number, seq: number, ack: number) {
