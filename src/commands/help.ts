@@ -32,8 +32,10 @@ const COMMAND_HELP: Readonly<Record<FlagCommand, readonly string[]>> = {
     "",
     "Prints what would be programmed for --proxy-mode (unset: iptables), from manifests, without",
     "touching the node or needing privileges. In iptables mode that is the text for iptables-restore",
-    "--noflush, IPv4 before IPv6. Objects that cannot be used are told on standard error, one line",
-    "each; the rest is printed, and the exit status is 2.",
+    "--noflush, IPv4 before IPv6; in ipvs mode also that for ip -batch, ipset restore and ipvsadm",
+    "--restore; in userspace mode the routes and captured ports that lead to the engine. Objects that",
+    "cannot be used are told on standard error, one line each; the rest is printed, and the exit",
+    "status is 2.",
   ],
   explain: [
     "Usage: explain --manifests FILE|DIR|- --flows FILE [flags]",
@@ -45,7 +47,8 @@ const COMMAND_HELP: Readonly<Record<FlagCommand, readonly string[]>> = {
     "with what ipset save and ipvsadm-save -n print (--ipset-save, --ipvsadm-save). A file of flows",
     "or one flow on the command line can be asked about. The node's own addresses are those given",
     "with --node-ip. With --output json the answers to --flows are an array, the answer to the one",
-    "flow an object.",
+    "flow an object. By manifests and by a server the packet engine is asked too, and what it says",
+    "otherwise is told; a server also knows the rules of this moment (--rules) and of the past (--as-of).",
   ],
   diff: [
     "Usage: diff --manifests FILE|DIR|- --iptables-save FILE|- [flags]",
@@ -86,7 +89,8 @@ const COMMAND_HELP: Readonly<Record<FlagCommand, readonly string[]>> = {
     "Usage: cleanup [flags]",
     "",
     "Removes from this node what a proxy of Kubernetes left on it, this one or kube-proxy: its chains",
-    "and rules in iptables, and this one's routing rules. Nothing else is touched. As root.",
+    "and rules in iptables, its virtual servers, sets and kube-ipvs0, and this one's routing rules.",
+    "Nothing else is touched. As root.",
   ],
 };
 

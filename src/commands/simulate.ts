@@ -24,6 +24,72 @@ import { complainLines, printLines, printText } from "./io.ts";
 const OUTPUTS = ["text", "json", "svg"] as const;
 type Output = typeof OUTPUTS[number];
 
+/** Every flag, as node:util takes it, with what the help says of it. */
+const FLAGS = {
+  scheduler: {
+    type: "string",
+    multiple: true,
+    placeholder: "NAME",
+    help: ["instead of the file's; may be repeated"],
+  },
+  service: {
+    type: "string",
+    placeholder: "NAMESPACE/NAME",
+    help: [
+      "instead of the file's backends: those of a Service's first port, which",
+      "--manifests or --server know",
+    ],
+  },
+  nodes: { type: "string", placeholder: "N", help: ["instead of the file's"] },
+  seed: {
+    type: "string",
+    placeholder: "N",
+    help: ["instead of the file's; the same one gives the same outcome"],
+  },
+  output: {
+    type: "string",
+    default: "text",
+    placeholder: "text|json|svg",
+    help: ["figures for people (the default) or programs, or a chart"],
+  },
+  manifests: {
+    type: "string",
+    placeholder: "FILE|DIR|-",
+    help: ["Kubernetes manifests, which know Services"],
+  },
+  "hostname-override": {
+    type: "string",
+    placeholder: "NODE",
+    help: ["name of the node that the manifests' Services are seen from; unset: none"],
+  },
+  server: {
+    type: "string",
+    placeholder: "URL",
+    help: [
+      "asks the API of a running agent, which knows its Services, too:",
+      "http://HOST:PORT, https://HOST:PORT or unix:/PATH",
+    ],
+  },
+  "api-token-file": {
+    type: "string",
+    placeholder: "FILE",
+    help: ["bearer token that the API asks for"],
+  },
+} as const;
+
+/** Where the help of a flag begins. */
+const HELP_COLUMN = 28;
+
+function flagHelp(): string[] {
+  return Object.entries(FLAGS).flatMap(([name, { placeholder, help: [first, ...rest] }]) => {
+    const left = `  --${name} ${placeholder}`;
+    const indent = " ".repeat(HELP_COLUMN);
+    return left.length < HELP_COLUMN
+      ? [left.padEnd(HELP_COLUMN) + first, ...rest.map((line) => indent + line)]
+      : [left, ...[first, ...rest].map((line) => indent + line)];
+  });
+}
+
 const HELP = [
   "Usage: simulate [FILE|-] [flags]",
   "",
@@ -33,15 +99,7 @@ const HELP = [
   "500 connections a second to 10 backends for a minute.",
   "",
   "Flags:",
-  "  --scheduler NAME       instead of the file's; may be repeated",
-  "  --nodes N              instead of the file's",
-  "  --seed N               instead of the file's; the same one gives the same outcome",
-  "  --output text|json|svg (default text)",
-  "  --manifests FILE|DIR|- Kubernetes manifests, of which `service: NAMESPACE/NAME` in FILE takes the",
-  "                         backends of a Service",
-  "  --server URL           asks the API of a running agent, which knows its Services' backends, too:",
-  "                         http://HOST:PORT, https://HOST:PORT or unix:/PATH",
-  "  --api-token-file FILE  bearer token that the API asks for",
+  ...flagHelp(),
 ];
 
 /** What was asked for on the command line. */
@@ -49,6 +107,8 @@ interface Asked {
   readonly file: string | null;
   readonly output: Output;
   readonly manifests: string | null;
+  /** "": none. */
+  readonly nodeName: string;
   readonly server: URL | null;
   readonly tokenFile: string | null;
   /** Fields that replace the file's. */
@@ -62,13 +122,14 @@ export async function simulate(args: readonly string[]): Promise<number> {
     printLines(...HELP);
     return 0;
   }
-  const { file, manifests, server, tokenFile } = asked;
+  const { file, manifests, nodeName, server, tokenFile } = asked;
   const input = file === null ? {} : await fileOf(file);
   const request = { ...input, ...asked.instead };
   if (server !== null) {
     await simulateThere(await callServer(server, tokenFile), request, asked);
   } else if (manifests !== null) {
-    const { config } = parseCommandLine(["--manifests", manifests], "replay", () => "localhost");
+    const line = ["--manifests", manifests, "--hostname-override", nodeName];
+    const { config } = parseCommandLine(line, "replay", () => "localhost");
     const { state, problems } = await offlineState(config, "userspace");
     await simulateThere(callState(state), request, asked);
     complainLines(...problems);
@@ -99,7 +160,7 @@ function askedFor(args: readonly string[]): Asked | null {
     if (/^[0-9]{1,10}$/.test(text)) return { [flag]: Number(text) };
     throw new UsageError(`--${flag} ${JSON.stringify(text)}: expected a whole number`);
   };
-  const { manifests = null, server } = values;
+  const { manifests = null, server, service } = values;
   if (manifests !== null && server !== undefined) {
     throw new UsageError("expected --manifests or --server, not both");
   }
@@ -109,10 +170,12 @@ function askedFor(args: readonly string[]): Asked | null {
     file,
     output,
     manifests,
+    nodeName: values["hostname-override"] ?? "",
     server: server === undefined ? null : serverOf(server),
     tokenFile: values["api-token-file"] ?? null,
     instead: {
       ...(values.scheduler === undefined ? {} : { schedulers: values.scheduler }),
+      ...(service === undefined ? {} : { service }),
       ...number("nodes"),
       ...number("seed"),
     },
@@ -124,16 +187,7 @@ function understandArgs(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: {
-        help: { type: "boolean", short: "h" },
-        scheduler: { type: "string", multiple: true },
-        nodes: { type: "string" },
-        seed: { type: "string" },
-        output: { type: "string", default: "text" },
-        manifests: { type: "string" },
-        server: { type: "string" },
-        "api-token-file": { type: "string" },
-      },
+      options: { help: { type: "boolean", short: "h" }, ...FLAGS },
     });
   } catch (error) {
     throw new UsageError(messageOf(error));

@@ -1,6 +1,7 @@
 /** `simulate` as its task runs it. */
 
 import assert from "node:assert/strict";
+import { simulate as command } from "../../src/commands/simulate.ts";
 import { withQueryApi } from "../api/http.ts";
 import { RealState, web } from "../api/real_state.ts";
 import { EXAMPLES, runProgram, taskPermissions } from "./cli.ts";
@@ -28,12 +29,19 @@ Deno.test("simulate prints a table, figures or a chart", async () => {
 });
 
 Deno.test("simulate has a help of its own", async () => {
-  const [flag, command] = await Promise.all([
+  const [flag, asked] = await Promise.all([
     simulate(["--help"]),
     runProgram(permissions, ["help", "simulate"]),
   ]);
   assert.match(flag.stdout, /^Usage: simulate /);
-  assert.deepEqual(command, flag);
+  assert.deepEqual(asked, flag);
+  // What is no flag is refused with its name; so every one that the help names is one.
+  const names = [...flag.stdout.matchAll(/^ {2}(--[a-z-]+) /gm)].map(([, name]) => name);
+  assert.ok(names.length >= 9, flag.stdout);
+  for (const name of names) {
+    await assert.rejects(command([`${name}=`, "a", "b"]), /^UsageError: unexpected argument "b"/);
+  }
+  await assert.rejects(command(["--unknown=", "a", "b"]), /Unknown option '--unknown'/);
 });
 
 Deno.test("simulate asks a running server, which knows Services", async () => {
@@ -65,6 +73,9 @@ Deno.test("simulate takes the backends of a Service from manifests", async () =>
   );
   assert.deepEqual([run.code, run.stderr], [0, ""]);
   assert.equal(JSON.parse(run.stdout).outcomes[0].backends.length, 3);
+  const flags = ["--service", "default/hostnames", "--scheduler", "rr"];
+  const same = await simulate([...flags, "--manifests", EXAMPLES, "--output", "json"]);
+  assert.deepEqual(JSON.parse(same.stdout), JSON.parse(run.stdout));
 });
 
 Deno.test("simulate refuses what it cannot do in one line", async () => {
