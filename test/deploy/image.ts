@@ -5,7 +5,7 @@
  */
 
 import { dirname } from "node:path";
-import { NetworkNamespace } from "../../src/linux/namespace.ts";
+import { type ContainerOptions, readProc, RunningContainer } from "./container.ts";
 import { DEPLOY, PROJECT } from "./manifests.ts";
 
 /** One instruction of a Containerfile. */
@@ -56,6 +56,18 @@ export class Image implements AsyncDisposable {
       await Deno.remove(folder, { recursive: true });
       throw error;
     }
+  }
+
+  /** Runs the entry point in namespaces of its own. */
+  start(options: ContainerOptions): RunningContainer {
+    const script = containerScript(this, options);
+    return RunningContainer.spawn("unshare", [
+      ...["--mount", "--pid", "--fork", "--kill-child", "--"],
+      ...["sh", "-euc", script, "sh", ...this.entryPoint, ...options.args],
+    ], {
+      namespace: options.namespace,
+      pidOf: (pid) => Number(readProc(`${pid}/task/${pid}/children`).trim()),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -124,107 +136,11 @@ async function run(
   return decoder.decode(stdout);
 }
 
-/** A file of /proc, which Deno lets only those read who may do everything. */
-export function readProc(path: string): string {
-  const { stdout } = new Deno.Command("cat", { args: [`/proc/${path}`] }).outputSync();
-  return new TextDecoder().decode(stdout);
-}
-
-/** How a container is to run. */
-export interface ContainerOptions {
-  readonly image: Image;
-  readonly args: readonly string[];
-  /** Of the host, in the container read-only: path there → path here. */
-  readonly mounts: Readonly<Record<string, string>>;
-  /** "NET_ADMIN"; null: a privileged container. */
-  readonly capabilities: readonly string[] | null;
-  readonly namespace: NetworkNamespace;
-}
-
-/** Longer than any container takes for anything, milliseconds. */
-const PATIENCE_MS = 300_000;
-
-/** A container that runs. */
-export class Container {
-  readonly #child: Deno.ChildProcess;
-  readonly #ended: Promise<
-    { readonly code: number; readonly stdout: string; readonly stderr: string }
-  >;
-  #stdout = "";
-  #stderr = "";
-
-  constructor(options: ContainerOptions) {
-    const command = new Deno.Command("unshare", {
-      args: [
-        ...["--mount", "--pid", "--fork", "--kill-child", "--"],
-        ...[
-          "sh",
-          "-euc",
-          containerScript(options),
-          "sh",
-          ...options.image.entryPoint,
-          ...options.args,
-        ],
-      ],
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    });
-    this.#child = options.namespace.run(() => command.spawn());
-    this.#ended = this.#run();
-  }
-
-  /** All that it said, once it has ended. */
-  get ended() {
-    return this.#ended;
-  }
-
-  /** Resolves when standard output has something that matches; fails when it ends before. */
-  async says(pattern: RegExp): Promise<void> {
-    let over = false;
-    this.#ended.finally(() => over = true);
-    while (!pattern.test(this.#stdout)) {
-      if (over) throw new Error(`it ended: ${this.#stdout}${this.#stderr}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
-  /** The process in it, as this machine sees it. */
-  get pid(): number {
-    const { pid } = this.#child;
-    return Number(readProc(`${pid}/task/${pid}/children`).trim());
-  }
-
-  kill(): void {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch (error) {
-      // It has ended already.
-      if (!(error instanceof TypeError)) throw error;
-    }
-  }
-
-  async #run() {
-    const decoder = new TextDecoder();
-    const [{ code }] = await Promise.all([
-      this.#child.status,
-      this.#child.stdout.pipeTo(
-        new WritableStream({ write: (bytes) => void (this.#stdout += decoder.decode(bytes)) }),
-      ),
-      this.#child.stderr.pipeTo(
-        new WritableStream({ write: (bytes) => void (this.#stderr += decoder.decode(bytes)) }),
-      ),
-    ]);
-    return { code, stdout: this.#stdout, stderr: this.#stderr };
-  }
-}
-
 /**
  * Makes the container's root in a file system of memory, with this machine's programs, makes it
  * read-only, and becomes the image's program in it.
  */
-function containerScript({ image, mounts, capabilities }: ContainerOptions): string {
+function containerScript(image: Image, { mounts, capabilities }: ContainerOptions): string {
   const root = "/tmp";
   const readOnly = (from: string, to: string) =>
     `mkdir -p "$(dirname ${root}${to})"; if [ -d ${from} ]; then mkdir -p ${root}${to}; ` +

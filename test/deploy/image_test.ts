@@ -1,43 +1,6 @@
-import assert from "node:assert/strict";
-import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
-import { NetworkNamespace } from "../../src/linux/namespace.ts";
-import { readSysctl } from "../../src/linux/sysctl.ts";
-import { ApiDouble } from "../cluster/kubernetes/api_double.ts";
-import { rawNode, rawService, rawSlice } from "../cluster/kubernetes/helpers.ts";
-import { Pki } from "../cluster/kubernetes/pki.ts";
 import { requires } from "../requirements.ts";
-import { until } from "../until.ts";
-import { Container, Image, readProc } from "./image.ts";
-import { argumentsOf, base, rights, rightsFor } from "./manifests.ts";
-
-const NODE = "node-a";
-const TOKEN = "token-of-the-service-account";
-
-/** CAP_NET_ADMIN and CAP_NET_RAW: linux/capability.h. */
-const CAPABILITIES = 1n << 12n | 1n << 13n;
-
-/** The ConfigMap's files and the pod's credentials, as they are mounted. */
-async function mountedFiles(pki: Pki, server: string): Promise<Record<string, string>> {
-  const { data } = base("config-map");
-  await Deno.mkdir(pki.path("config"));
-  await Deno.mkdir(pki.path("account"));
-  // A namespace of its own may not set what is the whole machine's.
-  const config = `${data["config.conf"]}conntrack: {maxPerCore: 0}\n`;
-  await Deno.writeTextFile(pki.path("config/config.conf"), config);
-  const kubeconfig = data["kubeconfig.conf"].replace(/server: \S+/, `server: ${server}`);
-  await Deno.writeTextFile(pki.path("config/kubeconfig.conf"), kubeconfig);
-  await Deno.writeTextFile(pki.path("account/token"), TOKEN);
-  await Deno.copyFile(pki.path("ca.crt"), pki.path("account/ca.crt"));
-  return {
-    "/var/lib/kube-proxy": pki.path("config"),
-    "/var/run/secrets/kubernetes.io/serviceaccount": pki.path("account"),
-  };
-}
-
-function inside(namespace: NetworkNamespace, program: string, ...args: string[]): string {
-  const { stdout } = namespace.run(() => new Deno.Command(program, { args }).outputSync());
-  return new TextDecoder().decode(stdout);
-}
+import { Image } from "./image.ts";
+import { checkNode } from "./node_check.ts";
 
 Deno.test({
   ...requires(
@@ -46,67 +9,6 @@ Deno.test({
   ),
   async fn() {
     await using image = await Image.build();
-    await using pki = await Pki.create();
-    await pki.authority("ca");
-    await pki.certificate("server", "ca", "IP:127.0.0.1");
-    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
-    // Nothing but loopback, so that nothing can be downloaded.
-    using namespace = NetworkNamespace.create();
-    using net = namespace.run(() => Rtnetlink.open());
-    net.links.setUp("lo");
-    await using api = namespace.run(() => new ApiDouble({ tls }));
-    api.tokens = new Set([TOKEN]);
-    api.put(rawService("web"), rawSlice("web-1", ["10.244.1.7"]), {
-      ...rawNode(NODE),
-      status: { addresses: [{ type: "InternalIP", address: "192.0.2.10" }] },
-    });
-    const mounts = await mountedFiles(pki, api.url);
-    const options = { image, mounts, namespace };
-
-    const init = new Container({ ...options, args: argumentsOf("init", NODE), capabilities: null });
-    const initialized = await init.ended;
-    assert.equal(initialized.code, 0, initialized.stderr);
-    const sysctl = (name: string) => namespace.run(() => readSysctl(name));
-    assert.equal(sysctl("net.ipv4.conf.all.route_localnet"), "1");
-    assert.equal(sysctl("net.netfilter.nf_conntrack_tcp_timeout_established"), "86400");
-    assert.deepEqual(api.requests, [], "it does not need the cluster");
-
-    const { capabilities } = base("daemon-set").spec.template.spec.containers[0].securityContext;
-    const container = new Container({
-      ...options,
-      args: argumentsOf("switchyard", NODE),
-      capabilities: capabilities.add,
-    });
-    try {
-      await container.says(/^serving 1 Service in iptables mode/m);
-      const status = readProc(`${container.pid}/status`);
-      const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(status)![1];
-      assert.equal(BigInt(`0x${field("CapEff")}`), CAPABILITIES);
-      assert.equal(BigInt(`0x${field("CapBnd")}`), CAPABILITIES);
-      assert.equal(field("NoNewPrivs"), "1");
-      const ask = (url: string) =>
-        inside(namespace, "curl", "-s", "--noproxy", "*", `http://127.0.0.1:${url}`);
-      assert.equal(JSON.parse(ask("10256/livez")).healthy, true);
-      assert.equal(ask("10249/proxyMode"), "iptables");
-      const { ClientConnection, Mode } =
-        JSON.parse(ask("10249/configz"))["kubeproxy.config.k8s.io"];
-      assert.equal(Mode, "iptables");
-      assert.equal(ClientConnection.Kubeconfig, "/var/lib/kube-proxy/kubeconfig.conf");
-      assert.equal(JSON.parse(ask("10247/api/v1/conntrack")).trackedBy, "kernel");
-      const rules = inside(namespace, "iptables-save", "-t", "nat");
-      assert.match(rules, /-A KUBE-SERVICES -d 10\.96\.0\.1\/32 .*default\/web/);
-      // The first Event of two: the API server tells who began.
-      await until(() => api.events.length > 0, "an Event");
-      assert.equal(api.events[0]?.body.reason, "Starting");
-      const asked = rightsFor(api.requests);
-      assert.deepEqual(asked.filter((right) => !rights().includes(right)), []);
-      Deno.kill(container.pid, "SIGTERM");
-      const { code, stderr } = await container.ended;
-      assert.equal(code, 0, stderr);
-      assert.equal(inside(namespace, "iptables-save", "-t", "nat"), rules, "the rules stay");
-    } finally {
-      container.kill();
-      await container.ended;
-    }
+    await checkNode((options) => image.start(options));
   },
 });
