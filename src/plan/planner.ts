@@ -141,15 +141,17 @@ export class Planner {
     this.#tracker.apply(changes);
     const { services: changed, udp } = this.#tracker.drain();
     const stale = new Set(this.#node === formerNode ? [] : this.#tracker.keys());
+    const infos = new Map<string, ServiceInfo | null>();
     for (const key of changed) {
       stale.add(key);
       const { info } = this.#tracker.get(key);
+      infos.set(key, info);
       const claimed = info === null ? new Set<string>() : requestedKeys(info);
       for (const other of this.#claims.replace(key, claimed)) stale.add(other);
     }
     const nodeChanged = !this.#started || !isDeepStrictEqual(formerNode.info, this.#node.info);
     this.#started = true;
-    return { node: nodeChanged ? this.#node.info : null, ...this.#replan(stale), udp };
+    return { node: nodeChanged ? this.#node.info : null, ...this.#replan(stale, infos), udp };
   }
 
   /** The node's context, the very same one when nothing about it is different. */
@@ -158,11 +160,18 @@ export class Planner {
     return isDeepStrictEqual(context, this.#node) ? this.#node : context;
   }
 
-  #replan(keys: ReadonlySet<string>): Pick<PlanChange, "updated" | "removed"> {
+  /** @param infos of some of them; taken out when they have been used. */
+  #replan(
+    keys: ReadonlySet<string>,
+    infos: Map<string, ServiceInfo | null>,
+  ): Pick<PlanChange, "updated" | "removed"> {
     const updated: ServicePlan[] = [];
     const removed: string[] = [];
     for (const key of [...keys].sort()) {
-      const plan = this.#planService(key, this.#tracker.get(key));
+      const tracked = this.#tracker.get(key);
+      const info = infos.has(key) ? infos.get(key)! : tracked.info;
+      infos.delete(key);
+      const plan = this.#planService(key, { info, slices: tracked.slices });
       if (plan === null) {
         if (this.#services.delete(key)) removed.push(key);
       } else if (!isDeepStrictEqual(plan, this.#services.get(key))) {
@@ -209,10 +218,13 @@ export class Planner {
   ): ServicePortPlan {
     const { nodeName } = this.#config;
     const categories = categorizeEndpoints(endpoints, port, { nodeName, zone: this.#node.zone });
-    const backends = new Map(
-      endpoints.map((endpoint) => [endpoint, backend(endpoint, isOnNode(endpoint.node, nodeName))]),
-    );
-    const toBackends = (list: readonly Endpoint[]) => list.map((item) => backends.get(item)!);
+    const backends = endpoints.map((item) => backend(item, isOnNode(item.node, nodeName)));
+    const toBackends = (list: readonly Endpoint[]) => {
+      // In the order of the endpoints, of which one of the same length has all.
+      if (list.length === endpoints.length) return backends;
+      let at = 0;
+      return list.map((item) => backends[at = endpoints.indexOf(item, at)]);
+    };
     const inputs: RouteInputs = {
       hasLocal: categories.local.length > 0,
       hasEndpoints: categories.hasEndpoints,
@@ -231,7 +243,7 @@ export class Planner {
       externalTrafficPolicy: port.externalPolicyLocal ? "Local" : "Cluster",
       cluster: toBackends(categories.cluster),
       local: toBackends(categories.local),
-      endpoints: [...backends.values()],
+      endpoints: backends,
       hasEndpoints: categories.hasEndpoints,
       frontends: requests.map((request) => this.#frontend(request, port, inputs)),
     };
