@@ -206,8 +206,9 @@ class Entry implements TrackedService {
 
   /** Whether a proxy would not notice the difference. */
   equals(other: Entry): boolean {
-    return (this.#service === other.#service || isDeepStrictEqual(this.info, other.info)) &&
-      this.#slicesEqual(other);
+    const [one, two] = [this.#service, other.#service];
+    if ((one === null) !== (two === null)) return false;
+    return (one === two || isDeepStrictEqual(this.info, other.info)) && this.#slicesEqual(other);
   }
 
   /** Only those that are other objects are looked into: of a large Service one slice changes. */
