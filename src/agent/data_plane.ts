@@ -168,6 +168,7 @@ async function openIpvs(
       excludeCIDRs,
       strictARP,
       gracefulDeadlineMs,
+      leavingFile: leavingFile(config, node),
       timeouts: {
         tcp: Math.round(config.ipvs.tcpTimeoutMs / 1000),
         tcpFin: Math.round(config.ipvs.tcpFinTimeoutMs / 1000),
@@ -179,6 +180,12 @@ async function openIpvs(
     }));
   warn(runnerFor(node).inside(cleanupUserspace));
   return opened;
+}
+
+/** Beside the history, or else where it lasts as long as the node's connections; never the lab's. */
+function leavingFile({ stateDir }: Config, { namespaceFd }: NodeAccess): string | null {
+  if (namespaceFd !== undefined) return null;
+  return `${stateDir ?? "/run/switchyard"}/ipvs-leaving.json`;
 }
 
 async function openUserspace(

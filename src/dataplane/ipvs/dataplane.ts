@@ -24,6 +24,7 @@ import {
 import { type KeptFamily, throwFailures, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { FamilyIpvs, type IpvsSync, type NodeReading, RefusedError } from "./family.ts";
 import { NetlinkKernel } from "./kernel.ts";
+import { LeavingTimes } from "./leaving_times.ts";
 import type { IpvsOptions } from "./options.ts";
 import type { IpvsState } from "./state.ts";
 import { ipvsSysctls, setSysctls } from "./sysctls.ts";
@@ -50,6 +51,8 @@ export interface IpvsModeOptions extends UpkeepOptions {
   readonly timeouts: Partial<IpvsTimeouts>;
   /** When real servers go though they have connections, milliseconds; 0: never. */
   readonly gracefulDeadlineMs: number;
+  /** Where is kept over restarts since when real servers leave; absent or null: nowhere. */
+  readonly leavingFile?: string | null;
   /** Descriptor of the node's network namespace; absent: this process's own. */
   readonly namespaceFd?: number;
   /** Of iptables; default: what this node uses. */
@@ -69,6 +72,8 @@ export class IpvsDataPlane implements DataPlane {
   readonly #access: RulesAccess;
   readonly #families: readonly FamilyIpvs[];
   readonly #upkeep: Upkeep<IpvsSync>;
+  /** Null where the deadline of who leaves need not outlive this process. */
+  readonly #leavingTimes: LeavingTimes | null;
   readonly #options: IpvsModeOptions;
   readonly #rendering: IpvsOptions;
   /** Schedulers that were asked for, by whether the kernel has them. */
@@ -88,8 +93,12 @@ export class IpvsDataPlane implements DataPlane {
     this.#runner = runner;
     this.#kernel = kernel;
     this.#access = new NodeRulesAccess(runner, programs);
+    const { leavingFile = null, gracefulDeadlineMs } = options;
+    this.#leavingTimes = leavingFile === null || gracefulDeadlineMs === 0
+      ? null
+      : LeavingTimes.open(leavingFile);
     this.#families = options.families.map((family) =>
-      new FamilyIpvs(family, kernel, this.#access, options)
+      new FamilyIpvs(family, kernel, this.#access, options, Date.now, this.#leavingTimes?.found)
     );
     this.#rendering = {
       ...options.rendering,
@@ -187,6 +196,7 @@ export class IpvsDataPlane implements DataPlane {
     const due = this.#upkeep.isFullSyncDue(change);
     this.#trySchedulers(due ? plan.services.values() : change.updated);
     const { syncs, failures } = await this.#upkeep.sync(plan, change);
+    this.#keepTimes();
     this.#settleLater();
     report(syncs);
     this.#options.synced?.(syncs);
@@ -225,12 +235,17 @@ export class IpvsDataPlane implements DataPlane {
     }
   }
 
+  #keepTimes(): void {
+    this.#leavingTimes?.keep(this.#families.map(({ leavingSince }) => leavingSince));
+  }
+
   #settleLater(): void {
     if (this.#stopped || this.#settleTimer !== undefined || this.leaving === 0) return;
     this.#settleTimer = setTimeout(() => {
       this.#settleTimer = undefined;
       try {
         for (const family of this.#families) family.settle();
+        this.#keepTimes();
       } catch (error) {
         logger.warn("cannot look after leaving servers: {error}", { error: messageOf(error) });
       }

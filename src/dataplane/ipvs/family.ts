@@ -20,6 +20,7 @@ import { diffStates } from "./diff.ts";
 import { findDifferences } from "./drift.ts";
 import type { Kernel } from "./kernel.ts";
 import { LeavingServers } from "./leaving.ts";
+import type { Times } from "./leaving_times.ts";
 import { SET_CAPACITY, setCapacity } from "./names.ts";
 import type { IpvsOptions } from "./options.ts";
 import { readNode } from "./read.ts";
@@ -87,12 +88,13 @@ export class FamilyIpvs {
     rules: RulesAccess,
     options: FamilyOptions,
     now?: () => number,
+    since?: Times,
   ) {
     this.family = family;
     this.#kernel = kernel;
     this.#rules = rules;
     this.#options = options;
-    this.#leaving = new LeavingServers(family, now);
+    this.#leaving = new LeavingServers(family, now, since);
     this.#sent = sentRules(family, 0, "");
   }
 
@@ -114,6 +116,11 @@ export class FamilyIpvs {
   /** How many real servers wait for their last connection. */
   get leaving(): number {
     return this.#leaving.size;
+  }
+
+  /** Since when they wait. */
+  get leavingSince(): Times {
+    return this.#leaving.times;
   }
 
   /** Has the next sync read the node. */
@@ -295,6 +302,7 @@ export class FamilyIpvs {
     if (refused.length > 0) throw new RefusedError(this.family, refused);
     this.#doubtful = this.#doubtedAgain;
     this.#uncertain.clear();
+    this.#leaving.complete();
     return count;
   }
 

@@ -2,7 +2,8 @@
  * Real servers that take no more connections and go when those that they have are over.
  *
  * The kernel itself remembers them, by their weight of 0: after a restart they are found there as
- * what nobody asks for, and left to end in the same way.
+ * what nobody asks for, and left to end in the same way. Since when they leave it does not remember:
+ * see leaving_times.ts.
  *
  * @module
  */
@@ -10,6 +11,7 @@
 import type { Family } from "../../net/address.ts";
 import type { IpvsChange } from "../../netlink/generic/ipvs.ts";
 import type { Kernel } from "./kernel.ts";
+import type { Times } from "./leaving_times.ts";
 import { realName, serverId } from "./servers.ts";
 import { type RealServerState, serverName, type VirtualServerState } from "./state.ts";
 
@@ -25,14 +27,27 @@ interface Leaving {
 /** Keeps the real servers of one family that leave. */
 export class LeavingServers {
   readonly #byServer = new Map<string, Leaving>();
-  /** Since when those left that were forgotten as the node is read anew, by both names. */
-  #since = new Map<string, number>();
+  /** Since when those left that may be found as the node is read anew, by both names. */
+  readonly #since: Map<string, number>;
   readonly #family: Family;
   readonly #now: () => number;
 
-  constructor(family: Family, now: () => number = Date.now) {
+  /** @param since what an earlier process knew of {@link times}, of whatever family. */
+  constructor(family: Family, now: () => number = Date.now, since: Times = new Map()) {
     this.#family = family;
     this.#now = now;
+    this.#since = new Map(
+      [...since].filter(([key]) => key.startsWith("[") === (family === "IPv6")),
+    );
+  }
+
+  /** Since when they leave, and those that may be found to, milliseconds of the clock. */
+  get times(): Times {
+    const times = new Map(this.#since);
+    for (const [name, { reals }] of this.#byServer) {
+      for (const [key, { since }] of reals) times.set(`${name} ${key}`, since);
+    }
+    return times;
   }
 
   /** How many real servers leave. */
@@ -64,6 +79,7 @@ export class LeavingServers {
   put(server: VirtualServerState, reals: readonly RealServerState[], whole: boolean): void {
     const name = serverName(server.key);
     const former = this.#byServer.get(name)?.reals;
+    for (const key of former?.keys() ?? []) this.#since.delete(`${name} ${key}`);
     if (reals.length === 0 && !whole) {
       this.#byServer.delete(name);
       return;
@@ -86,11 +102,13 @@ export class LeavingServers {
 
   /** Forgets all but since when they leave, before the node is read anew. */
   clear(): void {
-    this.#since = new Map();
-    for (const [name, { reals }] of this.#byServer) {
-      for (const [key, { since }] of reals) this.#since.set(`${name} ${key}`, since);
-    }
+    for (const [key, since] of this.times) this.#since.set(key, since);
     this.#byServer.clear();
+  }
+
+  /** Forgets since when others than these left, as they are all that leave. */
+  complete(): void {
+    this.#since.clear();
   }
 
   /**

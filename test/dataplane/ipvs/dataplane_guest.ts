@@ -26,6 +26,7 @@ import {
 } from "../../integration/vm/sockets.ts";
 import { change, everything, TestNode } from "./node.ts";
 import { plannerOf, service, slice } from "./plans.ts";
+import { until } from "../../until.ts";
 
 const HTTP = [{ name: "http", port: 80, protocol: "TCP", nodePort: 30080 }];
 const BACKEND = [{ name: "http", port: 8080, protocol: "TCP" }];
@@ -74,10 +75,7 @@ function dial(node: TestNode, source: string, target: string, port: number): boo
 
 /** Waits until something can be read. */
 async function arrival(fd: number): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (poll(pollSet([fd]), 0) === 0 && performance.now() < end) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  await until(() => poll(pollSet([fd]), 0) > 0, "something to read");
 }
 
 Deno.test("what a sync makes reads back as the plan asks for, in both families", async () => {
@@ -225,15 +223,30 @@ Deno.test("TCP connections outlive the endpoint's removal, unless they have had 
   assert.ok(accept(listeners[1]) !== null, "new connections go to the new endpoint");
   await mode.plane.stop();
   // Another process, with a deadline, finds what the first one left.
-  const later = await node.start({ families: ["IPv4"], gracefulDeadlineMs: 100 });
+  const folder = await Deno.makeTempDir();
+  const deadline = {
+    families: ["IPv4"],
+    gracefulDeadlineMs: 3_600_000,
+    leavingFile: `${folder}/state/ipvs-leaving.json`,
+  } as const;
+  const later = await node.start(deadline);
   await later.plane.sync(planner.plan, everything(planner.plan));
   assert.equal(later.plane.leaving, 1);
-  const end = performance.now() + 20_000;
-  while (later.plane.leaving > 0 && performance.now() < end) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.deepEqual(reals().map(([address]) => address), ["10.244.0.4"]);
   await later.plane.stop();
+  // An hour later a third one, which knows since when it leaves.
+  const kept = JSON.parse(await Deno.readTextFile(deadline.leavingFile));
+  const names = Object.keys(kept.since);
+  assert.deepEqual(names, ["10.96.0.1:80/TCP 10.244.0.2:8080"]);
+  kept.since[names[0]] -= deadline.gracefulDeadlineMs;
+  await Deno.writeTextFile(deadline.leavingFile, JSON.stringify(kept));
+  const last = await node.start(deadline);
+  await last.plane.sync(planner.plan, everything(planner.plan));
+  await until(() => last.plane.leaving === 0, "it has had its time");
+  assert.deepEqual(reals().map(([address]) => address), ["10.244.0.4"]);
+  const { since } = JSON.parse(await Deno.readTextFile(deadline.leavingFile));
+  assert.deepEqual(since, {});
+  await last.plane.stop();
+  await Deno.remove(folder, { recursive: true });
   for (const fd of [client, server, ...listeners]) close(fd);
 });
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { FamilyIpvs, type FamilyOptions } from "../../../src/dataplane/ipvs/family.ts";
+import type { Times } from "../../../src/dataplane/ipvs/leaving_times.ts";
 import { DEFAULT_IPVS_OPTIONS } from "../../../src/dataplane/ipvs/options.ts";
 import { FAMILIES } from "../../../src/net/address.ts";
 import type { Planner } from "../../../src/plan/planner.ts";
@@ -47,10 +48,11 @@ class Rig {
     this.family = this.started();
   }
 
-  /** As after a restart: nothing is known but what the node has. */
-  started(): FamilyIpvs {
+  /** As after a restart: nothing is known but what the node has, and since when servers leave. */
+  started(since?: Times): FamilyIpvs {
     const options = { ...OPTIONS, ...this.options };
-    return this.family = new FamilyIpvs("IPv4", this.node, this.node, options, () => this.now);
+    const now = () => this.now;
+    return this.family = new FamilyIpvs("IPv4", this.node, this.node, options, now, since);
   }
 
   syncAll() {
@@ -336,6 +338,46 @@ Deno.test("a deadline ends what would not end, counted from when it began", asyn
   rig.now = 1000;
   assert.equal(rig.family.settle(), 0);
   assert.deepEqual(rig.reals(), { "10.244.0.2": 1 });
+});
+
+Deno.test("a restart does not put a deadline off where it is known when it began", async () => {
+  for (const [known, deadline] of [[true, 1000], [false, 1600]] as const) {
+    const rig = new Rig(web("10.244.0.2", "10.244.0.4"), { gracefulDeadlineMs: 1000 });
+    await rig.syncAll();
+    rig.node.connect(WEB, "10.244.0.4:8080", 1);
+    await rig.apply(slice("web", BACKEND, ["10.244.0.2"]));
+    const since = rig.family.leavingSince;
+    assert.deepEqual([...since.values()], [0]);
+    rig.now = 600;
+    rig.started(known ? since : undefined);
+    // What is known is not lost by a sync that fails.
+    for (const left of [0, 2, 4]) {
+      rig.node.left = left;
+      await rig.syncAll().catch((error) => assert.ok(error instanceof Killed));
+    }
+    rig.node.left = Infinity;
+    await rig.syncAll();
+    rig.now = deadline - 1;
+    assert.equal(rig.family.settle(), 1);
+    rig.now = deadline;
+    assert.equal(rig.family.settle(), 0);
+    assert.equal(rig.family.leavingSince.size, 0);
+  }
+});
+
+Deno.test("of a server that came back while nobody looked, it is not known since when it left", async () => {
+  const rig = new Rig(web("10.244.0.2", "10.244.0.4"), { gracefulDeadlineMs: 1000 });
+  await rig.syncAll();
+  rig.node.connect(WEB, "10.244.0.4:8080", 1);
+  await rig.apply(slice("web", BACKEND, ["10.244.0.2"]));
+  const since = rig.family.leavingSince;
+  await rig.apply(slice("web", BACKEND, ["10.244.0.2", "10.244.0.4"]));
+  rig.now = 5000;
+  rig.started(since);
+  await rig.syncAll();
+  assert.equal(rig.family.leavingSince.size, 0);
+  await rig.apply(slice("web", BACKEND, ["10.244.0.2"]));
+  assert.deepEqual([...rig.family.leavingSince.values()], [5000]);
 });
 
 Deno.test("UDP servers go at once, and a Service that goes takes its connections with it", async () => {
