@@ -11,7 +11,10 @@ import { BATCH, type Kind, type Process, type Rig } from "./rig.ts";
 /** A case by its name in the rows. */
 export type Case = "established" | "replies" | "new" | "teardown";
 
-/** Random flows of those that are open, each once. */
+/** Flows that are not open, of which new connections are drawn. */
+const STRANGERS = 4_000_000;
+
+/** Random flows of the first `size` ones, each once. */
 export function randomFlows(size: number): Uint32Array {
   const flows = new Set<number>();
   const count = Math.min(BATCH, size);
@@ -46,16 +49,14 @@ export function batchOf(name: Case, rig: Rig, process: Process): Batch {
       return () => timed(rig, process, randomFlows(rig.size), "data");
     case "replies":
       return () => timed(rig, process, randomFlows(rig.size), "dataBack");
-    case "new": {
-      const flows = Uint32Array.from({ length: BATCH }, (_, i) => rig.size + i);
+    case "new":
       return () => {
+        const flows = randomFlows(STRANGERS).map((flow) => rig.size + flow);
         const took = timed(rig, process, flows, "open");
-        rig.learn(flows);
         rig.fill(flows, "abort");
         rig.run(flows.length);
         return took;
       };
-    }
     case "teardown":
       return () => {
         const flows = randomFlows(rig.size);
