@@ -8,6 +8,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import { trimHeap } from "../linux/libc.ts";
 import type { AgentObserver } from "./agent.ts";
 import { type Clock, systemClock } from "./clock.ts";
 
@@ -36,13 +37,17 @@ type Collect = (options: {
   readonly flavor: "last-resort";
 }) => void;
 
-/** This process's memory; null when V8 was not started with `--expose-gc`. */
+/** This process's memory; null when V8 was not started with `--expose-gc`. Needs `--allow-ffi`. */
 export function processMemory(): ProcessMemory | null {
   const { gc } = globalThis as { gc?: Collect };
   if (gc === undefined) return null;
   return {
     resident: () => Deno.memoryUsage().rss,
-    collect: () => gc({ type: "major", execution: "sync", flavor: "last-resort" }),
+    collect() {
+      gc({ type: "major", execution: "sync", flavor: "last-resort" });
+      // What the runtime itself used to speak TLS and to read from programs.
+      trimHeap();
+    },
   };
 }
 

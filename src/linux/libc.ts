@@ -50,6 +50,7 @@ const SYMBOLS = {
   sendto: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "u32"], result: "i32" },
   recvfrom: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "buffer"], result: "i32" },
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
+  malloc_trim: { parameters: ["u32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The typed functions themselves, for hot paths: −1 means failure, see {@link lastErrno}. */
@@ -100,6 +101,11 @@ export function check(result: number, operation: string): number {
 export function cString(text: string): Uint8Array<ArrayBuffer> {
   if (text.includes("\0")) throw new TypeError(`text with a zero byte: ${JSON.stringify(text)}`);
   return new TextEncoder().encode(text + "\0");
+}
+
+/** Gives pages that the C library holds free back to the system (malloc_trim(3)). */
+export function trimHeap(): void {
+  libc().malloc_trim(0);
 }
 
 /** Flags of {@link open}. O_CLOEXEC is always added. */

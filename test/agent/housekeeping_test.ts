@@ -90,6 +90,7 @@ Deno.test("a process gives back what it does not need", async () => {
     args: [
       "run",
       "--no-check",
+      "--allow-ffi",
       "--v8-flags=--expose-gc",
       new URL("./housekeeping_process.ts", import.meta.url).href,
     ],
