@@ -214,7 +214,7 @@ const HINTS = /^:KUBE-(IPTABLES-HINT|KUBELET-CANARY) /m;
  * The implementation that this node uses: the one that is installed, else the one in which the
  * kubelet left its mark, else the one with more rules, else nft. As in Kubernetes' iptables-wrapper.
  * Legacy programs are not asked where the kernel has no legacy tables, because asking makes them.
- * Throws an Error when there is none.
+ * Throws an Error when there is none, or legacy tables cannot be read: the kubelet's mark may be there.
  */
 export async function detectPrograms(runner: ProgramRunner): Promise<Programs> {
   const found = await installedPrograms(runner);
@@ -223,9 +223,16 @@ export async function detectPrograms(runner: ProgramRunner): Promise<Programs> {
   const legacy = found.find((programs) => programs.backend === "legacy");
   if (nft === undefined || legacy === undefined) return found[0];
   if (!hasLegacyTables(runner)) return nft;
-  const inNft = await savedText(runner, nft);
+  const { stdout: inNft } = await saved(runner, nft);
   if (HINTS.test(inNft)) return nft;
-  const inLegacy = await savedText(runner, legacy);
+  const { code, stdout: inLegacy, stderr } = await saved(runner, legacy);
+  if (code !== 0) {
+    const [reason] = stderr.split("\n");
+    throw new Error(
+      `the node has tables of legacy iptables, which cannot be read: ${reason} ` +
+        `(exit status ${code}); that takes CAP_NET_ADMIN and CAP_NET_RAW`,
+    );
+  }
   if (HINTS.test(inLegacy)) return legacy;
   return countRules(inLegacy) > countRules(inNft) ? legacy : nft;
 }
@@ -238,9 +245,8 @@ export async function findPrograms(runner: ProgramRunner, backend?: Backend): Pr
   return found;
 }
 
-async function savedText(runner: ProgramRunner, programs: Programs): Promise<string> {
-  const { stdout } = await runner.run(programName(programs, "IPv4", "-save"), []);
-  return stdout;
+function saved(runner: ProgramRunner, programs: Programs): Promise<Execution> {
+  return runner.run(programName(programs, "IPv4", "-save"), []);
 }
 
 function countRules(text: string): number {

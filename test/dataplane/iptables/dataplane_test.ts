@@ -27,6 +27,14 @@ const objects = fixture.objects as unknown as Readonly<
   Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
 >;
 
+/** Runs programs without CAP_NET_RAW, as a container may have to. */
+class UnprivilegedRunner extends ProgramRunner {
+  override run(program: string, args: readonly string[], input?: string | Iterable<string>) {
+    const rights = ["--inh-caps=-all", "--bounding-set=-all,+net_admin"];
+    return super.run("setpriv", [...rights, program, ...args], input);
+  }
+}
+
 /** A node with an implementation of iptables, and a planner for it. */
 class Bed implements AsyncDisposable {
   readonly planner = testPlanner();
@@ -279,6 +287,12 @@ backendTest("without other hints, the implementation that has rules is the node'
   assert.equal((await detectPrograms(bed.runner)).backend, "nft");
   await bed.iptables("-A", "INPUT", "-j", "ACCEPT");
   assert.equal((await detectPrograms(bed.runner)).backend, bed.backend);
+  if (bed.backend === "legacy") {
+    await assert.rejects(
+      detectPrograms(new UnprivilegedRunner(bed.runner.namespace)),
+      /^Error: the node has tables of legacy iptables, .*Permission denied.*CAP_NET_RAW$/,
+    );
+  }
 });
 
 Deno.test({
