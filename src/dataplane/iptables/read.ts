@@ -105,28 +105,41 @@ function newTable() {
   return { own: new Map<string, SavedChain>(), others: new Map<string, OtherRule[]>() };
 }
 
+/** Where rules stand that follow each other. */
+type Place = Pick<RuleText, "start" | "end">;
+
 /** A chain by where its rules stand: nearly always one behind the other. */
 class SavedChain implements ChainRules {
   readonly #reader: ChainReader;
-  /** Where rules begin that follow each other, and where these end. */
-  readonly #places: number[] = [];
+  #start = 0;
+  /** Of the last place; −1 before the first rule. */
+  #end = -1;
+  /** Those before the last one. */
+  #former: Place[] | null = null;
 
   constructor(reader: ChainReader) {
     this.#reader = reader;
   }
 
   add({ start, end }: RuleText): void {
-    const last = this.#places.length - 1;
-    if (this.#places[last] === start - 1) this.#places[last] = end;
-    else this.#places.push(start, end);
+    if (this.#end !== start - 1) {
+      if (this.#end >= 0) (this.#former ??= []).push({ start: this.#start, end: this.#end });
+      this.#start = start;
+    }
+    this.#end = end;
+  }
+
+  get places(): readonly Place[] {
+    const last = this.#end < 0 ? [] : [{ start: this.#start, end: this.#end }];
+    return [...this.#former ?? [], ...last];
   }
 
   get keys(): readonly string[] {
-    return this.#reader.read(this.#places).keys;
+    return this.#reader.read(this).keys;
   }
 
   get specs(): readonly (string | null)[] {
-    return this.#reader.read(this.#places).specs;
+    return this.#reader.read(this).specs;
   }
 }
 
@@ -134,20 +147,19 @@ class SavedChain implements ChainRules {
 class ChainReader {
   readonly #text: string;
   readonly #family: Family;
-  #last: { readonly places: readonly number[]; readonly rules: ReadRules } | null = null;
+  #last: { readonly chain: SavedChain; readonly rules: ReadRules } | null = null;
 
   constructor(text: string, family: Family) {
     this.#text = text;
     this.#family = family;
   }
 
-  read(places: readonly number[]): ReadRules {
-    if (this.#last?.places !== places) {
-      const rules: SaveRule[] = [];
-      for (let i = 0; i < places.length; i += 2) {
-        rules.push(...rulesBetween(this.#text, places[i], places[i + 1]));
-      }
-      this.#last = { places, rules: new ReadRules(rules, this.#family) };
+  read(chain: SavedChain): ReadRules {
+    if (this.#last?.chain !== chain) {
+      const rules = chain.places.flatMap(({ start, end }) => [
+        ...rulesBetween(this.#text, start, end),
+      ]);
+      this.#last = { chain, rules: new ReadRules(rules, this.#family) };
     }
     return this.#last.rules;
   }
