@@ -9,5 +9,5 @@ testInMachine(
   "ipvs mode with no more rights than the DaemonSet gives",
   reason === null ? await VirtualMachine.prepare() : new Unavailable(reason),
   [new URL("restricted_node_guest.ts", import.meta.url)],
-  { seconds: 300, memory: 1024 },
+  { seconds: 1500, memory: 1024 },
 );

@@ -9,5 +9,5 @@ testInMachine(
   "ipvs: scenarios on Debian's kernel",
   reason === null ? await VirtualMachine.prepare() : new Unavailable(reason),
   [new URL("ipvs_guest.ts", import.meta.url)],
-  { seconds: 600 },
+  { seconds: 1500 },
 );

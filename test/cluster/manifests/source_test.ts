@@ -4,6 +4,7 @@ import { identityOfObject } from "../../../src/cluster/control/located.ts";
 import { type ClusterObject, objectKey } from "../../../src/cluster/objects.ts";
 import { formatProblem } from "../../../src/cluster/source.ts";
 import { addressesIn } from "../cluster_helpers.ts";
+import { until } from "../../until.ts";
 
 /** A source at work on a folder of its own, and what it has told. */
 class Running implements AsyncDisposable {
@@ -46,8 +47,12 @@ class Running implements AsyncDisposable {
     return running;
   }
 
+  /** Writes a file in its place, at once: nobody reads a part of it, nor none. */
   async write(name: string, text: string): Promise<void> {
-    await Deno.writeTextFile(`${this.folder}/${name}`, text);
+    using file = await Deno.open(`${this.folder}/${name}`, { write: true, create: true });
+    const { size } = await file.stat();
+    const bytes = new TextEncoder().encode(text.padEnd(size, "\n"));
+    assert.equal(await file.write(bytes), bytes.length);
   }
 
   /** Replaces a file as many editors do. */
@@ -58,11 +63,7 @@ class Running implements AsyncDisposable {
 
   /** Waits for a condition: a change takes about 60 ms, but the machine may be busy. */
   async until(condition: () => boolean): Promise<void> {
-    const end = performance.now() + 5000;
-    while (!condition()) {
-      assert(performance.now() < end, `not in time: ${condition}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    await until(condition, String(condition));
   }
 
   services(): string[] {

@@ -32,7 +32,7 @@ import {
 } from "./ipvs_network.ts";
 
 const MAIN = new URL("../../../src/main.ts", import.meta.url).pathname;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 300_000;
 const VIP = "10.96.0.1";
 const WEB = { address: VIP, port: 80 };
 const WEB_ID = { ...WEB, protocol: 6 };
