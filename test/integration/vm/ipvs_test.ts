@@ -11,6 +11,7 @@ testInMachine(
   [
     new URL("ipvs_guest.ts", import.meta.url),
     new URL("../../explain/ipvs/kernel_path_guest.ts", import.meta.url),
+    new URL("../../explain/ipvs/saved_kernel_guest.ts", import.meta.url),
   ],
   { seconds: 600, memory: 1024 },
 );
