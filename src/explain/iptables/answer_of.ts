@@ -117,6 +117,7 @@ function service(endings: readonly Ending[]): string | null {
 /** Steps, each once, however many outcomes share it. */
 class StepList {
   readonly list: Step[] = [];
+  readonly #known = new Map<Step, number>();
   readonly #indexes = new Map<string, number>();
 
   /** The indexes of a trail's steps, the first step first. */
@@ -127,12 +128,16 @@ class StepList {
   }
 
   #enter(step: Step): number {
+    // Most often it is the very step of another trail.
+    const known = this.#known.get(step);
+    if (known !== undefined) return known;
     const key = `${step.hook} ${step.table} ${step.line} ${step.text} ${step.action}`;
     let index = this.#indexes.get(key);
     if (index === undefined) {
       index = this.list.push(step) - 1;
       this.#indexes.set(key, index);
     }
+    this.#known.set(step, index);
     return index;
   }
 }

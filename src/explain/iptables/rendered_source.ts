@@ -15,6 +15,7 @@ import {
   type TableName,
   TABLES,
 } from "../../dataplane/iptables/rules.ts";
+import { Recent } from "../recent.ts";
 import { BUILT_IN, RenderedRule } from "./rendered.ts";
 import type { TableSource } from "./ruleset.ts";
 
@@ -28,13 +29,26 @@ export function renderedSources(rules: RuleSet): TableSource[] {
   });
 }
 
+/** Services whose chains are kept rendered: all of them would be many times the plan. */
+const MOST_SERVICES = 64;
+
+/** A Service's chains, from this line on. */
+interface Service {
+  readonly fragment: Fragment;
+  readonly line: number;
+}
+
 /** One table. Lines are those that it would have as text. */
 class RenderedSource implements TableSource {
   /** The line after COMMIT. */
   readonly end: number;
+  /** Of the chains that parts share. */
   readonly #rules = new Map<string, readonly RenderedRule[]>();
-  /** Services whose chains are not rendered yet, by those that rules of others jump to. */
-  readonly #services = new Map<string, { readonly fragment: Fragment; readonly line: number }>();
+  /** By their chains: those that rules of others jump to, and of those once rendered the others. */
+  readonly #services = new Map<string, Service>();
+  readonly #rendered = new Recent<Service, ReadonlyMap<string, readonly RenderedRule[]>>(
+    MOST_SERVICES,
+  );
 
   constructor(rules: RuleSet, readonly name: TableName, begin: number) {
     const shared = sharedChains(rules, name);
@@ -69,22 +83,22 @@ class RenderedSource implements TableSource {
   }
 
   rules(chain: string): readonly RenderedRule[] {
-    return this.#find(chain) ?? [];
+    const service = this.#services.get(chain);
+    if (service === undefined) return this.#rules.get(chain) ?? [];
+    return this.#rendered.get(service, () => this.#render(service)).get(chain) ?? [];
   }
 
-  #find(chain: string): readonly RenderedRule[] | undefined {
-    const service = this.#services.get(chain);
-    if (service !== undefined) {
-      const { fragment, line } = service;
-      const own = collectChains([fragment], this.name);
-      for (const { chain } of fragment.shared[this.name]) own.delete(chain);
-      let next = line;
-      for (const [name, specs] of own) {
-        this.#rules.set(name, specs.map((spec) => new RenderedRule(name, spec, next++)));
-        this.#services.delete(name);
-      }
+  #render(service: Service): ReadonlyMap<string, readonly RenderedRule[]> {
+    const { fragment, line } = service;
+    const own = collectChains([fragment], this.name);
+    for (const { chain } of fragment.shared[this.name]) own.delete(chain);
+    const chains = new Map<string, readonly RenderedRule[]>();
+    let next = line;
+    for (const [name, specs] of own) {
+      chains.set(name, specs.map((spec) => new RenderedRule(name, spec, next++)));
+      this.#services.set(name, service);
     }
-    return this.#rules.get(chain);
+    return chains;
   }
 
   /** The line after them. */

@@ -6,6 +6,7 @@
  */
 
 import { joinWords, type SaveRule, type SaveTable } from "../../dataplane/iptables/save_text.ts";
+import { Recent } from "../recent.ts";
 import { MATCH_MODULES } from "./matches/modules.ts";
 import { NotUnderstood, type Test, unknown } from "./matches/result.ts";
 import { type Extensions, type MatchUse, sortWords } from "./options.ts";
@@ -94,8 +95,8 @@ class SavedSource implements TableSource {
   }
 }
 
-/** Chains of a table that are kept understood: ten thousand Services have a hundred thousand. */
-const MOST_CHAINS = 16_384;
+/** Chains of a table that are kept understood; those of ten thousand Services would be many times the plan. */
+const MOST_CHAINS = 1024;
 
 /** What a rule says, wherever it stands. */
 type Meaning = Omit<Rule, "number" | "line">;
@@ -105,7 +106,7 @@ const MEANINGS = new WeakMap<object, Meaning>();
 
 /** One table. */
 export class Table {
-  readonly #chains = new Map<string, Chain>();
+  readonly #chains = new Recent<string, Chain>(MOST_CHAINS);
 
   constructor(private readonly source: TableSource) {}
 
@@ -120,21 +121,10 @@ export class Table {
 
   /** The chain; one that is not in the text is empty. */
   chain(name: string): Chain {
-    let chain = this.#chains.get(name);
-    if (chain !== undefined) {
-      // To the end: the first are those that were not asked for the longest.
-      this.#chains.delete(name);
-      this.#chains.set(name, chain);
-    } else {
+    return this.#chains.get(name, () => {
       const rules = this.source.rules(name).map((rule, i) => this.#understand(rule, i + 1));
-      const policy = this.source.policy(name);
-      chain = { name, policy, rules, index: new RuleIndex(rules) };
-      this.#chains.set(name, chain);
-      if (this.#chains.size > MOST_CHAINS) {
-        this.#chains.delete(this.#chains.keys().next().value!);
-      }
-    }
-    return chain;
+      return { name, policy: this.source.policy(name), rules, index: new RuleIndex(rules) };
+    });
   }
 
   #understand(rule: SaveRule & UnderstoodOnce, number: number): Rule {
