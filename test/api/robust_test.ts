@@ -52,14 +52,26 @@ function close(connection: Deno.Conn): void {
 
 const send = (connection: Deno.Conn, text: string) => connection.write(encoder.encode(text));
 
-Deno.test("requests that never end", () =>
-  withClients(200, async (connection) => {
+/** Connections of their own, as new clients have. */
+async function expectNewClients(base: string): Promise<void> {
+  const { hostname, port } = new URL(base);
+  for (const path of ["/healthz", "/metrics", "/api/v1/services/default/web"]) {
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    assert.equal(statusOf(await exchange(connection, getRequest(path, "x"))), 200, path);
+  }
+}
+
+Deno.test("a thousand requests whose heads never end", () =>
+  withClients(1000, async (connection) => {
     await send(connection, "GET /api/v1/services HTTP/1.1\r\nHost: x\r\nX-Slow: ");
   }, async (state, base, connections) => {
-    for (const connection of connections) await send(connection, "a");
-    await expectWork(state, base);
-    for (const connection of connections) await send(connection, "b");
-    await expectWork(state, base);
+    for (const text of ["a", "b"]) {
+      for (const connection of connections) await send(connection, text);
+      await expectWork(state, base);
+      await expectNewClients(base);
+    }
+    await send(connections[0], "\r\nConnection: close\r\n\r\n");
+    assert.equal(statusOf(await new Response(connections[0].readable).text()), 200);
   }));
 
 Deno.test("bodies that never come are answered, and their connections can go", () =>
