@@ -91,9 +91,10 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
         counts.disturbances++;
         disturbing = api.disturb(random).then((what) => log(`API server: ${what}`));
       }
-      // In the second half one agent lives on, so that its memory can be watched.
-      if (elapsed() < seconds / 2) {
-        if (!random.once(CHANGES_A_SECOND * SECONDS_BETWEEN_KILLS)) continue;
+      // In the second half one agent lives on, so that its memory can be watched; one was killed.
+      if (elapsed() < seconds / 2 || counts.kills === 0) {
+        const due = counts.kills === 0 && elapsed() > seconds / 3;
+        if (!due && !random.once(CHANGES_A_SECOND * SECONDS_BETWEEN_KILLS)) continue;
         counts.kills++;
         await agent.kill();
         log("agent: killed");
