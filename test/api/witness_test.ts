@@ -8,6 +8,7 @@ import { Witnesses } from "../../src/api/witness/witnesses.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { DEFAULT_IPVS_OPTIONS } from "../../src/dataplane/ipvs/options.ts";
 import { Planner } from "../../src/plan/planner.ts";
+import { service, slice } from "../dataplane/ipvs/plans.ts";
 import { nodeChange, plannerConfig, type Scenario, ScenarioCluster } from "../scenarios/format.ts";
 import { loadScenarios } from "../scenarios/runner.ts";
 import { RealState } from "./real_state.ts";
@@ -68,5 +69,26 @@ for (const mode of ["iptables", "ipvs", "userspace"] as const) {
     let asked = 0;
     for (const scenario of loadScenarios()) asked += await run(scenario, mode);
     assert.ok(asked > 500, String(asked));
+  });
+}
+
+for (const mode of ["iptables", "ipvs"] as const) {
+  Deno.test(`${mode} mode: what a Service sends to the node itself is not disputed`, async () => {
+    const real = new RealState(mode);
+    const [nodeAddress] = real.plan().node.addresses;
+    await real.apply([
+      service("web", "10.96.0.1", [{ port: 80, protocol: "TCP", nodePort: 30080 }], {
+        type: "NodePort",
+      }),
+      slice("web", [{ port: 8080, protocol: "TCP", name: "" }], [nodeAddress]),
+    ]);
+    const { disputes, known } = await verify(
+      real,
+      new Witnesses(real, new PlanViews(real)),
+      "synced",
+      null,
+    );
+    assert.deepEqual(disputes, []);
+    assert.ok(known > 0, "they say it otherwise");
   });
 }

@@ -33,6 +33,20 @@ const FROM_NODE =
   "in ipvs mode the node's own packets come to IPVS, which rejects for want of endpoints, before " +
   "the filters of source ranges";
 
+const DELIVERED =
+  "what a Service sends to an address of the node itself is delivered there, before anything would " +
+  "masquerade it, as with kube-proxy";
+
+/** As {@link knownDifference}, where only the one says that a packet is masqueraded. */
+export function knownMasquerade(
+  { backend, masquerade }: LookupResult,
+  nodeAddresses: readonly string[],
+): string | null {
+  return masquerade && backend !== null && nodeAddresses.includes(backend.address)
+    ? DELIVERED
+    : null;
+}
+
 /**
  * Why the two verdicts are different though nothing is wrong; null: something is.
  *

@@ -15,7 +15,7 @@ import type { FrontendMatch } from "../../plan/frontend_index.ts";
 import { ApiError } from "../errors.ts";
 import type { ApiState } from "../state.ts";
 import { compareWitnesses, type Disagreement } from "./compare.ts";
-import { knownDifference } from "./known.ts";
+import { knownDifference, knownMasquerade } from "./known.ts";
 import type { PlanViews } from "../plan_views.ts";
 import { messageOf } from "../../errors.ts";
 
@@ -89,10 +89,20 @@ export class Witnesses {
       affinity: match !== null && match.port.affinitySeconds !== null,
       masqueradesAlways: this.masqueradesAlways,
     });
-    const known = this.second === "rules"
-      ? knownDifference(this.#state.mode, packet.source, engine, rules, hasEndpoints(match))
-      : null;
-    return { rules, disagreements: disagreements.map((one) => ({ ...one, known })) };
+    if (disagreements.length === 0 || this.second === "plan") {
+      return { rules, disagreements: disagreements.map((one) => ({ ...one, known: null })) };
+    }
+    const { addresses } = this.#state.plan().node;
+    const known = knownDifference(
+      this.#state.mode,
+      packet.source,
+      engine,
+      rules,
+      hasEndpoints(match),
+    );
+    const knownOf = ({ field }: Disagreement) =>
+      known ?? (field === "masquerade" ? knownMasquerade(engine, addresses) : null);
+    return { rules, disagreements: disagreements.map((one) => ({ ...one, known: knownOf(one) })) };
   }
 
   /**
