@@ -13,5 +13,5 @@ testInMachine(
     new URL("../../explain/ipvs/kernel_path_guest.ts", import.meta.url),
     new URL("../../explain/ipvs/saved_kernel_guest.ts", import.meta.url),
   ],
-  { seconds: 600, memory: 1024 },
+  { seconds: 1500, memory: 1024 },
 );
