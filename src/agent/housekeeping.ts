@@ -16,8 +16,8 @@ const logger = getLogger(["switchyard", "agent"]);
 
 /** Nothing else is to be expected when so long no sync has ended; milliseconds. */
 const QUIET_MS = 5000;
-/** Less is not worth it. */
-const WORTHWHILE = { share: 1.1, bytes: 8 << 20 } as const;
+/** Of less growth V8 takes care itself: as much as the heap may grow until it collects. */
+const GROWTH = 1.25;
 /** Of all time, collecting takes at most the part of one in so many. */
 const SPARINGLY = 20;
 
@@ -88,13 +88,7 @@ export class Housekeeping implements AgentObserver {
       return;
     }
     this.#cancel = null;
-    if (this.#hasGrown()) this.#collect();
-  }
-
-  #hasGrown(): boolean {
-    const resident = this.#memory.resident();
-    return resident > this.#least * WORTHWHILE.share &&
-      resident > this.#least + WORTHWHILE.bytes;
+    if (this.#memory.resident() > GROWTH * this.#least) this.#collect();
   }
 
   #collect(): void {

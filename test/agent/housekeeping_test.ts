@@ -50,10 +50,10 @@ Deno.test("what has not grown is left alone", async () => {
   };
   await rest();
   assert.equal(memory.collections, 1);
-  memory.mebibytes = 109;
+  memory.mebibytes = 125;
   await rest();
   assert.equal(memory.collections, 1);
-  memory.mebibytes = 115;
+  memory.mebibytes = 126;
   await rest();
   assert.equal(memory.collections, 2);
 });
