@@ -16,7 +16,7 @@ const NODE = "node-a";
 const CONFIGURATION = "/var/lib/kube-proxy";
 
 /** Longer than any container takes for anything, milliseconds. */
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 600_000;
 
 /** What a container runtime does for a container that is not privileged. */
 const RESTRICTIONS = `
