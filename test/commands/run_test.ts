@@ -53,6 +53,13 @@ Deno.test("the engine answers over HTTP, and a signal ends the agent well", () =
       ["0.3333", "0.3333", "0.3333"],
     );
     assert.notEqual(results[1].verdict, "FORWARD");
+    const previewed = await fetch(`${api}/api/v1/preview`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ delete: [{ kind: "Deployment", name: "hostnames" }] }),
+    });
+    const { services, problems } = await previewed.json();
+    assert.deepEqual([services[0].backends.removed.length, problems], [3, []]);
     const metrics = await (await fetch(`${api}/metrics`)).text();
     assert.match(metrics, /^switchyard_programming 0$/m);
     assert.match(metrics, /^switchyard_connections 0$/m);

@@ -57,7 +57,7 @@ for (
   ] as const
 ) {
   Deno.test({
-    ...requires(`explain, diff, preview and replay ask a server, by ${what}`, "root"),
+    ...requires(`the asking commands ask a server, by ${what}`, "root"),
     async fn() {
       await withServer(where, async (server, folder) => {
         const flags = [`--server=${server}`, `--api-token-file=${folder}/token`];
@@ -93,6 +93,10 @@ for (
         assert.deepEqual([service, change], ["default/web", "removed"]);
         const now = await ask("explain", [...flags, "--rules=node", ...FLOW]);
         assert.match(now.stderr, /^switchyard: rules: this node is not programmed\n$/);
+        const workload = ["--service=default/web", "--scheduler=rr", "--output=json"];
+        const simulated = await ask("simulate", [...flags, ...workload]);
+        assert.equal(simulated.code, 0, simulated.stderr);
+        assert.equal(JSON.parse(simulated.stdout).outcomes[0].backends.length, 1);
         const replayed = await ask("replay", [`${folder}/a.pcap`, ...flags, "--output=json"]);
         assert.equal(replayed.code, 0, replayed.stderr);
         assert.equal(JSON.parse(replayed.stdout).connections[0].backend.address, "10.180.0.9");
