@@ -37,10 +37,11 @@ type Collect = (options: {
   readonly flavor: "last-resort";
 }) => void;
 
-/** This process's memory; null when V8 was not started with `--expose-gc`. Needs `--allow-ffi`. */
+/** This process's memory; null when it was started without `--expose-gc` or `--allow-ffi`. */
 export function processMemory(): ProcessMemory | null {
   const { gc } = globalThis as { gc?: Collect };
   if (gc === undefined) return null;
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return null;
   return {
     resident: () => Deno.memoryUsage().rss,
     collect() {
