@@ -16,7 +16,7 @@ export interface ContainerOptions {
 export type StartContainer = (options: ContainerOptions) => RunningContainer;
 
 /** Longer than any container takes for anything, milliseconds. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 300_000;
 
 /** A container that runs. */
 export class RunningContainer {

@@ -8,7 +8,7 @@ import { type Condition, server, service, slice, target } from "./objects.ts";
 
 const BATCH = 20;
 const BATCHES = 5;
-/** How long a pod that terminates goes on serving, as Deployments wait for proxies. */
+/** How long a pod that terminates goes on serving when it is in no rule any more. */
 const GRACE_MS = 2500;
 
 const batch = (generation: number, index: number) =>
@@ -47,6 +47,13 @@ async function rollingUpdate(start: () => Promise<TestApiServer>): Promise<void>
       say(i, 2, "ready");
       say(i, 1, "terminating");
       await api.put(slice("web", endpoints));
+      const leads = new RegExp(
+        `--to-destination (${batch(1, i).join("|").replaceAll(".", "\\.")}):`,
+      );
+      await until(
+        async () => !(await lab.rules()).some((rule) => leads.test(rule)),
+        "no rule leads to pods that terminate",
+      );
       await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
       say(i, 1, null);
       await api.put(slice("web", endpoints));
