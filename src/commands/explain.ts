@@ -13,7 +13,7 @@ import { FlowError, parseFlows, parseFlowWords } from "../explain/flows.ts";
 import { formatAnswers } from "../explain/text.ts";
 import { askJson, callServer } from "./api_caller.ts";
 import { type ExplainedFlow, formatDisputes } from "./engine_witness.ts";
-import { byManifests, byNodeRules } from "./explainers.ts";
+import { byBoth, byManifests, byNodeRules } from "./explainers.ts";
 import { commandHelp } from "./help.ts";
 import { inputName, readInput, refuseSharedInput } from "./input.ts";
 import { complainLines, printLines, printText } from "./io.ts";
@@ -32,8 +32,10 @@ export async function explain(args: readonly string[]): Promise<number> {
   if (ask.server !== null) return await explainThere(line, ask.server, flows);
   const { answer, problems } = input.iptablesSave === null
     ? await byManifests(config)
-    : await byNodeRules(input.iptablesSave, input, config.nodeIPs);
-  if (input.iptablesSave !== null && config.nodeIPs.length === 0) {
+    : config.manifests === null
+    ? await byNodeRules(input.iptablesSave, input, config.nodeIPs)
+    : await byBoth(config, input.iptablesSave, input);
+  if (config.manifests === null && config.nodeIPs.length === 0) {
     complainLines("without --node-ip, only loopback addresses are taken for the node's own");
   }
   print(line, flows, await answer(flows));
@@ -93,8 +95,8 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
   if (ask.server !== null && (manifests !== null || iptablesSave !== null)) {
     throw new UsageError("--server: expected neither --manifests nor --iptables-save with it");
   }
-  if (ask.server === null && (manifests === null) === (iptablesSave === null)) {
-    throw new UsageError("expected either --manifests or --iptables-save");
+  if (ask.server === null && manifests === null && iptablesSave === null) {
+    throw new UsageError("expected --manifests, --iptables-save, or both");
   }
   if (ask.asOf !== null && ask.server === null) {
     throw new UsageError(`--as-of "${ask.asOf}": expected --server too, which has the history`);

@@ -97,6 +97,24 @@ function leftOut(rendered: readonly { readonly problems: readonly RenderProblem[
 }
 
 /**
+ * By the rules of a node, as {@link byNodeRules}, with what the engine says by manifests: what the
+ * node does beside what it should do.
+ *
+ * @throws {UsageError} when the manifests or a dump cannot be read.
+ */
+export async function byBoth(
+  config: Config,
+  path: string,
+  input: Pick<ExplainInput, "ipsetSave" | "ipvsadmSave">,
+): Promise<Explainer> {
+  const mode = input.ipvsadmSave === null ? "iptables" : "ipvs";
+  const { state, problems } = await offlineState(config, mode);
+  const rules = await byNodeRules(path, input, state.plan().node.addresses);
+  const witness = engineWitness(state);
+  return { answer: async (flows) => witness(flows, await rules.answer(flows)), problems };
+}
+
+/**
  * By the rules of a node, as iptables-save printed them, and its virtual servers where it has some.
  *
  * @throws {UsageError} when a dump cannot be read, with its name and line.

@@ -49,6 +49,7 @@ const COMMAND_HELP: Readonly<Record<FlagCommand, readonly string[]>> = {
     "with --node-ip. With --output json the answers to --flows are an array, the answer to the one",
     "flow an object. By manifests and by a server the packet engine is asked too, and what it says",
     "otherwise is told; a server also knows the rules of this moment (--rules) and of the past (--as-of).",
+    "With both --manifests and --iptables-save the node's rules are asked beside the manifests' engine.",
   ],
   diff: [
     "Usage: diff --manifests FILE|DIR|- --iptables-save FILE|- [flags]",

@@ -143,6 +143,11 @@ Deno.test("what ipvs mode would program is asked alike as text and at once", asy
   const folder = await Deno.makeTempDir();
   try {
     const dumps = await dumpFlags(folder, await ipvsDump([...MANIFESTS, node]));
+    const both = await explain([...manifests.slice(0, -2), ...dumps, ...flows], FLOWS);
+    assert.equal(both.code, 0, both.stderr);
+    for (const { disagreements, engine } of JSON.parse(both.stdout)) {
+      assert.deepEqual([disagreements, typeof engine.reason], [[], "string"]);
+    }
     const [byText, atOnce] = await Promise.all([
       explain([...dumps, ...flows], FLOWS),
       explain([...manifests, ...flows], FLOWS),
@@ -158,6 +163,56 @@ Deno.test("what ipvs mode would program is asked alike as text and at once", asy
       });
     };
     assert.deepEqual(known(byText), known(atOnce));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("what a node's rules do otherwise than manifests ask for is told", async () => {
+  const words = ["10.0.0.8", "192.0.2.1:30080/TCP"];
+  const node = ["--hostname-override=node", "--node-ip=192.0.2.1", "--ip-family=ipv4"];
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/rules`, SAVED.replace(/^.*friends.*\n/mg, ""));
+    const args = ["--manifests=-", `--iptables-save=${folder}/rules`, ...node];
+    const manifest = (address: string) =>
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "List",
+        items: [
+          {
+            apiVersion: "v1",
+            kind: "Service",
+            metadata: { name: "web", namespace: "ns" },
+            spec: {
+              type: "NodePort",
+              clusterIP: "10.96.0.1",
+              ports: [{ port: 80, nodePort: 30080 }],
+            },
+          },
+          {
+            apiVersion: "discovery.k8s.io/v1",
+            kind: "EndpointSlice",
+            metadata: {
+              name: "web",
+              namespace: "ns",
+              labels: { "kubernetes.io/service-name": "web" },
+            },
+            addressType: "IPv4",
+            ports: [{ name: "", port: 80, protocol: "TCP" }],
+            endpoints: [{ addresses: [address] }],
+          },
+        ],
+      });
+    const other = await explain([...args, ...words], manifest("10.244.0.10"));
+    assert.equal(other.code, 0, other.stderr);
+    assert.match(
+      other.stdout,
+      /^10\.0\.0\.8 192\.0\.2\.1:30080\/TCP: backends: engine 10\.244\.0\.10:80, rules 10\.244\.0\.9:80$/m,
+    );
+    const same = await explain([...args, "--output=json", ...words], manifest("10.244.0.9"));
+    const { disagreements } = JSON.parse(same.stdout);
+    assert.deepEqual(disagreements.map(({ field }: { field: string }) => field), ["masquerade"]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -191,8 +246,7 @@ const ONE = ["10.0.0.1", "10.0.0.2:80/TCP"];
 
 for (
   const [args, message, input = ""] of [
-    [[...ONE], /^switchyard: expected either --manifests or --iptables-save$/],
-    [["--manifests=x", "--iptables-save=y", ...ONE], /expected either --manifests or/],
+    [[...ONE], /^switchyard: expected --manifests, --iptables-save, or both$/],
     [["--manifests=x"], /^switchyard: expected --flows FILE, or SOURCE DEST:PORT\/PROTOCOL$/],
     [["--manifests=x", ...ONE, "more"], /unexpected argument "more": expected SOURCE DEST/],
     [["--manifests=x", "--flows=y", ...ONE], /unexpected argument "10\.0\.0\.1": expected only/],
