@@ -20,7 +20,7 @@ import {
   type World,
 } from "./packet.ts";
 import type { RuleSet } from "./ruleset.ts";
-import { Budget, type End, type Path, TableWalk } from "./walk.ts";
+import { Budget, type End, type Path, TableWalk, TakenSteps } from "./walk.ts";
 
 /** Every end that a packet may find, and the rules that could not be decided. */
 export interface Evaluation {
@@ -54,6 +54,7 @@ const TABLES: Readonly<Record<Hook, readonly string[]>> = {
 class Journey {
   readonly #ended: End[] = [];
   readonly #budget = new Budget();
+  readonly #taken = new TakenSteps();
   readonly #unknown = new Map<string, UnknownRule>();
   /** Those that the balancer took out of the hook that is being asked, to send them on. */
   #dispatched: Path[] = [];
@@ -191,7 +192,7 @@ class Journey {
       const others = here.filter(({ packet }) => name === "nat" && !this.#translates(packet));
       if (table !== undefined) {
         const report = (unknown: UnknownRule) => this.#report(unknown);
-        const walk = new TableWalk(table, this.world, report, this.#budget);
+        const walk = new TableWalk(table, this.world, report, this.#budget, this.#taken);
         const { accepted, ended } = walk.run(asked);
         this.#ended.push(...ended);
         here = [...accepted, ...others];

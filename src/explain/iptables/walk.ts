@@ -17,7 +17,7 @@ import {
   ZERO,
 } from "../fraction.ts";
 import { applyMarking, applyTranslation, type Change } from "./apply.ts";
-import type { Packet, World } from "./packet.ts";
+import type { Hook, Packet, World } from "./packet.ts";
 import type { Chain, Rule, Table } from "./ruleset.ts";
 import type { Target } from "./targets.ts";
 
@@ -27,6 +27,33 @@ export interface Trail {
   /** The comment of the rule that acted. */
   readonly comment: string | null;
   readonly before: Trail | null;
+}
+
+/** Steps of one rule that are looked through: most rules do one and the same to all paths. */
+const MOST_TAKEN = 16;
+
+/** Steps that other paths took before: most often the next path's are no others. */
+export class TakenSteps {
+  readonly #byRule = new Map<Rule, Step[]>();
+
+  take(table: Table, chain: Chain, rule: Rule, hook: Hook, action: string): Step {
+    let steps = this.#byRule.get(rule);
+    if (steps === undefined) this.#byRule.set(rule, steps = []);
+    const taken = steps.find((step) => step.action === action && step.hook === hook);
+    if (taken !== undefined) return taken;
+    const { number, line, text } = rule;
+    const step = {
+      hook,
+      table: table.name,
+      chain: chain.name,
+      rule: number,
+      line,
+      text,
+      action,
+    };
+    if (steps.length < MOST_TAKEN) steps.push(step);
+    return step;
+  }
 }
 
 /** One of the ways that the packet may have gone so far. */
@@ -98,6 +125,7 @@ export class TableWalk {
     /** Takes up rules that mattered and could not be decided. */
     private readonly report: (unknown: UnknownRule) => void,
     private readonly budget: Budget,
+    private readonly taken: TakenSteps,
   ) {}
 
   /** Sends paths into the hook's built-in chain. */
@@ -267,15 +295,7 @@ export class TableWalk {
 
   #step(chain: Chain, rule: Rule, path: Path, action: string): Path {
     this.budget.step(chain.name);
-    const step: Step = {
-      hook: path.packet.hook,
-      table: this.table.name,
-      chain: chain.name,
-      rule: rule.number,
-      line: rule.line,
-      text: rule.text,
-      action,
-    };
+    const step = this.taken.take(this.table, chain, rule, path.packet.hook, action);
     return { ...path, trail: { step, comment: rule.comment, before: path.trail } };
   }
 
