@@ -50,6 +50,16 @@ const run = (node: TestNode, manifests: string) =>
     ...["--api-bind-address=", "--healthz-bind-address=", "--metrics-bind-address="],
   );
 
+/** The exit status of `diff` on the node, which finds out the mode by itself. */
+async function differs(node: TestNode, manifests: string): Promise<number> {
+  const { code } = await start(
+    node,
+    ...["diff", "--this-node", `--manifests=${manifests}`, "--hostname-override=node1"],
+    ...["--ip-family=ipv4", "--ipvs-scheduler=wrr", "--verify"],
+  ).status;
+  return code;
+}
+
 /** "10.96.0.1:80 → 10.244.0.1:8080" of each real server. */
 const forwards = (node: TestNode) =>
   node.ipvs.list().flatMap((server) =>
@@ -90,9 +100,17 @@ Deno.test("killed, ipvs mode goes on forwarding, and the next start makes of it 
   node.net.addresses.add({ link: "lo", address: "192.168.50.11" });
   const moved = [...both, ...both.slice(2).map((line) => line.replace("50.10", "50.11"))];
   await until(there(moved), "node ports are on the new address too");
+  const end = performance.now() + PATIENCE_MS;
+  while (await differs(node, file) !== 0) assert.ok(performance.now() < end, "all is there");
   first.kill("SIGKILL");
   assert.equal((await first.status).signal, "SIGKILL");
   assert.deepEqual(forwards(node), moved);
+  node.ipvs.change({
+    verb: "remove",
+    server: { address: "10.96.0.1", port: 80, protocol: 6 },
+    real: { address: "10.244.0.2", port: 8080 },
+  });
+  assert.equal(await differs(node, file), 1, "a real server is missing");
 
   await Deno.writeTextFile(file, manifest("other", "10.96.0.2", ["10.244.0.3"]));
   const second = run(node, file);
