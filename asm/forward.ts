@@ -20,6 +20,7 @@ import {
   KIND_ICMP_ERROR,
   KIND_INVALID,
   Packet,
+  PACKET_SIZE,
   packetOf,
   parseAll,
   transportAt,
@@ -29,7 +30,7 @@ import { handlePlain } from "./plain";
 import { reject } from "./reject";
 import * as retry from "./retry";
 import * as sctpState from "./sctp_state";
-import { drop, forward, lengthIn, pass, slotCount } from "./slots";
+import { drop, forward, pass, slotCount } from "./slots";
 import { setAffinity } from "./tables/affinity";
 import { backendAt } from "./tables/backends";
 import {
@@ -62,7 +63,6 @@ import { familyOf, hashTuple, invert, protocolOf, Tuple, TUPLE_SIZE } from "./tu
 import * as udpState from "./udp_state";
 import { isLinkLocal } from "./wire/ipv6";
 import * as tcp from "./wire/tcp";
-import { VNET_SIZE } from "./wire/vnet";
 
 let flags: u32 = 0;
 let inverse: usize = 0;
@@ -82,23 +82,22 @@ export function processBatch(first: u32, number: u32): void {
   const around = end > slotCount;
   const last = around ? slotCount : end;
   // The ring's end first, then its beginning; each is a plain range of slots.
-  parseAll(first, last);
-  if (around) parseAll(0, end - slotCount);
+  let bytes = parseAll(first, last);
+  if (around) bytes += parseAll(0, end - slotCount);
   touch(first, last);
   if (around) touch(0, end - slotCount);
   handleAll(first, last);
   if (around) handleAll(0, end - slotCount);
   count(Counter.Packets, number);
+  count(Counter.Bytes, bytes);
 }
 
 function handleAll(first: u32, end: u32): void {
-  let bytes: u64 = 0;
-  for (let slot = first; slot < end; slot++) {
-    bytes += <u64>max<u32>(lengthIn(slot), VNET_SIZE) - VNET_SIZE;
-    const p = packetOf(slot);
+  const behind = changetype<usize>(packetOf(end));
+  for (let at = changetype<usize>(packetOf(first)); at < behind; at += PACKET_SIZE) {
+    const p = changetype<Packet>(at);
     if (!handlePlain(p)) handle(p);
   }
-  count(Counter.Bytes, bytes);
 }
 
 function handle(p: Packet): void {

@@ -5,7 +5,7 @@
 
 import { DropReason, IpFamily, IpProtocol } from "./abi";
 import { region } from "./memory";
-import { lengthIn, slotAt, slotCapacity } from "./slots";
+import { lengthIn, slotAt, slotCapacity, slotStride } from "./slots";
 import { KIND_TCP, KIND_UDP, KIND_V6, kindOfTuple } from "./tables/entry";
 import { hash4, hash6, hashTuple, mapped, Tuple } from "./tuple";
 import { finish } from "./wire/checksum";
@@ -115,27 +115,40 @@ function invalid(p: Packet, reason: DropReason): void {
   p.reason = <u8>reason;
 }
 
-/** Reads the packets in the slots from `first` to before `end` into their records. */
-export function parseAll(first: u32, end: u32): void {
-  for (let slot = first; slot < end; slot++) parse(slot);
+/**
+ * Reads the packets in the slots from `first` to before `end` into their records. How many bytes they
+ * have.
+ */
+export function parseAll(first: u32, end: u32): u64 {
+  let bytes: u64 = 0;
+  const capacity = slotCapacity, stride = slotStride;
+  let at = slotAt(first) + VNET_SIZE;
+  let record = changetype<usize>(packetOf(first));
+  for (let slot = first; slot < end; slot++) {
+    const length = lengthIn(slot);
+    bytes += <u64>max<u32>(length, VNET_SIZE) - VNET_SIZE;
+    const p = changetype<Packet>(record);
+    const fits = length >= LEAST && length <= capacity;
+    if (!fits || !parsePlain(p, slot, at, length - VNET_SIZE)) parseAny(p, slot, length);
+    at += stride;
+    record += PACKET_SIZE;
+  }
+  return bytes;
+}
+
+// @ts-ignore: decorator
+@inline
+function parsePlain(p: Packet, slot: u32, at: usize, length: u32): bool {
+  const first = load<u64>(at);
+  return (<u32>first & 0xf0) == 0x60
+    ? parsePlain6(p, slot, at, first, length)
+    : parsePlain4(p, slot, at, first, length);
 }
 
 /** Reads the packet in a slot into its record. */
-// @ts-ignore: decorator
-@inline
 export function parse(slot: u32): Packet {
-  const p = packetOf(slot);
-  const length = lengthIn(slot);
-  if (length >= LEAST && length <= slotCapacity) {
-    const at = slotAt(slot) + VNET_SIZE;
-    const first = load<u64>(at);
-    const plain = (<u32>first & 0xf0) == 0x60
-      ? parsePlain6(p, slot, at, first, length - VNET_SIZE)
-      : parsePlain4(p, slot, at, first, length - VNET_SIZE);
-    if (plain) return p;
-  }
-  parseAny(p, slot, length);
-  return p;
+  parseAll(slot, slot + 1);
+  return packetOf(slot);
 }
 
 /** The same for any packet. */
