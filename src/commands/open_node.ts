@@ -38,8 +38,8 @@ export async function openNode(config: Config): Promise<OpenNode | null> {
     const reason = messageOf(error);
     if (config.proxyMode !== null) {
       throw new Error(
-        `this node cannot be programmed: ${reason}; run as root, or without --proxy-mode ` +
-          "to answer queries only",
+        `this node cannot be programmed: ${reason}; run as root with CAP_NET_ADMIN, or without ` +
+          "--proxy-mode to answer queries only",
       );
     }
     // In kube-proxy's place, a node that is not programmed must not look as if it were.

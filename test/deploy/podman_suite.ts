@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import type { RunningContainer } from "./container.ts";
 import { checkNode, NODE, NodeBed } from "./node_check.ts";
 import { buildImage } from "./podman.ts";
 
@@ -54,19 +55,18 @@ Deno.test("without rights it says which, and ends", async () => {
   assert.match(half.stderr, /cannot be programmed: .* that takes CAP_NET_ADMIN and CAP_NET_RAW/);
 });
 
-Deno.test("kubeadm's DaemonSet runs it with only the image changed", async () => {
-  await using bed = await NodeBed.create();
-  const folder = bed.mounts["/var/lib/kube-proxy"];
+/** Puts kubeadm's ConfigMap in place of ours. */
+async function mountKubeadm(bed: NodeBed): Promise<void> {
   const config = await Deno.readTextFile(KUBEADM);
-  // A namespace of its own may not set what is the whole machine's.
   await Deno.writeTextFile(
-    `${folder}/config.conf`,
+    `${bed.mounts["/var/lib/kube-proxy"]}/config.conf`,
+    // A namespace of its own may not set what is the whole machine's.
     config.replace("maxPerCore: null", "maxPerCore: 0"),
   );
-  const container = bed.privileged(
-    (options) => image.start({ ...options, command: "/usr/local/bin/kube-proxy", writable: true }),
-    ["--config=/var/lib/kube-proxy/config.conf", `--hostname-override=${NODE}`],
-  );
+}
+
+/** Waits until a container serves, asks how it is, and ends it. */
+async function serves(bed: NodeBed, container: RunningContainer): Promise<void> {
   try {
     await container.says(/^serving 1 Service in iptables mode/m);
     assert.equal(JSON.parse(bed.ask("10256/healthz")).healthy, true);
@@ -77,4 +77,24 @@ Deno.test("kubeadm's DaemonSet runs it with only the image changed", async () =>
     container.kill();
     await container.ended;
   }
+}
+
+Deno.test("the overlay for kubeadm runs it with kubeadm's ConfigMap", async () => {
+  await using bed = await NodeBed.create();
+  await mountKubeadm(bed);
+  const init = await bed.privileged(start).ended;
+  assert.equal(init.code, 0, init.stderr);
+  await serves(bed, bed.agent(start));
+});
+
+Deno.test("kubeadm's DaemonSet runs it with only the image changed", async () => {
+  await using bed = await NodeBed.create();
+  await mountKubeadm(bed);
+  await serves(
+    bed,
+    bed.privileged(
+      (given) => image.start({ ...given, command: "/usr/local/bin/kube-proxy", writable: true }),
+      ["--config=/var/lib/kube-proxy/config.conf", `--hostname-override=${NODE}`],
+    ),
+  );
 });

@@ -77,13 +77,14 @@ async function mountConfiguration(server: string): Promise<void> {
   );
 }
 
-/** Waits until the agent says that it is well; fails with what it said. */
-async function healthy(agent: Deno.ChildProcess): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS / 2;
+/** Waits until the agent says that both families are served; fails with what it said. */
+async function serving(agent: Deno.ChildProcess): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
     try {
       const response = await fetch("http://127.0.0.1:10256/healthz");
-      if ((await response.json()).healthy === true) return;
+      // Before the first sync it is healthy, and tells of no family.
+      if (Object.keys((await response.json()).status).length === 2) return;
     } catch (error) {
       // It does not listen yet.
       if (!(error instanceof TypeError)) throw error;
@@ -111,7 +112,7 @@ Deno.test("ipvs mode does with the DaemonSet's rights, once the init container w
   assert.equal(readSysctl("net.ipv4.vs.conntrack"), "1");
 
   const agent = start("DaemonSet", argumentsOf("switchyard", NODE));
-  await healthy(agent);
+  await serving(agent);
   assert.equal(await (await fetch("http://127.0.0.1:10249/proxyMode")).text(), "ipvs");
   agent.kill("SIGTERM");
   const { code, said } = await end(agent);
