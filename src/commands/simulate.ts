@@ -20,87 +20,10 @@ import { formatOutcomes } from "../simulate/text.ts";
 import { type ApiCaller, askJson, callServer, callState } from "./api_caller.ts";
 import { inputName, readInput, refuseSharedInput } from "./input.ts";
 import { complainLines, printLines, printText } from "./io.ts";
+import { SIMULATE_FLAGS, SIMULATE_HELP } from "./simulate_flags.ts";
 
 const OUTPUTS = ["text", "json", "svg"] as const;
 type Output = typeof OUTPUTS[number];
-
-/** Every flag, as node:util takes it, with what the help says of it. */
-const FLAGS = {
-  scheduler: {
-    type: "string",
-    multiple: true,
-    placeholder: "NAME",
-    help: ["instead of the file's; may be repeated"],
-  },
-  service: {
-    type: "string",
-    placeholder: "NAMESPACE/NAME",
-    help: [
-      "instead of the file's backends: those of a Service's first port, which",
-      "--manifests or --server know",
-    ],
-  },
-  nodes: { type: "string", placeholder: "N", help: ["instead of the file's"] },
-  seed: {
-    type: "string",
-    placeholder: "N",
-    help: ["instead of the file's; the same one gives the same outcome"],
-  },
-  output: {
-    type: "string",
-    default: "text",
-    placeholder: "text|json|svg",
-    help: ["figures for people (the default) or programs, or a chart"],
-  },
-  manifests: {
-    type: "string",
-    placeholder: "FILE|DIR|-",
-    help: ["Kubernetes manifests, which know Services"],
-  },
-  "hostname-override": {
-    type: "string",
-    placeholder: "NODE",
-    help: ["name of the node that the manifests' Services are seen from; unset: none"],
-  },
-  server: {
-    type: "string",
-    placeholder: "URL",
-    help: [
-      "asks the API of a running agent, which knows its Services, too:",
-      "http://HOST:PORT, https://HOST:PORT or unix:/PATH",
-    ],
-  },
-  "api-token-file": {
-    type: "string",
-    placeholder: "FILE",
-    help: ["bearer token that the API asks for"],
-  },
-} as const;
-
-/** Where the help of a flag begins. */
-const HELP_COLUMN = 28;
-
-function flagHelp(): string[] {
-  return Object.entries(FLAGS).flatMap(([name, { placeholder, help: [first, ...rest] }]) => {
-    const left = `  --${name} ${placeholder}`;
-    const indent = " ".repeat(HELP_COLUMN);
-    return left.length < HELP_COLUMN
-      ? [left.padEnd(HELP_COLUMN) + first, ...rest.map((line) => indent + line)]
-      : [left, ...[first, ...rest].map((line) => indent + line)];
-  });
-}
-
-const HELP = [
-  "Usage: simulate [FILE|-] [flags]",
-  "",
-  "Lets schedulers choose backends for the connections of a workload, and says how evenly the load is",
-  "spread and what events (backends that go, come, are drained) do. The schedulers are the engine's",
-  "own. FILE is the body of POST /api/v1/simulate, as JSON or YAML; without it the defaults are taken:",
-  "500 connections a second to 10 backends for a minute.",
-  "",
-  "Flags:",
-  ...flagHelp(),
-];
 
 /** What was asked for on the command line. */
 interface Asked {
@@ -119,7 +42,7 @@ interface Asked {
 export async function simulate(args: readonly string[]): Promise<number> {
   const asked = askedFor(args);
   if (asked === null) {
-    printLines(...HELP);
+    printLines(...SIMULATE_HELP);
     return 0;
   }
   const { file, manifests, nodeName, server, tokenFile } = asked;
@@ -187,7 +110,7 @@ function understandArgs(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { help: { type: "boolean", short: "h" }, ...FLAGS },
+      options: { help: { type: "boolean", short: "h" }, ...SIMULATE_FLAGS },
     });
   } catch (error) {
     throw new UsageError(messageOf(error));
