@@ -14,7 +14,7 @@ import { type Clock, systemClock } from "./clock.ts";
 
 const logger = getLogger(["switchyard", "agent"]);
 
-/** Nothing else is to be expected when so long no sync has ended; milliseconds. */
+/** Nothing else is to be expected when so long no change has come and no sync ended; milliseconds. */
 const QUIET_MS = 5000;
 /** Of less growth V8 takes care itself: as much as the heap may grow until it collects. */
 const GROWTH = 1.25;
@@ -52,7 +52,7 @@ export function processMemory(): ProcessMemory | null {
   };
 }
 
-/** Watches syncs, and collects in the quiet behind them when memory has grown. */
+/** Collects in the quiet behind syncs when memory has grown. */
 export class Housekeeping implements AgentObserver {
   readonly #memory: ProcessMemory;
   readonly #clock: Clock;
@@ -68,7 +68,9 @@ export class Housekeeping implements AgentObserver {
     this.#clock = clock;
   }
 
-  queued(): void {}
+  queued(): void {
+    this.#busyAt = this.#clock.now();
+  }
 
   synced(): void {
     this.#busyAt = this.#clock.now();

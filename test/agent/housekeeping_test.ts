@@ -34,6 +34,8 @@ Deno.test("memory is given back when syncs have come to rest", async () => {
     housekeeping.synced();
     await clock.advance(4000);
   }
+  housekeeping.queued();
+  await clock.advance(4000);
   assert.equal(memory.collections, 0);
   await clock.advance(1000);
   assert.equal(memory.collections, 1);
