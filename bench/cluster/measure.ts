@@ -43,6 +43,7 @@ export interface Situation {
 const CHANGES_A_SECOND = 100;
 const WRITERS = 8;
 const FIRST_SYNC_LIMIT_MS = 600_000;
+const SETTLED_MS = 25_000;
 
 export async function measure(contender: Contender, situation: Situation): Promise<Figures> {
   const { lab, services, seconds, programs } = situation;
@@ -57,8 +58,8 @@ export async function measure(contender: Contender, situation: Situation): Promi
   }
   const firstSync = (performance.now() - start) / 1000;
   const startCpu = running.usage().cpu;
-  // What comes after the start, such as a second look at the node, is not idleness.
-  await sleep(15_000);
+  // What comes after the start is not idleness: a second look at the node, and what that leaves.
+  await sleep(SETTLED_MS);
   const rested = running.usage();
   await sleep(seconds * 1000);
   const { resident: resting, cpu } = running.usage();
