@@ -32,8 +32,8 @@ import type { FlowOutcome, ScenarioDriver } from "./runner.ts";
 
 /** Connections by which shares are measured: a share of a half deviates by 0.05. */
 const SAMPLE = 96;
-/** Clients that see whether there is more than one backend: one of two is missed once in 2^39. */
-const CLIENTS = 40;
+/** Connections that see whether there is more than one backend: one of two is missed once in 2^39. */
+const ENOUGH = 40;
 const CONCURRENCY = 8;
 /** An answer takes less, milliseconds; whether silence was a rule's doing, its counter says. */
 const SILENCE_MS = 150;
@@ -117,15 +117,17 @@ export class IptablesDriver implements ScenarioDriver {
 
   /** Asks often enough to see all backends. Clients that stay with one are forgotten in between. */
   async #forwarded(way: Way, family: Family): Promise<FlowOutcome> {
-    let answers = await this.#ask(way, SAMPLE);
+    let answers = await this.#ask(way, ENOUGH);
     let sticky = false;
-    if (new Set(answers.map(nameOf)).size === 1 && this.#clientLists(family).size > 0) {
+    if (new Set(answers.map(nameOf)).size > 1) {
+      answers = [...answers, ...await this.#ask(way, SAMPLE - ENOUGH)];
+    } else if (this.#clientLists(family).size > 0) {
       const renewed: Answered[] = [];
       for (let i = 0; i < SAMPLE; i++) {
         this.#forgetClients(family);
         renewed.push(...await this.#ask(way, 1));
         // One backend is always the same, whether clients are remembered or not.
-        if (i === CLIENTS && new Set(renewed.map(nameOf)).size === 1) break;
+        if (i === ENOUGH && new Set(renewed.map(nameOf)).size === 1) break;
       }
       sticky = new Set(renewed.map(nameOf)).size > 1;
       answers = renewed;
