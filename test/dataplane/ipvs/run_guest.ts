@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { TestNode } from "./node.ts";
 
 const MAIN = new URL("../../../src/main.ts", import.meta.url).pathname;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 300_000;
 
 const manifest = (name: string, clusterIP: string, endpoints: readonly string[]) =>
   JSON.stringify({
