@@ -38,6 +38,7 @@ export class RunningContainer {
    * Runs the program that runs the container, until it ends.
    *
    * @param options.pidOf the process in the container, by that of the program.
+   * @param options.patienceMs longer than it takes for anything, milliseconds.
    */
   static spawn(
     program: string,
@@ -45,16 +46,17 @@ export class RunningContainer {
     options: {
       readonly namespace?: NetworkNamespace;
       readonly pidOf: (child: number) => number;
+      readonly patienceMs?: number;
     },
   ): RunningContainer {
+    const { namespace, pidOf, patienceMs = PATIENCE_MS } = options;
     const command = new Deno.Command(program, {
       args: [...args],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(patienceMs),
     });
-    const { namespace, pidOf } = options;
     const child = namespace === undefined ? command.spawn() : namespace.run(() => command.spawn());
     return new RunningContainer(child, pidOf);
   }

@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import { readSysctl } from "../../src/linux/sysctl.ts";
 import { ApiDouble } from "../cluster/kubernetes/api_double.ts";
 import { rawNode, rawService, rawSlice } from "../cluster/kubernetes/helpers.ts";
+import { RunningContainer } from "./container.ts";
 import { argumentsOf, base, DEPLOY, PROJECT } from "./manifests.ts";
 
 const NODE = "node-a";
@@ -36,24 +37,16 @@ function entryPoint(): string {
 }
 
 /** The image's program with all rights, or with those that the DaemonSet's container has. */
-function start(rights: "all" | "DaemonSet", args: readonly string[]): Deno.ChildProcess {
+function start(rights: "all" | "DaemonSet", args: readonly string[]): RunningContainer {
   const { capabilities } = base("daemon-set").spec.template.spec.containers[0].securityContext;
   const added = capabilities.add.map((name: string) => `+${name.toLowerCase()}`).join(",");
   const script = rights === "all" ? 'exec "$@"' : RESTRICTIONS.replace("CAPABILITIES", added);
-  return new Deno.Command("unshare", {
-    args: ["--mount", "sh", "-euc", script, "sh", "sh", "-c", entryPoint(), "sh", ...args],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    signal: AbortSignal.timeout(PATIENCE_MS),
-  }).spawn();
-}
-
-/** The exit status, and all that was said but was not read yet. */
-async function end(child: Deno.ChildProcess): Promise<{ code: number; said: string }> {
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  return { code, said: decoder.decode(stdout) + decoder.decode(stderr) };
+  const command = ["sh", "-c", entryPoint(), "sh", ...args];
+  return RunningContainer.spawn("unshare", ["--mount", "sh", "-euc", script, "sh", ...command], {
+    // Each becomes the next.
+    pidOf: (pid) => pid,
+    patienceMs: PATIENCE_MS,
+  });
 }
 
 function output(program: string, ...args: string[]): string {
@@ -77,26 +70,6 @@ async function mountConfiguration(server: string): Promise<void> {
   );
 }
 
-/** Waits until the agent says that both families are served; fails with what it said. */
-async function serving(agent: Deno.ChildProcess): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  for (;;) {
-    try {
-      const response = await fetch("http://127.0.0.1:10256/healthz");
-      // Before the first sync it is healthy, and tells of no family.
-      if (Object.keys((await response.json()).status).length === 2) return;
-    } catch (error) {
-      // It does not listen yet.
-      if (!(error instanceof TypeError)) throw error;
-    }
-    if (performance.now() > deadline) {
-      agent.kill("SIGTERM");
-      assert.fail((await end(agent)).said);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-
 Deno.test("ipvs mode does with the DaemonSet's rights, once the init container was there", async () => {
   await using api = new ApiDouble();
   const address = "10.244.1.7";
@@ -107,24 +80,24 @@ Deno.test("ipvs mode does with the DaemonSet's rights, once the init container w
   await mountConfiguration(api.url);
   // By this the kubelet shows which iptables it uses.
   output("iptables-legacy", "-t", "mangle", "-N", "KUBE-IPTABLES-HINT");
-  const init = await end(start("all", argumentsOf("init", NODE)));
-  assert.equal(init.code, 0, init.said);
+  const init = await start("all", argumentsOf("init", NODE)).ended;
+  assert.equal(init.code, 0, init.stderr);
   assert.equal(readSysctl("net.ipv4.vs.conntrack"), "1");
 
   const agent = start("DaemonSet", argumentsOf("switchyard", NODE));
-  await serving(agent);
+  await agent.says(/^serving 1 Service in ipvs mode/m);
   assert.equal(await (await fetch("http://127.0.0.1:10249/proxyMode")).text(), "ipvs");
-  agent.kill("SIGTERM");
-  const { code, said } = await end(agent);
-  assert.equal(code, 0, said);
-  assert.doesNotMatch(said, /not all of it|WARN|ERROR/, "both families are served");
+  Deno.kill(agent.pid, "SIGTERM");
+  const { code, stdout, stderr } = await agent.ended;
+  assert.equal(code, 0, stderr);
+  assert.doesNotMatch(stdout + stderr, /not all of it/, "both families are served");
   const servers = () => output("ipvsadm", "--list", "--numeric");
   assert.match(servers(), new RegExp(`-> ${address}:`), "the servers stay");
   assert.match(output("ip", "address", "show", "kube-ipvs0"), /inet 10\.96\.0\.1\/32/);
   assert.match(output("iptables-legacy-save", "-t", "nat"), /KUBE-CLUSTER-IP/);
 
-  const cleanup = await end(start("DaemonSet", ["--cleanup"]));
-  assert.equal(cleanup.code, 0, cleanup.said);
+  const cleanup = await start("DaemonSet", ["--cleanup"]).ended;
+  assert.equal(cleanup.code, 0, cleanup.stderr);
   assert.doesNotMatch(servers(), /->\s+\d/);
   assert.equal(output("ip", "address", "show", "kube-ipvs0"), "");
   assert.doesNotMatch(output("iptables-legacy-save"), /KUBE-(?:SERVICES|CLUSTER-IP)/);
