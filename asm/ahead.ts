@@ -74,14 +74,19 @@ export function touch(first: u32, end: u32): void {
   touched = misses == 0 ? sink : touchForNew(sink);
 }
 
-/** Packets of the batch that no entry agrees with: records, and what was found out for each. */
+/**
+ * Packets of the batch that no entry agrees with: records, what was found out for each, and where it is
+ * found whether its source is a frontend.
+ */
 let misses: u32 = 0;
 let missed: usize = 0;
 let found: usize = 0;
+let sourceHeads: usize = 0;
 
 export function layoutAhead(slotNumber: u32): void {
   missed = region(<usize>slotNumber << 2);
   found = region(<usize>slotNumber << 2);
+  sourceHeads = region(<usize>slotNumber << 2);
 }
 
 // @ts-ignore: decorator
@@ -104,16 +109,19 @@ function setFound(notes: usize, at: usize, value: usize): void {
 
 /**
  * The same for packets that will open connections: frontend, Service port, the backend whose turn it
- * is in round robin, and where the reply tuple goes.
+ * is in round robin, and where the reply tuple goes. Loops that compute much touch nothing: the
+ * processor would have too few loads under way.
  */
 function touchForNew(sink: u32): u32 {
-  const list = missed, notes = found;
+  const list = missed, notes = found, sources = sourceHeads;
   const end = <usize>misses << 2;
   for (let at: usize = 0; at < end; at += 4) {
     const t = tupleOf(missAt(list, at));
-    const head = headOfDestination(t);
-    setFound(notes, at, head);
-    sink += load<u32>(head) + load<u32>(headOfSource(t));
+    setFound(notes, at, headOfDestination(t));
+    setFound(sources, at, headOfSource(t));
+  }
+  for (let at: usize = 0; at < end; at += 4) {
+    sink += load<u32>(foundAt(notes, at)) + load<u32>(foundAt(sources, at));
   }
   for (let at: usize = 0; at < end; at += 4) {
     const id = load<u32>(foundAt(notes, at));
@@ -126,6 +134,9 @@ function touchForNew(sink: u32): u32 {
     setFrontendAhead(p, id);
     const s = servicePortAt(frontendAt(id).servicePort);
     setFound(notes, at, changetype<usize>(s));
+  }
+  for (let at: usize = 0; at < end; at += 4) {
+    const s = changetype<ServicePort>(<usize>foundAt(notes, at));
     sink += s.affinityMs + poolOf(s, PoolKind.Cluster).leaves + poolOf(s, PoolKind.Local).leaves;
   }
   for (let at: usize = 0; at < end; at += 4) {
