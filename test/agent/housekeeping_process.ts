@@ -9,7 +9,7 @@ const filled = memory.resident();
 objects = [];
 memory.collect();
 // Pages may be given back by another thread.
-for (let i = 0; i < 100 && memory.resident() > filled / 2; i++) {
+for (let i = 0; i < 1200 && memory.resident() > filled / 2; i++) {
   await new Promise((resolve) => setTimeout(resolve, 50));
 }
 const collected = memory.resident();
