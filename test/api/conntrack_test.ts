@@ -140,8 +140,9 @@ function connection(id: number, more: Partial<Connection>): Connection {
 
 Deno.test("conntrack of the kernel, joined likewise", async () => {
   const udp = connection(3, { tcpState: null, status: 0, timeout: null });
+  const startedAtMs = Date.now() - 90_500;
   const table = [
-    connection(9, { startedAtMs: Date.now() - 90_500 }),
+    connection(9, { startedAtMs }),
     connection(2, { reply: { ...udp.reply, source: "10.180.0.77" } }),
     connection(5, {
       counters: {
@@ -175,7 +176,8 @@ Deno.test("conntrack of the kernel, joined likewise", async () => {
     assert.equal((await ask(PATH)).json.trackedBy, "kernel");
     assert.deepEqual(items.map(({ original }) => original.sourcePort - 40_000), [2, 3, 5, 7, 9]);
     const [gone, other, counted, early, fine] = items;
-    assert.equal(fine.ageSeconds, 90);
+    const age = (Date.now() - startedAtMs) / 1000;
+    assert.ok(fine.ageSeconds >= 90 && fine.ageSeconds <= age, `${fine.ageSeconds} of ${age} s`);
     assert.equal(gone.ageSeconds, null);
     assert.deepEqual((await ask(PATH)).json.unavailable, []);
     assert.deepEqual((await ask(`${PATH}?limit=1`)).json.unavailable, [
