@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ipvsSysctls } from "../../../src/dataplane/ipvs/sysctls.ts";
+import { ipvsSysctls, setSysctls } from "../../../src/dataplane/ipvs/sysctls.ts";
 
 Deno.test("a port that is used again is not made to wait, by whatever kernel", () => {
   const reuse = (release: string) => ipvsSysctls(release, false).get("net.ipv4.vs.conn_reuse_mode");
@@ -17,4 +17,11 @@ Deno.test("ARP is only changed when asked for", () => {
   const strict = ipvsSysctls("6.1.0", true);
   assert.equal(strict.get("net.ipv4.conf.all.arp_ignore"), 1);
   assert.equal(strict.get("net.ipv4.conf.all.arp_announce"), 2);
+});
+
+Deno.test("a parameter that cannot be set is named, with what it has to be", () => {
+  assert.throws(
+    () => setSysctls(new Map([["net.ipv4.no_such_parameter", 1]])),
+    /^Error: net\.ipv4\.no_such_parameter: expected 1, found none, and it cannot be set \(.*ENOENT/,
+  );
 });
