@@ -4,23 +4,10 @@
  * @module
  */
 
+import type { CapturedPacket } from "./captured_packet.ts";
 import { isPcap, readPcap } from "./pcap.ts";
 import { isPcapng, readPcapng } from "./pcapng.ts";
 import { CaptureError } from "./reader.ts";
-
-/** A packet as it was captured. */
-export interface CapturedPacket {
-  /** Where its record begins in the file, bytes. */
-  readonly offset: number;
-  /** LINKTYPE_* (tcpdump.org/linktypes.html). */
-  readonly linkType: number;
-  /** Milliseconds since the epoch, with a fraction; null where the file does not say. */
-  readonly timeMs: number | null;
-  /** What was kept of it, from the link layer's header on: a view of the file. */
-  readonly data: Uint8Array;
-  /** Its length on the wire, bytes. */
-  readonly originalLength: number;
-}
 
 /** The formats that are read. */
 export type CaptureFormat = "pcap" | "pcapng";

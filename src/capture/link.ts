@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CapturedPacket } from "./capture.ts";
+import type { CapturedPacket } from "./captured_packet.ts";
 import { CaptureError } from "./reader.ts";
 
 /** Where an IP packet begins in a frame, or what else the frame is, in a word or two. */

@@ -4,16 +4,13 @@
  * @module
  */
 
-import type { CapturedPacket } from "./capture.ts";
+import { type CapturedPacket, MAX_PACKET } from "./captured_packet.ts";
 import { ByteReader, CaptureError } from "./reader.ts";
 
 const MICROSECONDS = 0xa1b2c3d4;
 const NANOSECONDS = 0xa1b23c4d;
 const FILE_HEADER = 24;
 const RECORD_HEADER = 16;
-
-/** The longest packet that libpcap takes from a file of any link type (MAXIMUM_SNAPLEN). */
-export const MAX_PACKET = 262_144;
 
 /** Whether a file begins as pcap files do. */
 export function isPcap(file: Uint8Array): boolean {

@@ -5,8 +5,7 @@
  * @module
  */
 
-import type { CapturedPacket } from "./capture.ts";
-import { MAX_PACKET } from "./pcap.ts";
+import { type CapturedPacket, MAX_PACKET } from "./captured_packet.ts";
 import { ByteReader, CaptureError } from "./reader.ts";
 
 const SECTION = 0x0a0d0d0a;

@@ -7,8 +7,7 @@
 
 import { NetworkNamespace } from "../linux/namespace.ts";
 import { connectWorker, serveCalls } from "../rpc/worker_rpc.ts";
-import { HttpListeners } from "./listeners.ts";
-import type { AnswerMethods } from "./namespace_listeners.ts";
+import { type AnswerMethods, HttpListeners } from "./listeners.ts";
 
 const starter = self as unknown as Worker;
 const { answer } = connectWorker<AnswerMethods>(starter);

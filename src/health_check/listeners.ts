@@ -12,6 +12,9 @@ import type { HealthAnswer } from "./answer.ts";
 /** Says how a Service, "namespace/name", is; null when it is not known any more. */
 export type Answerer = (service: string) => HealthAnswer | null | Promise<HealthAnswer | null>;
 
+/** What a thread that listens elsewhere asks of the one that started it. */
+export type AnswerMethods = { readonly answer: Answerer };
+
 /** Opens and closes listeners, one set for each Service. */
 export interface Listeners {
   /**

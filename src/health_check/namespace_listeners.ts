@@ -5,14 +5,8 @@
  */
 
 import { connectWorker, type Remote, serveCalls } from "../rpc/worker_rpc.ts";
-import type { HealthAnswer } from "./answer.ts";
 import type { ListenerMethods } from "./listener_worker.ts";
-import type { Answerer, Listeners } from "./listeners.ts";
-
-/** What the worker asks for. */
-export type AnswerMethods = {
-  answer(service: string): HealthAnswer | null | Promise<HealthAnswer | null>;
-};
+import type { Answerer, AnswerMethods, Listeners } from "./listeners.ts";
 
 /** A thread in the namespace. */
 interface Listening {

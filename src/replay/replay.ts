@@ -6,7 +6,8 @@
  * @module
  */
 
-import { type CapturedPacket, captureFormat, readCapture } from "../capture/capture.ts";
+import { captureFormat, readCapture } from "../capture/capture.ts";
+import type { CapturedPacket } from "../capture/captured_packet.ts";
 import { findIp } from "../capture/link.ts";
 import { describeVerdict, ForwardReason, PacketVerdict, VNET_HEADER_SIZE } from "../engine/abi.ts";
 import type { Engine } from "../engine/engine.ts";

@@ -10,7 +10,7 @@ import { formatSocketAddress } from "../../net/address.ts";
 import type { ServiceDifferenceShown } from "../differences.ts";
 import type { HistoryEntryView, HistoryView } from "../history.ts";
 import { type ApiClient, pathTo, withQuery } from "./client.ts";
-import type { Show } from "./pages.tsx";
+import type { Show } from "./layout.tsx";
 import { Badge, counted, Fact, Problem } from "./parts.tsx";
 
 /** Entries of one page. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Context } from "hono";
 import type { Child, FC } from "hono/jsx";
 import { html } from "hono/html";
 
@@ -18,6 +19,9 @@ export interface PageProps {
   readonly live?: boolean;
   readonly children?: Child;
 }
+
+/** Shows a page, or why it cannot be shown. */
+export type Show = (context: Context, props: PageProps, status?: 200 | 404) => Promise<Response>;
 
 const SECTIONS: readonly (readonly [path: string, name: string])[] = [
   ["/", "Services"],

@@ -13,7 +13,7 @@ import { addDocs } from "./docs/docs.tsx";
 import { DriftPage } from "./drift_page.tsx";
 import { EMPTY_FORM, ExplainPage, type PacketForm } from "./explain_page.tsx";
 import { addHistory } from "./history_page.tsx";
-import { page, type PageProps } from "./layout.tsx";
+import { page, type PageProps, type Show } from "./layout.tsx";
 import { type Node, Overview, PAGE_SIZE, type Services } from "./overview.tsx";
 import { Problem } from "./parts.tsx";
 import { pageHeaders } from "./security.ts";
@@ -30,9 +30,6 @@ export interface PageParts {
   /** Whether there are sessions, because the API asks for a token. */
   readonly session: boolean;
 }
-
-/** Shows a page, or why it cannot be shown. */
-export type Show = (context: Context, props: PageProps, status?: 200 | 404) => Promise<Response>;
 
 /** Adds all pages and their assets. */
 export function addPages(app: OpenAPIHono, { api, session }: PageParts): void {

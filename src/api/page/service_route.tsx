@@ -9,7 +9,7 @@ import type { ConnectionListView } from "../conntrack.ts";
 import type { ExplanationView } from "../explain.ts";
 import { type ApiClient, pathTo, withQuery } from "./client.ts";
 import type { Node } from "./overview.tsx";
-import type { Show } from "./pages.tsx";
+import type { Show } from "./layout.tsx";
 import { Problem } from "./parts.tsx";
 import { backendsOf, type Service } from "./service_health.ts";
 import { type Asked, connectionKey, type ServiceChoice, ServicePage } from "./service_page.tsx";

@@ -9,16 +9,8 @@ import type { Flow, UnknownRule } from "../answer.ts";
 import { multiply, ONE } from "../fraction.ts";
 import { familyOf } from "../../net/address.ts";
 import { type BalancedWay, type Balancer, type BalancerStep, WITHHELD } from "./balancer.ts";
-import {
-  type Hook,
-  ip,
-  isLocal,
-  isLoopback,
-  linkTo,
-  LOOPBACK,
-  type Packet,
-  type World,
-} from "./packet.ts";
+import { type Hook, ip, isLoopback, LOOPBACK, type Packet } from "./packet.ts";
+import { isLocal, linkTo, type World } from "./world.ts";
 import type { RuleSet } from "./ruleset.ts";
 import { Budget, type End, type Path, TableWalk, TakenSteps } from "./walk.ts";
 

@@ -17,7 +17,7 @@ import { answerOf } from "./answer_of.ts";
 import type { Balancer } from "./balancer.ts";
 import { evaluate } from "./evaluator.ts";
 import type { IpSet } from "./ipset.ts";
-import type { InterfaceRoute, RecentEntry, World } from "./packet.ts";
+import type { InterfaceRoute, RecentEntry, World } from "./world.ts";
 import { RuleSet, type TableSource } from "./ruleset.ts";
 
 /** A node's rules by family; a family that is absent has none. */

@@ -1,19 +1,12 @@
 /**
- * The packet as it travels, and what is known of the node around it.
+ * The packet as it travels.
  *
  * @module
  */
 
 import type { Protocol } from "../../cluster/objects.ts";
-import {
-  addressBytes,
-  type Family,
-  familyOf,
-  type Network,
-  networkContainsBytes,
-} from "../../net/address.ts";
+import { addressBytes, type Family } from "../../net/address.ts";
 import type { ConnectionState } from "../answer.ts";
-import type { IpSet } from "./ipset.ts";
 
 /** An address: canonical text, and 4 or 16 bytes in network order. */
 export interface Ip {
@@ -83,60 +76,12 @@ export interface VirtualEnd {
   readonly method: "MASQ" | "GATE" | "IPIP";
 }
 
-/** A route, as far as it decides about interface names. */
-export interface InterfaceRoute {
-  readonly network: Network;
-  readonly interface: string;
-}
-
-/** A client that a list of the match `recent` holds. */
-export interface RecentEntry {
-  /** Canonical. */
-  readonly address: string;
-  readonly secondsAgo: number;
-}
-
-/** What the rules are evaluated against. */
-export interface World {
-  /** The node's own addresses, the primary one of each family first; loopback is added to them. */
-  readonly nodeAddresses: readonly string[];
-  /** Further addresses that the node has, those of virtual servers. */
-  readonly virtualAddresses: ReadonlySet<string>;
-  /** Where interface names come from; the longest network that holds an address decides. */
-  readonly routes: readonly InterfaceRoute[];
-  readonly sets: ReadonlyMap<string, IpSet>;
-  /** By list name. */
-  readonly recent: ReadonlyMap<string, readonly RecentEntry[]>;
-}
-
 /** Whether an address is the loopback's. */
 export function isLoopback(address: Ip): boolean {
   return address.bytes.length === 4 ? address.bytes[0] === 127 : address.text === "::1";
 }
 
-/** Whether the node itself has the address, as far as known. */
-export function isLocal(address: Ip, world: World): boolean {
-  return isLoopback(address) || world.nodeAddresses.includes(address.text) ||
-    world.virtualAddresses.has(address.text);
-}
-
 /** Whether the packet belongs to a connection; in table raw none does yet. */
 export function isTracked({ state }: Packet): boolean {
   return state !== null && state !== "UNTRACKED" && state !== "INVALID";
-}
-
-/** Whether any address of the node in this family is known. */
-export function knowsNode(world: World, family: Family): boolean {
-  return world.nodeAddresses.some((address) => familyOf(address) === family);
-}
-
-/** The interface behind which an address is found. */
-export function linkTo(address: Ip, world: World): Link {
-  if (isLocal(address, world)) return LOOPBACK;
-  let best: InterfaceRoute | null = null;
-  for (const route of world.routes) {
-    if (!networkContainsBytes(route.network, address.bytes)) continue;
-    if (best === null || route.network.prefix > best.network.prefix) best = route;
-  }
-  return best === null ? "unknown" : { name: best.interface };
 }

@@ -17,7 +17,8 @@ import {
   ZERO,
 } from "../fraction.ts";
 import { applyMarking, applyTranslation, type Change } from "./apply.ts";
-import type { Hook, Packet, World } from "./packet.ts";
+import type { Hook, Packet } from "./packet.ts";
+import type { World } from "./world.ts";
 import type { Chain, Rule, Table } from "./ruleset.ts";
 import type { Target } from "./targets.ts";
 

@@ -7,7 +7,7 @@
 import type { FC } from "hono/jsx";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { ApiClient } from "../client.ts";
-import type { Show } from "../pages.tsx";
+import type { Show } from "../layout.tsx";
 import { Problem } from "../parts.tsx";
 import {
   boundsOf,

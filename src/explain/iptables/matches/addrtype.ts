@@ -6,7 +6,8 @@
  */
 
 import type { Option } from "../options.ts";
-import { type Ip, isLocal, knowsNode, type Packet, type World } from "../packet.ts";
+import type { Ip, Packet } from "../packet.ts";
+import { isLocal, knowsNode, type World } from "../world.ts";
 import {
   all,
   invert,

@@ -5,7 +5,8 @@
  * @module
  */
 
-import type { Ip, Packet, World } from "../packet.ts";
+import type { Ip, Packet } from "../packet.ts";
+import type { World } from "../world.ts";
 import { invert, type MatchModule, NotUnderstood, type Result } from "./result.ts";
 
 const ACTIONS = ["--set", "--rcheck", "--update", "--remove"];

@@ -6,7 +6,8 @@
 
 import { complement, type Fraction } from "../../fraction.ts";
 import type { Option } from "../options.ts";
-import type { Packet, World } from "../packet.ts";
+import type { Packet } from "../packet.ts";
+import type { World } from "../world.ts";
 
 /** The answer of one match. */
 export type Result =
