@@ -17,6 +17,7 @@ import {
   serverText,
   type VirtualServer,
 } from "../../src/netlink/generic/ipvs.ts";
+import { NO_STATISTICS } from "../../src/netlink/generic/ipvs_server.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { NETLINK_GENERIC, NetlinkSocket } from "../../src/netlink/socket.ts";
 import { until } from "../until.ts";
@@ -36,18 +37,6 @@ function isolated(): Ipvs {
 }
 
 const TCP = { address: "10.96.0.1", port: 443, protocol: 6 } as const;
-const ZERO = {
-  connections: 0n,
-  inPackets: 0n,
-  outPackets: 0n,
-  inBytes: 0n,
-  outBytes: 0n,
-  connectionRate: 0n,
-  inPacketRate: 0n,
-  outPacketRate: 0n,
-  inByteRate: 0n,
-  outByteRate: 0n,
-};
 const PLAIN: Required<Omit<Scheduling, "scheduler">> = {
   schedulerFlags: 0,
   onePacket: false,
@@ -105,7 +94,7 @@ Deno.test("ipvs: every kind of virtual server is read back as it was made", () =
   using ipvs = isolated();
   const results = ipvs.apply(SERVERS.map((server) => ({ verb: "add", server })));
   assert.deepEqual(results.filter((result) => result !== null), []);
-  const expected = SERVERS.map((server) => ({ ...PLAIN, ...server, statistics: ZERO }));
+  const expected = SERVERS.map((server) => ({ ...PLAIN, ...server, statistics: NO_STATISTICS }));
   const byText = (a: VirtualServer, b: VirtualServer) => serverText(a) < serverText(b) ? -1 : 1;
   assert.deepEqual([...ipvs.list()].sort(byText), [...expected].sort(byText));
   for (const server of expected) assert.deepEqual(ipvs.get(server), server);
@@ -123,7 +112,7 @@ Deno.test("ipvs: a virtual server changes its scheduler, flags and persistence",
     ]
   ) {
     ipvs.change({ verb: "update", server: { ...TCP, ...scheduling } });
-    assert.deepEqual(ipvs.get(TCP), { ...TCP, ...PLAIN, ...scheduling, statistics: ZERO });
+    assert.deepEqual(ipvs.get(TCP), { ...TCP, ...PLAIN, ...scheduling, statistics: NO_STATISTICS });
   }
   ipvs.change({ verb: "remove", server: TCP });
   assert.deepEqual(ipvs.list(), []);
@@ -158,7 +147,7 @@ Deno.test("ipvs: real servers are listed as they were made, the last one first",
     activeConnections: 0,
     inactiveConnections: 0,
     persistentConnections: 0,
-    statistics: ZERO,
+    statistics: NO_STATISTICS,
   };
   assert.deepEqual(ipvs.reals(TCP), added.map((real) => ({ ...real, ...fresh })).reverse());
   assert.deepEqual(ipvs.reals(six), []);

@@ -14,10 +14,9 @@ import { FAMILIES, type Family, familyOf } from "../../net/address.ts";
 import type {
   ListedRealServer,
   ListedVirtualServer,
-  ServerStatistics,
   VirtualServerId,
 } from "../../netlink/generic/ipvs.ts";
-import { serverFamily } from "../../netlink/generic/ipvs_server.ts";
+import { NO_STATISTICS, serverFamily } from "../../netlink/generic/ipvs_server.ts";
 import { parseIpSets } from "../iptables/ipset.ts";
 import type { SavedServers } from "./save_text.ts";
 import type { RealServer, VirtualServer } from "./servers.ts";
@@ -29,20 +28,6 @@ export interface SavedKernelParts {
   /** The node's own addresses, as nothing that is printed names them. */
   readonly nodeAddresses: readonly string[];
 }
-
-/** No text has any. */
-const NO_STATISTICS: ServerStatistics = {
-  connections: 0n,
-  inPackets: 0n,
-  outPackets: 0n,
-  inBytes: 0n,
-  outBytes: 0n,
-  connectionRate: 0n,
-  inPacketRate: 0n,
-  outPacketRate: 0n,
-  inByteRate: 0n,
-  outByteRate: 0n,
-};
 
 /**
  * What was printed, as a kernel lists it. The addresses of kube-ipvs0 are taken from the set that

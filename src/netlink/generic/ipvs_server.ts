@@ -126,6 +126,20 @@ export interface ServerStatistics {
   readonly outByteRate: bigint;
 }
 
+/** What a server has counted that nobody used. */
+export const NO_STATISTICS: ServerStatistics = {
+  connections: 0n,
+  inPackets: 0n,
+  outPackets: 0n,
+  inBytes: 0n,
+  outBytes: 0n,
+  connectionRate: 0n,
+  inPacketRate: 0n,
+  outPacketRate: 0n,
+  inByteRate: 0n,
+  outByteRate: 0n,
+};
+
 /** A virtual server as it is listed. */
 export type ListedVirtualServer =
   & VirtualServerId

@@ -19,6 +19,7 @@ import {
   type VirtualServer,
   type VirtualServerId,
 } from "../../../src/netlink/generic/ipvs.ts";
+import { NO_STATISTICS } from "../../../src/netlink/generic/ipvs_server.ts";
 import { NetlinkError } from "../../../src/netlink/error.ts";
 import { restore, savedText, type Tables } from "../iptables/interpreter.ts";
 
@@ -30,19 +31,6 @@ interface FakeServer {
   /** The last added first. */
   reals: ListedRealServer[];
 }
-
-const STATISTICS = {
-  connections: 0n,
-  inPackets: 0n,
-  outPackets: 0n,
-  inBytes: 0n,
-  outBytes: 0n,
-  connectionRate: 0n,
-  inPacketRate: 0n,
-  outPacketRate: 0n,
-  inByteRate: 0n,
-  outByteRate: 0n,
-};
 
 /** A node's kernel and its iptables. */
 export class FakeNode implements Kernel, RulesAccess {
@@ -99,7 +87,7 @@ export class FakeNode implements Kernel, RulesAccess {
         persistence: null,
         engine: null,
         ...change.server as VirtualServer,
-        statistics: STATISTICS,
+        statistics: NO_STATISTICS,
       } as ListedVirtualServer;
       if (found === undefined) this.vips.set(name, { listed, reals: [] });
       else found.listed = listed;
@@ -121,7 +109,7 @@ export class FakeNode implements Kernel, RulesAccess {
         inactiveConnections: 0,
         persistentConnections: 0,
         ...real as RealServer,
-        statistics: STATISTICS,
+        statistics: NO_STATISTICS,
       };
       if (verb === "add") server.reals.unshift(listed);
       else server.reals[place] = listed;
