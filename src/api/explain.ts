@@ -24,7 +24,13 @@ import {
 } from "./schemas.ts";
 import type { ApiState } from "./state.ts";
 import { witnessesOfThen } from "./witness/past.ts";
-import { engineAnswer, rulesAnswer, type RulesOf, type Witnesses } from "./witness/witnesses.ts";
+import {
+  engineAnswer,
+  rulesAnswer,
+  type RulesOf,
+  type Testimony,
+  type Witnesses,
+} from "./witness/witnesses.ts";
 
 /** Longest body, bytes. */
 const MAX_BODY_BYTES = 1 << 16;
@@ -179,8 +185,12 @@ export function addExplain(
   witnesses: Witnesses,
   bodyTimeoutMs: number,
 ): void {
-  const answer = async (name: string | undefined, packet: Packet, when: When) =>
-    await explain(await witnessesOf(state, witnesses, packet, when), name, packet, when);
+  const answer = async (name: string | undefined, packet: Packet, when: When) => {
+    const asked = when.asOf === undefined
+      ? witnesses
+      : await witnessesAsOf(state, packet, when.rules, when.asOf);
+    return explanation(asked, await asked.ask(packet, when.rules), name, when.asOf);
+  };
   app.openAPIRegistry.registerPath(getRoute);
   app.get(getRoute.path, async (context) => {
     const { name, rules, asOf, ...packet } = validQuery(context, ExplainQuery);
@@ -199,13 +209,12 @@ interface When {
   readonly asOf?: number;
 }
 
-async function witnessesOf(
+async function witnessesAsOf(
   state: ApiState,
-  now: Witnesses,
   packet: Packet,
-  { rules, asOf }: When,
+  rules: RulesOf,
+  asOf: number,
 ): Promise<Witnesses> {
-  if (asOf === undefined) return now;
   if (rules === "node") {
     throw new ApiError(400, "invalid_request", "asOf: expected none with rules=node", "asOf");
   }
@@ -215,13 +224,12 @@ async function witnessesOf(
   return await witnessesOfThen(state, then, packet);
 }
 
-async function explain(
+function explanation(
   witnesses: Witnesses,
+  said: Testimony,
   name: string | undefined,
-  packet: Packet,
-  { rules: rulesOf, asOf }: When,
-): Promise<z.input<typeof Explanation>> {
-  const said = await witnesses.ask(packet, rulesOf);
+  asOf: number | undefined,
+): z.input<typeof Explanation> {
   const { verdict, backend, reason, frontend, sourceClass } = said.engine;
   const answeredBy = witnesses.second === "rules" ? "rules" : "engine";
   const answer = answeredBy === "rules"

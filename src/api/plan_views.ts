@@ -6,8 +6,8 @@
 
 import { render } from "../dataplane/iptables/render.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
-import type { Answer, Flow } from "../explain/answer.ts";
-import { explainByPlan } from "../explain/from_plan.ts";
+import type { Answer, AnswerInShort, Flow } from "../explain/answer.ts";
+import { sayByPlan } from "../explain/from_plan.ts";
 import { explainer } from "../explain/iptables/explain.ts";
 import { renderedSources } from "../explain/iptables/rendered_source.ts";
 import type { Family } from "../net/address.ts";
@@ -64,8 +64,8 @@ export class PlanViews {
   }
 
   /** Where a flow goes by the plan. */
-  byPlan(flow: Flow): Answer {
-    return explainByPlan([flow], this.state.plan(), this.index)[0];
+  byPlan(flow: Flow): AnswerInShort {
+    return sayByPlan(flow, this.state.plan(), this.index);
   }
 
   /** Where a flow goes by {@link rules}, or by ipvs mode's state. Throws TooManyWays. */

@@ -24,7 +24,6 @@ import {
   TupleRecord,
 } from "./abi.ts";
 import type { ConntrackEntry, LookupResult, PacketQuery } from "./handle.ts";
-import type { Backend } from "../plan/plan.ts";
 import type { EngineExports } from "./module.ts";
 import type { Scratch } from "./scratch.ts";
 import type { PlanTables } from "./tables.ts";
@@ -67,11 +66,13 @@ export class Questions {
     const backendId = view.getUint32(AnswerRecord.Backend, true);
     const servicePort = view.getUint32(AnswerRecord.ServicePort, true);
     const tracked = reason === LookupReason.Tracked;
-    const service = tracked
-      ? this.#tables.backend(backendId)?.service ?? null
-      : this.#tables.serviceName(servicePort);
+    const planned = this.#tables.backend(backendId);
+    const service = tracked ? planned?.service ?? null : this.#tables.serviceName(servicePort);
     const backend = backendId === 0 ? null : {
-      address: this.#scratch.readAddress(AnswerRecord.BackendAddress),
+      // Who is new gets a backend of the plan, which has its address as text.
+      address: !tracked && planned !== null
+        ? planned.address
+        : this.#scratch.readAddress(AnswerRecord.BackendAddress),
       port: view.getUint16(AnswerRecord.BackendPort, true),
     };
     const details = {
@@ -84,7 +85,9 @@ export class Questions {
     };
     const known = service !== null && (!tracked || servicePort !== 0);
     const frontend = known ? FRONTEND_KINDS[view.getUint8(AnswerRecord.FrontendKind)] : null;
-    const result = {
+    const only = reason === LookupReason.Tracked || reason === LookupReason.Affinity ||
+      ALWAYS_SAME.includes(details.scheduler);
+    return {
       verdict: VERDICTS[reason],
       service,
       frontend,
@@ -92,15 +95,13 @@ export class Questions {
       backend,
       masquerade: view.getUint8(AnswerRecord.Masquerade) !== 0,
       reason: explain(reason, query, service, details),
+      // Asked for last: candidates take the answer's place.
+      backends: only && backend !== null
+        ? [{ ...backend, probability: 1 }]
+        : reason === LookupReason.Scheduled
+        ? this.#candidates(servicePort, details.pool, details.scheduler)
+        : [],
     };
-    const only = reason === LookupReason.Tracked || reason === LookupReason.Affinity ||
-      ALWAYS_SAME.includes(details.scheduler);
-    const backends = only && backend !== null
-      ? [{ ...backend, probability: 1 }]
-      : reason === LookupReason.Scheduled
-      ? this.#candidates(servicePort, details.pool, details.scheduler)
-      : [];
-    return { ...result, backends };
   }
 
   #writeQuery({ source, sourcePort, dest, port, protocol }: PacketQuery): void {
@@ -126,7 +127,7 @@ export class Questions {
     const page = Math.floor(this.#scratch.size / CandidateRecord.Size);
     const { view } = this.#scratch;
     const ignoresWeight = IGNORES_WEIGHT.includes(scheduler);
-    const usable: { backend: Pick<Backend, "address" | "port">; share: number }[] = [];
+    const usable: { address: string; port: number; probability: number }[] = [];
     let total = 0;
     for (let from = 0;;) {
       const count = this.#engine.candidates(servicePort, pool, from, page);
@@ -137,17 +138,15 @@ export class Questions {
         const share = ignoresWeight ? 1 : weight;
         total += share;
         // Those of a list are in the plan, which has their addresses as text.
-        const backend = this.#tables.backend(view.getUint32(at + CandidateRecord.Backend, true))!;
-        usable.push({ backend, share });
+        const id = view.getUint32(at + CandidateRecord.Backend, true);
+        const { address, port } = this.#tables.backend(id)!;
+        usable.push({ address, port, probability: share });
       }
       from += count;
       if (count < page) break;
     }
-    return usable.map(({ backend: { address, port }, share }) => ({
-      address,
-      port,
-      probability: share / total,
-    }));
+    for (const backend of usable) backend.probability /= total;
+    return usable;
   }
 
   /** A page of connections: at most `limit`, behind `cursor`. */

@@ -97,3 +97,6 @@ export interface Answer {
   /** When not empty, everything else is only so far as the rules are known. */
   readonly unknown: readonly UnknownRule[];
 }
+
+/** An answer of which only what it comes to counts, not its single ends. */
+export type AnswerInShort = Omit<Answer, "outcomes">;

@@ -133,13 +133,15 @@ function candidates(
   source: string,
   masquerade: boolean,
 ): DecidedBackend[] {
-  const total = list.reduce((sum, backend) => sum + backend.weight, 0);
-  return list.filter((backend) => backend.weight > 0).map(({ address, port, weight }) => ({
-    address,
-    port,
-    probability: weight / total,
-    masquerade: masquerade || address === source,
-  }));
+  let total = 0;
+  for (const { weight } of list) total += weight;
+  const decided: DecidedBackend[] = [];
+  for (const { address, port, weight } of list) {
+    if (weight === 0) continue;
+    const probability = weight / total;
+    decided.push({ address, port, probability, masquerade: masquerade || address === source });
+  }
+  return decided;
 }
 
 function requireAddress(text: string): string {

@@ -5,7 +5,7 @@
  */
 
 import type { LookupResult } from "../../engine/handle.ts";
-import type { Answer } from "../../explain/answer.ts";
+import type { AnswerInShort } from "../../explain/answer.ts";
 import { formatSocketAddress } from "../../net/address.ts";
 
 /** Something that the witnesses say otherwise, in words. */
@@ -19,7 +19,7 @@ export interface Disagreement {
 /** What is not to be compared. */
 export interface Comparison {
   /** The engine remembers which backend this client had: only that it may have it is compared. */
-  readonly affinity: boolean;
+  readonly affinity: () => boolean;
   /** The engine masquerades whatever the plan says. */
   readonly masqueradesAlways: boolean;
 }
@@ -30,7 +30,7 @@ const TOLERANCE = 1e-6;
 /** What is said otherwise; nothing more is compared when the verdicts are different already. */
 export function compareWitnesses(
   engine: LookupResult,
-  rules: Answer,
+  rules: AnswerInShort,
   { affinity, masqueradesAlways }: Comparison,
 ): Disagreement[] {
   if (engine.verdict !== rules.verdict) {
@@ -45,7 +45,9 @@ export function compareWitnesses(
   const { backend } = engine;
   const same = backend === null
     ? undefined
-    : rules.backends.find((other) => key(other) === key(backend));
+    : rules.backends.find(({ address, port }) =>
+      address === backend.address && port === backend.port
+    );
   const masquerade = same?.masquerade ?? rules.masquerade;
   if (!masqueradesAlways && masquerade !== engine.masquerade) {
     found.push({
@@ -59,13 +61,13 @@ export function compareWitnesses(
 
 function compareBackends(
   engine: LookupResult,
-  rules: Answer,
-  affinity: boolean,
+  rules: AnswerInShort,
+  affinity: () => boolean,
 ): Disagreement[] {
   if (sameInOrder(engine, rules)) return [];
   const theirs = new Map(rules.backends.map((backend) => [key(backend), backend.probability]));
   const ours = new Map(engine.backends.map((backend) => [key(backend), backend.probability]));
-  const remembered = affinity && ours.size === 1;
+  const remembered = ours.size === 1 && affinity();
   const same = [...ours.keys()].every((backend) => theirs.has(backend)) &&
     (remembered || ours.size === theirs.size);
   if (!same) {
@@ -85,7 +87,10 @@ function compareBackends(
  * Most often both name the same backends with the same chances, in the same order or the other way
  * round: schedulers have the newest first.
  */
-function sameInOrder({ backends: ours }: LookupResult, { backends: theirs }: Answer): boolean {
+function sameInOrder(
+  { backends: ours }: LookupResult,
+  { backends: theirs }: AnswerInShort,
+): boolean {
   if (ours.length !== theirs.length) return false;
   return areSame(ours, theirs, 0, 1) || areSame(ours, theirs, theirs.length - 1, -1);
 }
@@ -100,7 +105,8 @@ function areSame(
   by: number,
 ): boolean {
   for (let i = 0, j = start; i < ours.length; i++, j += by) {
-    const [one, other] = [ours[i], theirs[j]];
+    const one = ours[i];
+    const other = theirs[j];
     if (one.address !== other.address || one.port !== other.port) return false;
     if (Math.abs(one.probability - other.probability) > TOLERANCE) return false;
   }

@@ -7,7 +7,7 @@
 
 import type { ProxyMode } from "../../dataplane/dataplane.ts";
 import type { LookupResult } from "../../engine/handle.ts";
-import type { Answer } from "../../explain/answer.ts";
+import type { AnswerInShort } from "../../explain/answer.ts";
 import { WITHHELD } from "../../explain/iptables/balancer.ts";
 
 const NODE_ITSELF =
@@ -56,7 +56,7 @@ export function knownDifference(
   mode: ProxyMode,
   source: string,
   engine: LookupResult,
-  rules: Answer,
+  rules: AnswerInShort,
   hasEndpoints: boolean | null,
 ): string | null {
   if (mode === "ipvs") return byIpvs(source, engine, rules);
@@ -66,7 +66,7 @@ export function knownDifference(
 function byIpvs(
   source: string,
   engine: LookupResult,
-  { verdict, steps }: Answer,
+  { verdict, steps }: AnswerInShort,
 ): string | null {
   if (engine.verdict === "PASS" && verdict === "REJECT") return GUARDED;
   if (verdict === "FORWARD" && engine.backend?.address === source) return ELSEWHERE;
@@ -76,7 +76,7 @@ function byIpvs(
   return engine.verdict === "FORWARD" && withheld ? LOOPBACK : null;
 }
 
-function withoutEndpoints(engine: LookupResult, rules: Answer): string | null {
+function withoutEndpoints(engine: LookupResult, rules: AnswerInShort): string | null {
   const { verdict, frontend, sourceClass } = engine;
   const refused = verdict === "REJECT" || verdict === "DROP";
   const external = frontend === "ExternalIP" || frontend === "LoadBalancer";

@@ -7,7 +7,8 @@
 
 import type { LookupResult, PacketQuery } from "../../engine/handle.ts";
 import { parseSave } from "../../dataplane/iptables/save_text.ts";
-import type { Answer, AnswerBackend, Flow, Step } from "../../explain/answer.ts";
+import type { Answer, AnswerBackend, AnswerInShort, Flow, Step } from "../../explain/answer.ts";
+import { outcomesOf } from "../../explain/from_plan.ts";
 import { explainer } from "../../explain/iptables/explain.ts";
 import { TooManyWays } from "../../explain/iptables/walk.ts";
 import { type Family, familyOf } from "../../net/address.ts";
@@ -26,9 +27,12 @@ export type RulesOf = "synced" | "node";
 export interface Testimony {
   readonly engine: LookupResult;
   /** The second witness: rules in iptables and ipvs mode, the plan in all others. */
-  readonly rules: Answer;
+  readonly rules: Said;
   readonly disagreements: readonly KnownDisagreement[];
 }
+
+/** What the second witness says; the plan, which never forwards itself, in short. */
+type Said = Answer | AnswerInShort;
 
 /** A disagreement, and why it has to be: null where it should not. */
 export interface KnownDisagreement extends Disagreement {
@@ -36,7 +40,7 @@ export interface KnownDisagreement extends Disagreement {
 }
 
 /** A question to the second witness. */
-type Ask = (flow: Flow) => Answer;
+type Ask = (flow: Flow) => Said;
 
 /** Both witnesses of one proxy. */
 export class Witnesses {
@@ -66,15 +70,21 @@ export class Witnesses {
 
   /** Throws ApiError when the node cannot be read, or a rule set leads too many ways. */
   async ask(packet: PacketQuery, rulesOf: RulesOf = "synced"): Promise<Testimony> {
-    const second = await this.secondWitness(familyOf(packet.dest), rulesOf);
-    const [engine, fresh] = await this.#askEngine([packet]);
-    return { engine, ...this.compare(packet, fresh, second) };
+    const asked = this.secondWitness(familyOf(packet.dest), rulesOf);
+    const second = asked instanceof Promise ? await asked : asked;
+    const { sourcePort, ...anyPort } = packet;
+    const questions = sourcePort === undefined ? [packet] : [packet, anyPort];
+    // A connection that conntrack holds stays where it is, whatever the rules have become: they are
+    // compared with what is said of a new one.
+    const answers = await this.#state.engine.lookup(questions);
+    const { rules, disagreements } = this.compare(packet, answers.at(-1)!, second);
+    return { engine: answers[0], rules, disagreements };
   }
 
   /** Answers for a family, all from one state of the rules. Throws ApiError. */
-  async secondWitness(family: Family, rulesOf: RulesOf): Promise<Ask> {
+  secondWitness(family: Family, rulesOf: RulesOf): Ask | Promise<Ask> {
     if (!this.#hasRules) return (flow) => this.#views.byPlan(flow);
-    return rulesOf === "node" ? await this.#read(family) : (flow) => this.#views.byRules(flow);
+    return rulesOf === "node" ? this.#read(family) : (flow) => this.#views.byRules(flow);
   }
 
   /** The second witness's answer, and what it says otherwise than the engine. Throws ApiError. */
@@ -83,13 +93,14 @@ export class Witnesses {
     engine: LookupResult,
     second: Ask,
   ): Pick<Testimony, "rules" | "disagreements"> {
-    const match = this.#views.index.find(packet.dest, packet.port, packet.protocol);
     const rules = answer(second, { name: "", ...packet });
+    const match = () => this.#views.index.find(packet.dest, packet.port, packet.protocol);
     const disagreements = compareWitnesses(engine, rules, {
-      affinity: match !== null && match.port.affinitySeconds !== null,
+      affinity: () => (match()?.port.affinitySeconds ?? null) !== null,
       masqueradesAlways: this.masqueradesAlways,
     });
-    if (disagreements.length === 0 || this.second === "plan") {
+    if (disagreements.length === 0) return { rules, disagreements: [] };
+    if (this.second === "plan") {
       return { rules, disagreements: disagreements.map((one) => ({ ...one, known: null })) };
     }
     const { addresses } = this.#state.plan().node;
@@ -98,22 +109,11 @@ export class Witnesses {
       packet.source,
       engine,
       rules,
-      hasEndpoints(match),
+      hasEndpoints(match()),
     );
     const knownOf = ({ field }: Disagreement) =>
       known ?? (field === "masquerade" ? knownMasquerade(engine, addresses) : null);
     return { rules, disagreements: disagreements.map((one) => ({ ...one, known: knownOf(one) })) };
-  }
-
-  /**
-   * The engine's answer about the very packet, and about a new connection: one that conntrack holds
-   * stays where it is whatever the rules have become.
-   */
-  async #askEngine([packet]: [PacketQuery]): Promise<[LookupResult, LookupResult]> {
-    const { sourcePort, ...anyPort } = packet;
-    const questions = sourcePort === undefined ? [packet] : [packet, anyPort];
-    const answers = await this.#state.engine.lookup(questions);
-    return [answers[0], answers[answers.length - 1]];
   }
 
   #read(family: Family): Promise<Ask> {
@@ -146,7 +146,7 @@ function hasEndpoints(match: FrontendMatch | null): boolean | null {
   return match === null ? null : match.port.hasEndpoints;
 }
 
-function answer(ask: Ask, flow: Flow): Answer {
+function answer(ask: Ask, flow: Flow): Said {
   try {
     return ask(flow);
   } catch (error) {
@@ -162,22 +162,13 @@ export function engineAnswer(
 ): Omit<Answer, "name"> {
   const { verdict, service } = engine;
   const steps = [...rules.steps, engineStep(engine)];
-  const way = steps.map((_, i) => i);
   const backends = engine.backends.map((backend, i): AnswerBackend => ({
     address: backend.address,
     port: backend.port,
     probability: backend.probability,
     masquerade: masqueradesAlways || masqueradesTo(backend, engine, rules, i),
   }));
-  const outcomes = verdict === "FORWARD"
-    ? backends.map(({ address, port, probability, masquerade }) => ({
-      verdict,
-      backend: { address, port },
-      masquerade,
-      probability,
-      steps: way,
-    }))
-    : [{ verdict, backend: null, masquerade: false, probability: 1, steps: way }];
+  const outcomes = outcomesOf(verdict, backends, steps);
   const masquerade = verdict === "FORWARD" && backends.every((backend) => backend.masquerade);
   return { verdict, service, backends, masquerade, steps, outcomes, unknown: [] };
 }
@@ -185,7 +176,10 @@ export function engineAnswer(
 /** The rules' word, with the engine's as the last step. */
 export function rulesAnswer({ engine, rules }: Testimony): Omit<Answer, "name"> {
   const { name: _, ...rest } = rules;
-  return { ...rest, steps: [...rules.steps, engineStep(engine)] };
+  const outcomes = "outcomes" in rules
+    ? rules.outcomes
+    : outcomesOf(rules.verdict, rules.backends, rules.steps);
+  return { ...rest, outcomes, steps: [...rules.steps, engineStep(engine)] };
 }
 
 function engineStep({ reason }: LookupResult): Step {
@@ -202,7 +196,7 @@ type Ends = { readonly address: string; readonly port: number };
 function masqueradesTo(
   backend: Ends,
   engine: LookupResult,
-  rules: Answer,
+  rules: Said,
   place: number,
 ): boolean {
   if (engine.backend !== null && areSame(engine.backend, backend)) return engine.masquerade;
