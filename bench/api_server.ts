@@ -98,7 +98,8 @@ async function main(mode: string, services: number): Promise<void> {
   const bare = bareServer();
   const running = agent.start();
   const { changed } = await listener.promise;
-  changed([...cluster(services)]);
+  // As a control plane's objects come.
+  changed(JSON.parse(JSON.stringify([...cluster(services)])));
   await agent.ready;
 
   const encoder = new TextEncoder();

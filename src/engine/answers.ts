@@ -4,6 +4,7 @@
  * @module
  */
 
+import { flat } from "../flat_text.ts";
 import { familyOf, formatSocketAddress } from "../net/address.ts";
 import {
   AnswerRecord,
@@ -213,11 +214,12 @@ function explain(
   service: string | null,
   details: Details,
 ): string {
-  const dialled = `${formatSocketAddress(query.dest, query.port)}/${query.protocol}`;
   const policy = details.pool === PoolKind.Local ? "Local" : "Cluster";
   switch (reason) {
     case LookupReason.NoFrontend:
-      return `no Service has a frontend at ${dialled}`;
+      return `no Service has a frontend at ${
+        formatSocketAddress(query.dest, query.port)
+      }/${query.protocol}`;
     case LookupReason.Tracked:
       return query.protocol === "TCP"
         ? `the connection is tracked, state ${TCP_STATES[details.state]}`
@@ -233,8 +235,8 @@ function explain(
     case LookupReason.Affinity:
       return `session affinity of ${query.source}, for ${details.affinitySeconds} s more`;
     case LookupReason.Scheduled:
-      return `policy ${policy}, scheduler ${SCHEDULER_NAMES.get(details.scheduler)} ` +
-        (details.scheduler === Scheduler.Rr ? `at ${details.cursor} of ` : "over ") +
-        `${details.count} backends`;
+      return flat`policy ${policy}, scheduler ${SCHEDULER_NAMES.get(details.scheduler)!} ${
+        details.scheduler === Scheduler.Rr ? `at ${details.cursor} of` : "over"
+      } ${details.count} backends`;
   }
 }

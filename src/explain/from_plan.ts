@@ -4,6 +4,7 @@
  * @module
  */
 
+import { flat } from "../flat_text.ts";
 import { decide } from "../plan/decide.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import type { Plan, SourceClass } from "../plan/plan.ts";
@@ -33,8 +34,8 @@ export function explainByPlan(
 export function sayByPlan(flow: Flow, plan: Plan, index: FrontendIndex): AnswerInShort {
   const { verdict, service, backends, masquerade, sourceClass, reason } = decide(plan, flow, index);
   const steps = [
-    step(`source ${flow.source}`, CLASSES[sourceClass]),
-    step(`destination ${flow.dest}`, reason),
+    step(flat`source ${flow.source}`, CLASSES[sourceClass]),
+    step(flat`destination ${flow.dest}`, reason),
   ];
   return { name: flow.name, verdict, service, backends, masquerade, steps, unknown: [] };
 }

@@ -6,12 +6,15 @@
 
 import type { Protocol } from "../cluster/objects.ts";
 import {
+  addressBytes,
   formatSocketAddress,
   type Network,
   networkContains,
+  networkContainsBytes,
   parseAddress,
   parseNetwork,
 } from "../net/address.ts";
+import { flat } from "../flat_text.ts";
 import { FrontendIndex } from "./frontend_index.ts";
 import { isLoopback } from "./node.ts";
 import {
@@ -57,8 +60,9 @@ export interface Decision {
 
 /** The class of a canonical source address; pods come first, wherever they are. */
 export function classifySource(node: NodeInfo, source: string): SourceClass {
-  if (networksOf(node.podNetworks).some((network) => networkContains(network, source))) {
-    return "pod";
+  const bytes = addressBytes(source);
+  for (const network of networksOf(node.podNetworks)) {
+    if (networkContainsBytes(network, bytes)) return "pod";
   }
   return isLoopback(source) || node.addresses.includes(source) ? "node" : "outside";
 }
@@ -118,13 +122,13 @@ export function decide(
   }
   const backends = candidates(port[route.to], source, route.masquerade);
   const policy = route.to === "local" ? "Local" : "Cluster";
+  const share = `${backends.length} of ${port.endpoints.length} endpoints for sources`;
   return {
     ...refused,
     verdict: "FORWARD",
     backends,
     masquerade: backends.every((backend) => backend.masquerade),
-    reason: `${frontend.kind} ${dialled}: policy ${policy}, ${backends.length} of ` +
-      `${port.endpoints.length} endpoints for sources of class ${sourceClass}`,
+    reason: flat`${frontend.kind} ${dialled}: policy ${policy}, ${share} of class ${sourceClass}`,
   };
 }
 

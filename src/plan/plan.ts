@@ -8,6 +8,7 @@
  * @module
  */
 
+import { flat } from "../flat_text.ts";
 import type { Family } from "../net/address.ts";
 import type { Protocol } from "../cluster/objects.ts";
 
@@ -169,6 +170,8 @@ export interface PlanChange {
 export function servicePortName(
   port: Pick<ServicePortPlan, "namespace" | "service" | "portName">,
 ): string {
-  const name = `${port.namespace}/${port.service}`;
-  return port.portName === "" ? name : `${name}:${port.portName}`;
+  const { namespace, service, portName } = port;
+  return portName === ""
+    ? flat`${namespace}/${service}`
+    : flat`${namespace}/${service}:${portName}`;
 }
