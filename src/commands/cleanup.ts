@@ -7,21 +7,17 @@
 import { parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { refuseArguments } from "../config/usage.ts";
-import { VERSION } from "../config/version.ts";
 import { cleanupIptables } from "../dataplane/iptables/cleanup.ts";
 import { cleanupIpvs } from "../dataplane/ipvs/cleanup.ts";
 import { ProgramRunner } from "../dataplane/iptables/programs.ts";
 import { cleanupUserspace } from "../dataplane/userspace/cleanup.ts";
-import { commandHelp } from "./help.ts";
-import { complainLines, printLines } from "./io.ts";
+import { tellAsked } from "./asked.ts";
+import { complainLines } from "./io.ts";
 
 /** Cleans up; resolves with the exit status: 1 when something could not be removed. */
 export async function cleanup(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "cleanup", () => "");
-  if (line.asked !== null) {
-    printLines(line.asked === "help" ? commandHelp("cleanup") : `switchyard ${VERSION}`);
-    return 0;
-  }
+  if (tellAsked(line, "cleanup")) return 0;
   refuseArguments(line);
   configureLogging(line.config.logging);
   return await cleanupNode();

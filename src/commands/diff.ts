@@ -11,11 +11,10 @@ import type { DiffAnswer } from "../api/diff.ts";
 import { type CommandLine, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
-import { VERSION } from "../config/version.ts";
 import { type ApiCaller, askJson, callServer, callState } from "./api_caller.ts";
 import { formatDiff } from "./diff_text.ts";
 import { nodeOfFiles, thisNode } from "./given_nodes.ts";
-import { commandHelp } from "./help.ts";
+import { tellAsked } from "./asked.ts";
 import { refuseSharedInput } from "./input.ts";
 import { complainLines, failingWithTwo, printLines, printText } from "./io.ts";
 
@@ -25,10 +24,7 @@ import { complainLines, failingWithTwo, printLines, printText } from "./io.ts";
  */
 export async function diff(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "diff", Deno.hostname);
-  if (line.asked !== null) {
-    printLines(line.asked === "help" ? commandHelp("diff") : `switchyard ${VERSION}`);
-    return 0;
-  }
+  if (tellAsked(line, "diff")) return 0;
   checkUsage(line);
   configureLogging(line.config.logging);
   return await failingWithTwo(() => compare(line));

@@ -7,24 +7,20 @@
 import { type CommandLine, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
-import { VERSION } from "../config/version.ts";
 import type { Flow } from "../explain/answer.ts";
 import { FlowError, parseFlows, parseFlowWords } from "../explain/flows.ts";
 import { formatAnswers } from "../explain/text.ts";
 import { askJson, callServer } from "./api_caller.ts";
 import { type ExplainedFlow, formatDisputes } from "./engine_witness.ts";
 import { byBoth, byManifests, byNodeRules } from "./explainers.ts";
-import { commandHelp } from "./help.ts";
+import { tellAsked } from "./asked.ts";
 import { inputName, readInput, refuseSharedInput } from "./input.ts";
 import { complainLines, printLines, printText } from "./io.ts";
 
 /** Prints the answers; resolves with the exit status: 2 when some of the input is left out. */
 export async function explain(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "explain", Deno.hostname);
-  if (line.asked !== null) {
-    printLines(line.asked === "help" ? commandHelp("explain") : `switchyard ${VERSION}`);
-    return 0;
-  }
+  if (tellAsked(line, "explain")) return 0;
   checkUsage(line);
   const { config, explain: input, ask } = line;
   configureLogging(config.logging);

@@ -7,17 +7,13 @@
 import { type CommandLine, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { nearestName, UsageError } from "../config/usage.ts";
-import { VERSION } from "../config/version.ts";
-import { commandHelp } from "./help.ts";
+import { tellAsked } from "./asked.ts";
 import { printLines } from "./io.ts";
 
 /** Resolves with the exit status: of the command, for `lab exec`. */
 export async function lab(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "lab", Deno.hostname);
-  if (line.asked !== null) {
-    printLines(line.asked === "help" ? commandHelp("lab") : `switchyard ${VERSION}`);
-    return 0;
-  }
+  if (tellAsked(line, "lab")) return 0;
   configureLogging(line.config.logging);
   const [subcommand] = line.positionals;
   switch (subcommand) {

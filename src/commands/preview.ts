@@ -9,9 +9,8 @@ import type { PreviewAnswer } from "../api/preview.ts";
 import { type CommandLine, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
-import { VERSION } from "../config/version.ts";
 import { type ApiCaller, askJson, callServer, callState } from "./api_caller.ts";
-import { commandHelp } from "./help.ts";
+import { tellAsked } from "./asked.ts";
 import { refuseSharedInput } from "./input.ts";
 import { complainLines, failingWithTwo, printLines, printText } from "./io.ts";
 import { formatPreview, wouldChange } from "./preview_text.ts";
@@ -23,10 +22,7 @@ import { namedDeletion, readObjects, type WantedObjects } from "./wanted_objects
  */
 export async function preview(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "preview", Deno.hostname);
-  if (line.asked !== null) {
-    printLines(line.asked === "help" ? commandHelp("preview") : `switchyard ${VERSION}`);
-    return 0;
-  }
+  if (tellAsked(line, "preview")) return 0;
   checkUsage(line);
   configureLogging(line.config.logging);
   return await failingWithTwo(() => forecast(line));

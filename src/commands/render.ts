@@ -12,7 +12,6 @@ import { type ClusterProblem, formatProblem } from "../cluster/source.ts";
 import { type Config, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { refuseArguments } from "../config/usage.ts";
-import { VERSION } from "../config/version.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import { render as renderRules, type RenderProblem } from "../dataplane/iptables/render.ts";
 import { ruleStructure } from "../dataplane/iptables/structure.ts";
@@ -23,7 +22,7 @@ import { ipvsText, ipvsTexts } from "../dataplane/ipvs/text.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
 import { routingStructure, routingText } from "../dataplane/userspace/structure.ts";
 import type { Plan } from "../plan/plan.ts";
-import { commandHelp } from "./help.ts";
+import { tellAsked } from "./asked.ts";
 import { complainLines, printLines, printText } from "./io.ts";
 
 /** What a mode is made of, for people and for programs. */
@@ -44,10 +43,7 @@ const RENDERINGS: Readonly<
 /** Prints the rule set; resolves with the exit status: 2 when some of the input is not in it. */
 export async function render(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "render", Deno.hostname);
-  if (line.asked !== null) {
-    printLines(line.asked === "help" ? commandHelp("render") : `switchyard ${VERSION}`);
-    return 0;
-  }
+  if (tellAsked(line, "render")) return 0;
   refuseArguments(line);
   const { config } = line;
   configureLogging(config.logging);

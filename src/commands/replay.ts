@@ -8,21 +8,17 @@ import { offlineState } from "../agent/offline.ts";
 import { type CommandLine, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
-import { VERSION } from "../config/version.ts";
 import type { ReplayReport } from "../replay/report.ts";
 import { formatReport } from "../replay/text.ts";
 import { type ApiCaller, askJson, callServer, callState } from "./api_caller.ts";
-import { commandHelp } from "./help.ts";
+import { tellAsked } from "./asked.ts";
 import { inputName, readInputBytes, refuseSharedInput } from "./input.ts";
 import { complainLines, printLines, printText } from "./io.ts";
 
 /** Prints the report; resolves with the exit status: 2 when some of the input is left out. */
 export async function replay(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "replay", Deno.hostname);
-  if (line.asked !== null) {
-    printLines(line.asked === "help" ? commandHelp("replay") : `switchyard ${VERSION}`);
-    return 0;
-  }
+  if (tellAsked(line, "replay")) return 0;
   const path = captureOf(line);
   const { config, ask: { limit, seed } } = line;
   configureLogging(config.logging);

@@ -7,17 +7,12 @@
 import { parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { refuseArguments } from "../config/usage.ts";
-import { VERSION } from "../config/version.ts";
-import { commandHelp } from "./help.ts";
-import { printLines } from "./io.ts";
+import { tellAsked } from "./asked.ts";
 
 /** Runs until a signal comes; resolves with the exit status. */
 export async function run(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args, "run", Deno.hostname);
-  if (line.asked !== null) {
-    printLines(line.asked === "help" ? commandHelp("run") : `switchyard ${VERSION}`);
-    return 0;
-  }
+  if (tellAsked(line, "run")) return 0;
   refuseArguments(line);
   configureLogging(line.config.logging);
   if (line.config.writeConfigTo !== null) {
