@@ -9,7 +9,7 @@ import { allocateClusterIPs } from "../../cluster/control/cluster_ips.ts";
 import { identityOfObject, type Located } from "../../cluster/control/located.ts";
 import { allocateNodePorts } from "../../cluster/control/node_ports.ts";
 import { refusalOf, withDefaults } from "../../cluster/control/service_defaults.ts";
-import type { Service } from "../../cluster/objects.ts";
+import { objectKey, type Service } from "../../cluster/objects.ts";
 import type { ClusterProblem } from "../../cluster/source.ts";
 import type { Network } from "../../net/address.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -42,7 +42,7 @@ export function admitServices(
   const families = [...new Set(serviceNetworks.map(({ family }) => family))];
   const given = new Set(services.map(({ object }) => identityOfObject(object)));
   const admitted = services.flatMap((located): Located<Service>[] => {
-    const before = plan.services.get(keyOf(located.object));
+    const before = plan.services.get(objectKey(located.object));
     const refused = refusalOf(located.object);
     const kept = before === undefined ? located.object : keepFields(located.object, before);
     const result = refused ?? withDefaults(kept, families);
@@ -60,13 +60,11 @@ export function admitServices(
   const ofOurs = (problem: ClusterProblem) => problem.where !== "";
   problems.push(...addressed.problems.filter(ofOurs), ...ported.problems.filter(ofOurs));
   const stored = ported.services.filter(({ where }) => where !== "");
-  const asked = new Map(admitted.map(({ object }) => [keyOf(object), object]));
-  const assumed = stored.flatMap(({ object }) => assumptions(asked.get(keyOf(object))!, object));
+  const asked = new Map(admitted.map(({ object }) => [objectKey(object), object]));
+  const assumed = stored.flatMap(({ object }) =>
+    assumptions(asked.get(objectKey(object))!, object)
+  );
   return { services: stored, problems, assumed };
-}
-
-function keyOf({ metadata }: Service): string {
-  return `${metadata.namespace}/${metadata.name}`;
 }
 
 /** What was allocated for a Service. */
