@@ -58,9 +58,10 @@ export function diffTable(
   desired: OwnChains,
   { referenced = new Set(), foreign = [] }: DiffOptions = {},
 ): TableDiff {
-  const { created, changed } = diffChains(table, current, desired);
-  const gone = diffGone(table, current, desired, { referenced, foreign });
-  return { ...gone, created, changed: [...changed, ...gone.changed] };
+  return mergeDiffs(
+    diffChains(table, current, desired),
+    diffGone(table, current, desired, { referenced, foreign }),
+  );
 }
 
 /** What makes these chains, whatever others there are. */

@@ -6,7 +6,14 @@
 
 import type { Family } from "../../net/address.ts";
 import { canonicalRule } from "./canonical.ts";
-import { diffChains, diffGone, diffTable, type OwnChains, type TableDiff } from "./diff.ts";
+import {
+  diffChains,
+  diffGone,
+  diffTable,
+  mergeDiffs,
+  type OwnChains,
+  type TableDiff,
+} from "./diff.ts";
 import { JUMPS } from "./jumps.ts";
 import { CHAIN } from "./names.ts";
 import {
@@ -82,7 +89,7 @@ function* tableParts(
   for (const chains of inBatches(services, table)) yield chains === null ? null : diff(chains);
   const rest = sharedChains(rules, table).set(CHAIN.canary, []);
   for (const [chain] of leaves) rest.delete(chain);
-  const { created, changed } = diff(rest);
+  const last = diff(rest);
   const foreign = foreignRules(rules, table).flatMap(({ chain, spec, command }) =>
     hasRule(others, chain, keyOf(spec, family)) ? [] : [ruleLine(command, chain, spec)]
   );
@@ -90,7 +97,7 @@ function* tableParts(
     referenced: targetsOfOthers(others),
     foreign: [...missingChains(node, table), ...foreign],
   });
-  yield { ...gone, created, changed: [...changed, ...gone.changed] };
+  yield mergeDiffs(last, gone);
 }
 
 /**
