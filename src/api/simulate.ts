@@ -5,6 +5,7 @@
  */
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { formatSocketAddress } from "../net/address.ts";
 import { SCHEDULER_FLAGS, SCHEDULER_NAMES } from "../plan/scheduling.ts";
 import { chartOutcomes } from "../simulate/chart.ts";
 import {
@@ -158,7 +159,7 @@ function liveBackends(state: ApiState, name: string): SimulatedBackend[] {
     throw new ApiError(404, "not_found", `service: ${JSON.stringify(name)}: ${what}`, "service");
   }
   return port.cluster.map(({ address, port, weight, pod }) => ({
-    name: pod ?? (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`),
+    name: pod ?? formatSocketAddress(address, port),
     address,
     port,
     weight,

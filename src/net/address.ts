@@ -175,7 +175,7 @@ export function networkContainsBytes(network: Network, bytes: Uint8Array): boole
   return (bytes[whole] & mask) === network.bytes[whole];
 }
 
-/** "address:port", with IPv6 addresses in brackets. */
-export function formatSocketAddress(address: string, port: number): string {
+/** "address:port", with IPv6 addresses in brackets; a name may stand for the address. */
+export function formatSocketAddress(address: string, port: number | string): string {
   return familyOf(address) === "IPv6" ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -5,7 +5,7 @@
  */
 
 import { z } from "zod";
-import { parseAddress } from "../net/address.ts";
+import { formatSocketAddress, parseAddress } from "../net/address.ts";
 import { SCHEDULER_FLAGS, SCHEDULER_NAMES } from "../plan/scheduling.ts";
 import type { Scheduling, SimulatedBackend, Workload } from "./workload.ts";
 
@@ -168,8 +168,7 @@ function backendsOf(asked: NonNullable<SimulationRequest["backends"]>): Simulate
   return listed.map((backend, i) => {
     const given = "address" in backend ? backend.address : undefined;
     const address = given ?? `10.244.${(i + 1) >> 8}.${(i + 1) & 255}`;
-    const name = backend.name ??
-      (address.includes(":") ? `[${address}]:${backend.port}` : `${address}:${backend.port}`);
+    const name = backend.name ?? formatSocketAddress(address, backend.port);
     return { name, address, port: backend.port, weight: backend.weight };
   });
 }

@@ -5,6 +5,7 @@
  */
 
 import { join } from "node:path";
+import { formatSocketAddress } from "../../net/address.ts";
 import { messageOf } from "./failure.ts";
 import { type ClusterEntry, parseKubeconfig, type UserEntry } from "./kubeconfig.ts";
 
@@ -117,7 +118,7 @@ async function podAccess(options: AccessOptions): Promise<Access> {
   } catch (error) {
     throw new Error(`${tokenFile}: expected the pod's service account token: ${messageOf(error)}`);
   }
-  const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const authority = formatSocketAddress(host, port);
   const cluster = { "certificate-authority": join(folder, "ca.crt") };
   const user = { tokenFile };
   const where = "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { formatSocketAddress } from "../../net/address.ts";
 import { messageOf } from "./failure.ts";
 import { readHead, writeAll } from "./http_head.ts";
 import { type Login, loginOf, type Route, type Target, targetOf } from "./route.ts";
@@ -44,7 +45,7 @@ async function openTunnel(
   { hostname, port }: Target,
   login: Login | null,
 ): Promise<void> {
-  const authority = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  const authority = formatSocketAddress(hostname, port);
   const lines = [`CONNECT ${authority} HTTP/1.1`, `host: ${authority}`];
   if (login !== null) {
     const pair = new TextEncoder().encode(`${login.user}:${login.password}`);

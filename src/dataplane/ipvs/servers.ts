@@ -6,7 +6,7 @@
  */
 
 import type { Protocol } from "../../cluster/objects.ts";
-import type { Family } from "../../net/address.ts";
+import { type Family, formatSocketAddress } from "../../net/address.ts";
 import {
   type IpvsChange,
   type ListedRealServer,
@@ -91,7 +91,7 @@ function realFromKernel(
 
 /** "10.244.0.5:80": what tells the real servers of one virtual server apart. */
 export function realName({ address, port }: RealServerId): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return formatSocketAddress(address, port);
 }
 
 function byEnd(one: RealServerId, other: RealServerId): number {

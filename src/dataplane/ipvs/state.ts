@@ -7,7 +7,7 @@
  */
 
 import type { Protocol } from "../../cluster/objects.ts";
-import type { Family } from "../../net/address.ts";
+import { type Family, formatSocketAddress } from "../../net/address.ts";
 import type { SchedulerFlagName, SchedulerName } from "../../plan/plan.ts";
 import type { Chains, TableName } from "../iptables/rules.ts";
 
@@ -72,6 +72,5 @@ export interface IpvsState {
 /** "10.96.0.1:80/TCP", "[fd00::1]:80/TCP" or "mark 0x10001": how a virtual server is called. */
 export function serverName(key: ServerKey): string {
   if ("mark" in key) return `mark 0x${key.mark.toString(16)}`;
-  const host = key.address.includes(":") ? `[${key.address}]` : key.address;
-  return `${host}:${key.port}/${key.protocol}`;
+  return `${formatSocketAddress(key.address, key.port)}/${key.protocol}`;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Family } from "../../net/address.ts";
+import { type Family, formatSocketAddress } from "../../net/address.ts";
 import { chainLine, ruleLine } from "../iptables/text.ts";
 import { JUMPS } from "./jumps.ts";
 import { setCapacity } from "./names.ts";
@@ -82,7 +82,7 @@ const PROTOCOL_OPTIONS = { TCP: "-t", UDP: "-u", SCTP: "--sctp-service" } as con
 /** "-t 10.96.0.1:443": a virtual server in ipvsadm's words. */
 export function serverOption(key: ServerKey, family: Family): string {
   if ("mark" in key) return `-f ${key.mark}${family === "IPv6" ? " -6" : ""}`;
-  return `${PROTOCOL_OPTIONS[key.protocol]} ${endText(key.address, key.port)}`;
+  return `${PROTOCOL_OPTIONS[key.protocol]} ${formatSocketAddress(key.address, key.port)}`;
 }
 
 /** A virtual server and those behind it, a line each, as `ipvsadm-save -n` writes them. */
@@ -94,13 +94,9 @@ export function serverLines(server: VirtualServerState, family: Family): string[
   return [
     `-A ${name} -s ${scheduler}${persistence}${schedFlags}`,
     ...realServers.map(({ address, port, weight }) =>
-      `-a ${name} -r ${endText(address, port)} -m -w ${weight}`
+      `-a ${name} -r ${formatSocketAddress(address, port)} -m -w ${weight}`
     ),
   ];
-}
-
-function endText(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** The jumps are put in front of the kernel's chains, as kube-proxy does it by separate calls. */

@@ -4,7 +4,13 @@
  * @module
  */
 
-import { addressBytes, type Family, familyOf, formatAddress } from "../../net/address.ts";
+import {
+  addressBytes,
+  type Family,
+  familyOf,
+  formatAddress,
+  formatSocketAddress,
+} from "../../net/address.ts";
 import type { ValuesOf } from "../attribute.ts";
 import { malformed } from "../error.ts";
 import { familyName, familyNumber } from "../family.ts";
@@ -173,7 +179,7 @@ const PROTOCOLS = names<"TCP" | "UDP" | "SCTP">({ TCP: 6, UDP: 17, SCTP: 132 });
 
 /** "192.0.2.1:80", "[2001:db8::1]:80". */
 export function endText({ address, port }: RealServerId): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return formatSocketAddress(address, port);
 }
 
 type ServiceValues = ValuesOf<typeof SERVICE>;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { formatSocketAddress } from "../../../net/address.ts";
 import type { ExplanationView } from "../../explain.ts";
 
 type Step = ExplanationView["steps"][number];
@@ -114,8 +115,7 @@ function endOf(
       verdict,
     };
   }
-  const address = backend.address.includes(":") ? `[${backend.address}]` : backend.address;
-  const end = `${address}:${backend.port}`;
+  const end = formatSocketAddress(backend.address, backend.port);
   const found = known.get(`${backend.address} ${backend.port}`);
   const pod = found?.pod?.split("/").at(-1);
   return {
