@@ -179,3 +179,14 @@ export function networkContainsBytes(network: Network, bytes: Uint8Array): boole
 export function formatSocketAddress(address: string, port: number | string): string {
   return familyOf(address) === "IPv6" ? `[${address}]:${port}` : `${address}:${port}`;
 }
+
+/** A port of a canonical address. */
+export interface AddressPort {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Whether both are the same port of the same address. */
+export function isSameAddressPort(one: AddressPort, other: AddressPort): boolean {
+  return one.address === other.address && one.port === other.port;
+}

@@ -6,7 +6,7 @@
  */
 
 import type { JoinedConnection } from "../conntrack/join.ts";
-import { formatSocketAddress } from "../../net/address.ts";
+import { type AddressPort, formatSocketAddress, isSameAddressPort } from "../../net/address.ts";
 import type { FrontendIndex, FrontendMatch } from "../../plan/frontend_index.ts";
 import { type Backend, servicePortName } from "../../plan/plan.ts";
 
@@ -47,7 +47,7 @@ export function judge(connection: JoinedConnection, forecast: ConnectionForecast
     return { connection, effect: withoutFrontend(connection, forecast), reason };
   }
   const at = formatSocketAddress(backend.address, backend.port);
-  const end = match.port.endpoints.find((one) => isAt(one, backend));
+  const end = match.port.endpoints.find((one) => isSameAddressPort(one, backend));
   if (end === undefined) {
     const reason = `${at} would be no endpoint of ${service} any more`;
     return { connection, effect: withoutEndpoint(protocol, match, forecast), reason };
@@ -120,12 +120,6 @@ function hasChosen(match: FrontendMatch): boolean {
   return chosenBy(match).length > 0;
 }
 
-function isChosen(match: FrontendMatch, end: Ends): boolean {
-  return chosenBy(match).some((one) => isAt(one, end));
-}
-
-type Ends = { readonly address: string; readonly port: number };
-
-function isAt(one: Ends, other: Ends): boolean {
-  return one.address === other.address && one.port === other.port;
+function isChosen(match: FrontendMatch, end: AddressPort): boolean {
+  return chosenBy(match).some((one) => isSameAddressPort(one, end));
 }

@@ -6,7 +6,7 @@
 
 import type { LookupResult } from "../../engine/handle.ts";
 import type { AnswerInShort } from "../../explain/answer.ts";
-import { formatSocketAddress } from "../../net/address.ts";
+import { formatSocketAddress, isSameAddressPort } from "../../net/address.ts";
 
 /** Something that the witnesses say otherwise, in words. */
 export interface Disagreement {
@@ -45,9 +45,7 @@ export function compareWitnesses(
   const { backend } = engine;
   const same = backend === null
     ? undefined
-    : rules.backends.find(({ address, port }) =>
-      address === backend.address && port === backend.port
-    );
+    : rules.backends.find((other) => isSameAddressPort(other, backend));
   const masquerade = same?.masquerade ?? rules.masquerade;
   if (!masqueradesAlways && masquerade !== engine.masquerade) {
     found.push({
@@ -107,7 +105,7 @@ function areSame(
   for (let i = 0, j = start; i < ours.length; i++, j += by) {
     const one = ours[i];
     const other = theirs[j];
-    if (one.address !== other.address || one.port !== other.port) return false;
+    if (!isSameAddressPort(one, other)) return false;
     if (Math.abs(one.probability - other.probability) > TOLERANCE) return false;
   }
   return true;

@@ -11,7 +11,7 @@ import type { Answer, AnswerBackend, AnswerInShort, Flow, Step } from "../../exp
 import { outcomesOf } from "../../explain/from_plan.ts";
 import { explainer } from "../../explain/iptables/explain.ts";
 import { TooManyWays } from "../../explain/iptables/walk.ts";
-import { type Family, familyOf } from "../../net/address.ts";
+import { type AddressPort, type Family, familyOf, isSameAddressPort } from "../../net/address.ts";
 import type { FrontendMatch } from "../../plan/frontend_index.ts";
 import { ApiError } from "../errors.ts";
 import type { ApiState } from "../state.ts";
@@ -187,26 +187,22 @@ function engineStep({ reason }: LookupResult): Step {
   return { ...where, text: "packet engine", action: reason };
 }
 
-type Ends = { readonly address: string; readonly port: number };
-
 /**
  * The engine says it of the backend that is next; of the others the plan or the rules do, most often
  * at the same place of their list, from its begin or its end.
  */
 function masqueradesTo(
-  backend: Ends,
+  backend: AddressPort,
   engine: LookupResult,
   rules: Said,
   place: number,
 ): boolean {
-  if (engine.backend !== null && areSame(engine.backend, backend)) return engine.masquerade;
-  for (const there of [rules.backends.at(place), rules.backends.at(-1 - place)]) {
-    if (there !== undefined && areSame(there, backend)) return there.masquerade;
+  if (engine.backend !== null && isSameAddressPort(engine.backend, backend)) {
+    return engine.masquerade;
   }
-  const found = rules.backends.find((there) => areSame(there, backend));
+  for (const there of [rules.backends.at(place), rules.backends.at(-1 - place)]) {
+    if (there !== undefined && isSameAddressPort(there, backend)) return there.masquerade;
+  }
+  const found = rules.backends.find((there) => isSameAddressPort(there, backend));
   return found?.masquerade ?? engine.masquerade;
-}
-
-function areSame(one: Ends, other: Ends): boolean {
-  return one.address === other.address && one.port === other.port;
 }
