@@ -21,9 +21,8 @@ import { savedExplainer, servicePortNaming, stateExplainer } from "../explain/ip
 import { parseIpvsSave } from "../explain/ipvs/save_text.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import type { Plan } from "../plan/plan.ts";
-import { understandDump } from "./dumps.ts";
+import { readDump } from "./dumps.ts";
 import { engineWitness, type ExplainedFlow } from "./engine_witness.ts";
-import { readInput } from "./input.ts";
 
 /** Answers flows, in their order. */
 export interface Explainer {
@@ -124,21 +123,18 @@ export async function byNodeRules(
   input: Pick<ExplainInput, "ipsetSave" | "ipvsadmSave">,
   nodeAddresses: readonly string[],
 ): Promise<Explainer> {
-  const text = await readInput("--iptables-save", path);
-  const tables = understandDump("--iptables-save", path, () => parseNodeTables(text));
+  const tables = await readDump("--iptables-save", path, parseNodeTables);
   const { ipsetSave, ipvsadmSave } = input;
-  const sets = ipsetSave === null ? undefined : await readInput("--ipset-save", ipsetSave);
-  const ipsets = sets === undefined
+  const ipsets = ipsetSave === null
     ? undefined
-    : understandDump("--ipset-save", ipsetSave!, () => parseIpSets(sets));
+    : await readDump("--ipset-save", ipsetSave, parseIpSets);
   if (ipvsadmSave === null) {
     return {
       answer: (flows) => Promise.resolve(explainFlows(flows, { tables, nodeAddresses, ipsets })),
       problems: [],
     };
   }
-  const saved = await readInput("--ipvsadm-save", ipvsadmSave);
-  const servers = understandDump("--ipvsadm-save", ipvsadmSave, () => parseIpvsSave(saved));
+  const servers = await readDump("--ipvsadm-save", ipvsadmSave, parseIpvsSave);
   const ask = savedExplainer({ tables, servers, ipsets: ipsets ?? new Map(), nodeAddresses });
   return { answer: (flows) => Promise.resolve(flows.map(ask)), problems: [] };
 }

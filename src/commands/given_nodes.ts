@@ -28,8 +28,7 @@ import { parseSavedSets, SavedKernel } from "../explain/ipvs/saved_kernel.ts";
 import { readSysctl } from "../linux/sysctl.ts";
 import { FAMILIES } from "../net/address.ts";
 import { Rtnetlink } from "../netlink/route/rtnetlink.ts";
-import { understandDump } from "./dumps.ts";
-import { readInput } from "./input.ts";
+import { readDump } from "./dumps.ts";
 
 /** A node to compare with. */
 export interface NodeToCompare {
@@ -59,10 +58,8 @@ export async function nodeOfFiles(
     const node = iptablesNode(config, { text, fixedNaming });
     return { mode: "iptables", node, notes, close };
   }
-  const setsText = await readInput("--ipset-save", ipsetSave);
-  const sets = understandDump("--ipset-save", ipsetSave, () => parseSavedSets(setsText));
-  const serversText = await readInput("--ipvsadm-save", ipvsadmSave);
-  const servers = understandDump("--ipvsadm-save", ipvsadmSave, () => parseIpvsSave(serversText));
+  const sets = await readDump("--ipset-save", ipsetSave, parseSavedSets);
+  const servers = await readDump("--ipvsadm-save", ipvsadmSave, parseIpvsSave);
   const kernel = (nodeAddresses: readonly string[]) =>
     new SavedKernel({ servers, sets, nodeAddresses });
   const of = "the addresses of kube-ipvs0 are in no file: those in its sets are compared";
@@ -70,11 +67,11 @@ export async function nodeOfFiles(
 }
 
 async function savedRules(path: string): Promise<SavedText> {
-  const saved = splitFamilies(await readInput("--iptables-save", path));
-  for (const text of Object.values(saved)) {
-    if (text !== null) understandDump("--iptables-save", path, () => parseSave(text));
-  }
-  return saved;
+  return await readDump("--iptables-save", path, (whole) => {
+    const saved = splitFamilies(whole);
+    for (const text of Object.values(saved)) if (text !== null) parseSave(text);
+    return saved;
+  });
 }
 
 /** The families that nothing is known of, one line each. */
@@ -126,9 +123,8 @@ function readUserspace({ families }: Config) {
 async function rulesOfThisNode(): Promise<SavedText> {
   const runner = new ProgramRunner();
   const access = new NodeRulesAccess(runner, await findPrograms(runner));
-  const [IPv4, IPv6] = await Promise.all(
-    FAMILIES.map((family) => access.read(family).catch(() => null)),
-  );
-  if (IPv4 === null && IPv6 === null) await access.read("IPv4");
-  return { IPv4, IPv6 };
+  const [IPv4, IPv6] = await Promise.allSettled(FAMILIES.map((family) => access.read(family)));
+  if (IPv4.status === "rejected" && IPv6.status === "rejected") throw IPv4.reason;
+  const textOf = (read: typeof IPv4) => read.status === "fulfilled" ? read.value : null;
+  return { IPv4: textOf(IPv4), IPv6: textOf(IPv6) };
 }
