@@ -6,6 +6,7 @@
  */
 
 import type { NetworkNamespace } from "../src/linux/namespace.ts";
+import { productionFlags } from "./production_flags.ts";
 import { linesOf } from "./sync_lines.ts";
 
 /** A process with its first line, which says where it listens. */
@@ -32,7 +33,7 @@ export class BenchProcess<Listening, Order, Done> {
     env: Record<string, string> = {},
   ): Promise<BenchProcess<Listening, Order, Done>> {
     const path = new URL(program, import.meta.url).pathname;
-    const flags = await productionFlags();
+    const flags = productionFlags();
     const child = namespace.run(() =>
       new Deno.Command(Deno.execPath(), {
         args: ["run", ...flags, "--allow-all", path, ...args],
@@ -59,11 +60,4 @@ export class BenchProcess<Listening, Order, Done> {
     await this.#orders.close();
     await this.#child.status;
   }
-}
-
-/** What the task `run` tells V8. */
-async function productionFlags(): Promise<string[]> {
-  const file = new URL("../deno.json", import.meta.url);
-  const { tasks } = JSON.parse(await Deno.readTextFile(file));
-  return tasks.run.command.match(/--v8-flags=\S+/) ?? [];
 }

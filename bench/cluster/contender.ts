@@ -6,9 +6,8 @@
 
 import { fileURLToPath } from "node:url";
 import { DEFAULT_NODE } from "../../src/lab/topology.ts";
+import { productionFlags } from "../production_flags.ts";
 
-/** As the task `run` has them. */
-const V8_FLAGS = "--v8-flags=--expose-gc,--heap-growing-percent=25,--max-semi-space-size=4";
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 /** How to start a proxy. */
@@ -44,7 +43,7 @@ export function switchyard(kubeconfig: string): Contender {
     name: "switchyard",
     command: Deno.execPath(),
     args: [
-      ...["run", V8_FLAGS, "--no-check", "--allow-all", MAIN, "run"],
+      ...["run", ...productionFlags(), "--no-check", "--allow-all", MAIN, "run"],
       ...flags(kubeconfig),
       ...DEFAULT_NODE.addresses.map((address) => `--node-ip=${address}`),
       ...["healthz", "metrics", "api"].map((name) => `--${name}-bind-address=`),
