@@ -1,35 +1,12 @@
 import assert from "node:assert/strict";
-import {
-  type ApiAnswer,
-  ApiClient,
-  type ClientOptions,
-} from "../../../src/cluster/kubernetes/api_client.ts";
+import { type ApiAnswer, ApiClient } from "../../../src/cluster/kubernetes/api_client.ts";
 import type { AccessOptions } from "../../../src/cluster/kubernetes/access.ts";
-import { ApiFailure } from "../../../src/cluster/kubernetes/failure.ts";
 import { requires } from "../../requirements.ts";
 import { until } from "../../until.ts";
 import { ApiDouble } from "./api_double.ts";
 import { ConnectProxy } from "./connect_proxy.ts";
-import { fastTiming, rawService, RunningSource } from "./helpers.ts";
+import { ask, fastTiming, rawService, RunningSource } from "./helpers.ts";
 import { Pki } from "./pki.ts";
-
-/** The body of an answer, or the message of the failure. */
-async function ask(options: AccessOptions & ClientOptions, path = "/version"): Promise<string> {
-  let client: ApiClient | undefined;
-  try {
-    client = await ApiClient.open(options);
-    const signal = new AbortController().signal;
-    const body = await client.get({ path, answerMs: 5000, idleMs: 5000, signal });
-    let text = "";
-    for await (const chunk of body) text += new TextDecoder().decode(chunk);
-    return text;
-  } catch (error) {
-    assert(error instanceof ApiFailure, `${error}`);
-    return error.message;
-  } finally {
-    client?.close();
-  }
-}
 
 function kubeconfig(pki: Pki, cluster: Record<string, unknown>, user: unknown = {}): AccessOptions {
   const path = pki.path(`config-${crypto.randomUUID()}`);

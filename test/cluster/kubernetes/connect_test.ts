@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { ApiClient } from "../../../src/cluster/kubernetes/api_client.ts";
 import type { AccessOptions } from "../../../src/cluster/kubernetes/access.ts";
-import { ApiFailure } from "../../../src/cluster/kubernetes/failure.ts";
 import { dial } from "../../../src/cluster/kubernetes/dial.ts";
 import { requires } from "../../requirements.ts";
 import { ApiDouble } from "./api_double.ts";
 import { ConnectProxy } from "./connect_proxy.ts";
-import { fastTiming, rawService, RunningSource } from "./helpers.ts";
+import { ask, fastTiming, rawService, RunningSource } from "./helpers.ts";
 import { Pki } from "./pki.ts";
 import { SocksProxy } from "./socks_proxy.ts";
 
@@ -39,20 +38,8 @@ class Server implements AsyncDisposable {
   }
 
   /** The body of an answer, or the message of the failure. */
-  async ask(cluster: Record<string, unknown>, user?: unknown, path = "/version"): Promise<string> {
-    const client = await ApiClient.open(this.access(cluster, user));
-    try {
-      const signal = new AbortController().signal;
-      let text = "";
-      const body = await client.get({ path, answerMs: 5000, idleMs: 5000, signal });
-      for await (const chunk of body) text += new TextDecoder().decode(chunk);
-      return text;
-    } catch (error) {
-      assert(error instanceof ApiFailure, `${error}`);
-      return error.message;
-    } finally {
-      client.close();
-    }
+  ask(cluster: Record<string, unknown>, user?: unknown, path?: string): Promise<string> {
+    return ask(this.access(cluster, user), path);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

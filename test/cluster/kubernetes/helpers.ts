@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 import { type ClusterObject, type Node, objectKey } from "../../../src/cluster/objects.ts";
 import { formatProblem } from "../../../src/cluster/source.ts";
-import { ApiClient, type ApiTransport } from "../../../src/cluster/kubernetes/api_client.ts";
+import type { AccessOptions } from "../../../src/cluster/kubernetes/access.ts";
+import {
+  ApiClient,
+  type ApiTransport,
+  type ClientOptions,
+} from "../../../src/cluster/kubernetes/api_client.ts";
+import { ApiFailure } from "../../../src/cluster/kubernetes/failure.ts";
 import { DEFAULT_LIMITS, type ReflectorLimits } from "../../../src/cluster/kubernetes/reflector.ts";
 import { KubernetesSource } from "../../../src/cluster/kubernetes/source.ts";
 import { systemTiming, type Timing } from "../../../src/cluster/kubernetes/timing.ts";
@@ -18,6 +24,27 @@ export function fastTiming(factor = 100): Timing {
     after: (ms, callback) => systemTiming.after(ms / factor, callback),
     random: Math.random,
   };
+}
+
+/** The body of an answer, or the message of the failure. */
+export async function ask(
+  options: AccessOptions & ClientOptions,
+  path = "/version",
+): Promise<string> {
+  let client: ApiClient | undefined;
+  try {
+    client = await ApiClient.open(options);
+    const signal = new AbortController().signal;
+    const body = await client.get({ path, answerMs: 5000, idleMs: 5000, signal });
+    let text = "";
+    for await (const chunk of body) text += new TextDecoder().decode(chunk);
+    return text;
+  } catch (error) {
+    assert(error instanceof ApiFailure, `${error}`);
+    return error.message;
+  } finally {
+    client?.close();
+  }
 }
 
 /** Small pages; and more patience, since a busy machine may not answer within 0.3 s. */
