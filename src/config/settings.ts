@@ -59,7 +59,7 @@ export function settle(parsed: ParsedArguments, readFile: (path: string) => stri
       .map((gate) => `feature gate ${gate}`);
   if (path === undefined || asked !== null) {
     return {
-      values: withoutServers(parsed.values),
+      values: withModeDefaults(withoutServers(parsed.values)),
       ignored: [],
       withoutEffect: [...withoutEffect.map(dashed), ...gates(parsed.values)],
       idle: new Map(),
@@ -67,7 +67,7 @@ export function settle(parsed: ParsedArguments, readFile: (path: string) => stri
     };
   }
   const file = readConfiguration(path, readFile);
-  const values = merge(parsed, file);
+  const values = withModeDefaults(merge(parsed, file));
   const ignored = [...given].filter((name) => IN_FILE.has(name) && !OVER_FILE.has(name));
   return {
     values,
@@ -114,6 +114,14 @@ function withoutServers(values: FlagValues): FlagValues {
     ...(values["healthz-port"] === 0 ? { "healthz-bind-address": null } : {}),
     ...(values["metrics-port"] === 0 ? { "metrics-bind-address": null } : {}),
   };
+}
+
+/** As in kube-proxy, node ports answer on all addresses of the node unless in nftables mode. */
+function withModeDefaults(values: FlagValues): FlagValues {
+  const isOpen = values["nodeport-addresses"]!.length === 0;
+  return isOpen && values["proxy-mode"] === "nftables"
+    ? { ...values, "nodeport-addresses": ["primary"] }
+    : values;
 }
 
 function flagTexts(typed: ParsedArguments["typed"]): Map<string, string> {

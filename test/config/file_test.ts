@@ -196,6 +196,22 @@ Deno.test("what the chosen mode does not read is not judged", () => {
   assert.equal(nftables.iptablesSync.periodMs, 5000);
 });
 
+Deno.test("in nftables mode node ports answer on the primary addresses unless told otherwise", () => {
+  for (const read of [config(`${HEAD}mode: nftables\n`), flags("--proxy-mode=nftables")]) {
+    assert.deepEqual(read.nodePortAddresses, ["primary"]);
+    assert.deepEqual(read.configuration.nodePortAddresses, ["primary"]);
+  }
+  const all = config(`${HEAD}mode: nftables\nnodePortAddresses: [0.0.0.0/0]\n`);
+  assert.deepEqual(all.nodePortAddresses, ["0.0.0.0/0"]);
+  assert.deepEqual(config(`${HEAD}mode: iptables\n`).nodePortAddresses, []);
+  assert.deepEqual(
+    flags("--proxy-mode=nftables", "--nodeport-addresses=10.0.0.0/8").nodePortAddresses,
+    [
+      "10.0.0.0/8",
+    ],
+  );
+});
+
 const BAD: [body: string, message: string | RegExp][] = [
   [
     "mode: foo",

@@ -112,14 +112,11 @@ function comparable(configuration: Wire): Wire {
   const mode = configuration.mode === "" ? "iptables" : configuration.mode as string;
   const { options: _, ...logging } = configuration.logging as Wire;
   const sections = { iptables: null, ipvs: null, nftables: null };
-  const nodePortAddresses = configuration.nodePortAddresses ??
-    (mode === "nftables" ? ["primary"] : null);
   return {
     ...configuration,
     ...sections,
     mode,
     logging,
-    nodePortAddresses,
     [mode]: configuration[mode],
   };
 }

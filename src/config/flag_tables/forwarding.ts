@@ -89,7 +89,8 @@ export const FORWARDING_FLAGS = {
     value.nodePortAddresses,
     "NETWORK",
     "",
-    'networks whose addresses of this node answer node ports, or "primary"; unset: all',
+    'networks whose addresses of this node answer node ports, or "primary"; unset: all, in nftables ' +
+      "mode the primary ones",
     planning,
   ),
   "masquerade-all": booleanFlag(false, "masquerade all traffic to cluster IPs", planning),
