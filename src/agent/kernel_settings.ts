@@ -10,7 +10,7 @@
 
 import type { ConntrackLimits } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
-import { check, close, O_RDONLY, O_WRONLY, open, read, write } from "../linux/libc.ts";
+import { readSpecialFile, writeSpecialFile } from "../linux/special_file.ts";
 import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
 import { Conntrack } from "../netlink/netfilter/conntrack.ts";
 
@@ -74,7 +74,7 @@ function applySetting({ name, value, onlyRaise }: Setting): void {
   writeSysctl(name, value);
   if (!name.endsWith("_max")) return;
   const buckets = Math.floor(value / 4);
-  if (Number(readFile(HASH_SIZE)) < buckets) writeFile(HASH_SIZE, `${buckets}`);
+  if (Number(readSpecialFile(HASH_SIZE)) < buckets) writeSpecialFile(HASH_SIZE, `${buckets}`);
 }
 
 /**
@@ -84,29 +84,5 @@ function applySetting({ name, value, onlyRaise }: Setting): void {
  * @throws {SystemError} when it may not be lowered, which takes CAP_SYS_RESOURCE.
  */
 export function setOomScore(adjustment: number): void {
-  writeFile("/proc/self/oom_score_adj", `${adjustment}\n`);
-}
-
-/** A small file. Through the C library, as {@link writeFile}. */
-function readFile(path: string): string {
-  const fd = open(path, O_RDONLY);
-  try {
-    const buffer = new Uint8Array(64);
-    return new TextDecoder().decode(
-      buffer.subarray(0, check(read(fd, buffer, 64), `read ${path}`)),
-    );
-  } finally {
-    close(fd);
-  }
-}
-
-/** Through the C library, because Deno asks for all permissions below /proc and /sys. */
-function writeFile(path: string, text: string): void {
-  const fd = open(path, O_WRONLY);
-  try {
-    const bytes = new TextEncoder().encode(text);
-    check(write(fd, bytes, bytes.length), `write ${JSON.stringify(text.trim())} to ${path}`);
-  } finally {
-    close(fd);
-  }
+  writeSpecialFile("/proc/self/oom_score_adj", `${adjustment}\n`);
 }

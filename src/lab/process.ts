@@ -1,11 +1,10 @@
 /**
- * Facts about processes, from /proc. Read through the C library, because Deno asks for all
- * permissions below /proc.
+ * Facts about processes, from /proc.
  *
  * @module
  */
 
-import { close, ERRNO, lastErrno, O_RDONLY, open, read, SystemError } from "../linux/libc.ts";
+import { readSpecialFile } from "../linux/special_file.ts";
 
 /** A process beyond doubt: ids are used again, start times are not. */
 export interface ProcessIdentity {
@@ -28,7 +27,7 @@ export function isRunning(process: ProcessIdentity): boolean {
 
 /** Start time of a process that runs, or null: proc_pid_stat(5), fields 3 and 22. */
 function startTimeOf(pid: number): number | null {
-  const stat = readWhole(`/proc/${pid}/stat`);
+  const stat = readSpecialFile(`/proc/${pid}/stat`);
   if (stat === null) return null;
   // The second field, the program's name in parentheses, may itself contain spaces and ")".
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
@@ -38,7 +37,7 @@ function startTimeOf(pid: number): number | null {
 
 /** The arguments that this process was started with, the program first: proc_pid_cmdline(5). */
 export function ownArguments(): string[] {
-  const text = readWhole("/proc/self/cmdline");
+  const text = readSpecialFile("/proc/self/cmdline");
   if (text === null) throw new Error("/proc does not show this process");
   return text.replace(/\0$/, "").split("\0");
 }
@@ -55,37 +54,8 @@ export function ignoresHangup(): boolean {
 
 /** A mask in proc_pid_status(5). */
 function ownMask(field: string): bigint {
-  const status = readWhole("/proc/self/status") ?? "";
+  const status = readSpecialFile("/proc/self/status") ?? "";
   const mask = new RegExp(`^${field}:\\s*([0-9a-f]+)$`, "m").exec(status);
   if (mask === null) throw new Error("/proc does not show this process");
   return BigInt(`0x${mask[1]}`);
-}
-
-/** A file's text; null when it is not there. */
-function readWhole(path: string): string | null {
-  let fd: number;
-  try {
-    fd = open(path, O_RDONLY);
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return null;
-    throw error;
-  }
-  try {
-    const decoder = new TextDecoder();
-    const buffer = new Uint8Array(4096);
-    let text = "";
-    for (;;) {
-      const length = read(fd, buffer, buffer.length);
-      if (length === 0) return text + decoder.decode();
-      if (length < 0) {
-        const errno = lastErrno();
-        // The process ended between the two calls.
-        if (errno === ERRNO.ESRCH) return null;
-        throw new SystemError(errno, `read ${path}`);
-      }
-      text += decoder.decode(buffer.subarray(0, length), { stream: true });
-    }
-  } finally {
-    close(fd);
-  }
 }

@@ -26,6 +26,9 @@ const SYMBOLS = {
   readPointer: { name: "read", parameters: ["i32", "pointer", "u32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   writePointer: { name: "write", parameters: ["i32", "pointer", "u32"], result: "i32" },
+  opendir: { parameters: ["buffer"], result: "pointer" },
+  readdir: { parameters: ["pointer"], result: "pointer" },
+  closedir: { parameters: ["pointer"], result: "i32" },
   readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
   ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -145,6 +148,22 @@ export function write(
   return ArrayBuffer.isView(source)
     ? libc().write(fd, source, length)
     : libc().writePointer(fd, source, length);
+}
+
+/** opendir(3): a stream of a directory's entries. Takes {@link closeDirectory}. */
+export function openDirectory(path: string): Deno.PointerObject {
+  const directory = libc().opendir(cString(path));
+  if (directory === null) throw new SystemError(lastErrno(), `open directory ${path}`);
+  return directory;
+}
+
+/** Goes to the next entry, "." and ".." among them; false behind the last. */
+export function nextEntry(directory: Deno.PointerObject): boolean {
+  return libc().readdir(directory) !== null;
+}
+
+export function closeDirectory(directory: Deno.PointerObject): void {
+  libc().closedir(directory);
 }
 
 /** Events of {@link poll}. */

@@ -6,44 +6,19 @@
  * "net/ipv4/conf/eth0.5/rp_filter", or, between dots, with a slash for its dot,
  * "net.ipv4.conf.eth0/5.rp_filter".
  *
- * Files are opened through the C library, because Deno asks for all permissions below /proc.
- *
  * @module
  */
 
-import { check, close, ERRNO, O_RDONLY, O_WRONLY, open, read, SystemError, write } from "./libc.ts";
-
-const PAGE = 4096;
+import { readSpecialFile, writeSpecialFile } from "./special_file.ts";
 
 /** The value without its final newline, or null when this kernel has no such parameter. */
 export function readSysctl(name: string): string | null {
-  const path = sysctlPath(name);
-  let fd: number;
-  try {
-    fd = open(path, O_RDONLY);
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return null;
-    throw error;
-  }
-  try {
-    const buffer = new Uint8Array(PAGE);
-    const length = check(read(fd, buffer, buffer.length), `read ${path}`);
-    return new TextDecoder().decode(buffer.subarray(0, length)).trimEnd();
-  } finally {
-    close(fd);
-  }
+  return readSpecialFile(sysctlPath(name))?.trimEnd() ?? null;
 }
 
-/** Sets a value. Throws {@link SystemError}: ENOENT unknown, EACCES or EROFS not allowed, EINVAL. */
+/** Sets a value. Throws SystemError: ENOENT unknown, EACCES or EROFS not allowed, EINVAL. */
 export function writeSysctl(name: string, value: string | number): void {
-  const path = sysctlPath(name);
-  const fd = open(path, O_WRONLY);
-  try {
-    const bytes = new TextEncoder().encode(`${value}\n`);
-    check(write(fd, bytes, bytes.length), `write ${JSON.stringify(String(value))} to ${path}`);
-  } finally {
-    close(fd);
-  }
+  writeSpecialFile(sysctlPath(name), `${value}\n`);
 }
 
 /** The file of a parameter; throws TypeError on a name that is none. */

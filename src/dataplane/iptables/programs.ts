@@ -8,10 +8,9 @@
  */
 
 import { setImmediate } from "node:timers";
-import { ERRNO, libc, O_RDONLY, open, SystemError } from "../../linux/libc.ts";
-import { check, close, read } from "../../linux/libc.ts";
 import type { NetworkNamespace } from "../../linux/namespace.ts";
 import { widenStdin } from "../../linux/pipe.ts";
+import { readSpecialFile } from "../../linux/special_file.ts";
 import type { Family } from "../../net/address.ts";
 
 /** An implementation of iptables. */
@@ -257,25 +256,7 @@ function countRules(text: string): number {
 export function hasLegacyTables(runner: ProgramRunner): boolean {
   return runner.inside(() =>
     ["ip_tables_names", "ip6_tables_names"].some((name) =>
-      isFilled(`/proc/thread-self/net/${name}`)
+      (readSpecialFile(`/proc/thread-self/net/${name}`) ?? "") !== ""
     )
   );
-}
-
-/** Deno's own file functions would ask for all permissions below /proc. */
-function isFilled(path: string): boolean {
-  libc();
-  let fd: number;
-  try {
-    fd = open(path, O_RDONLY);
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return false;
-    throw error;
-  }
-  try {
-    const buffer = new Uint8Array(1);
-    return check(read(fd, buffer, 1), `read ${path}`) > 0;
-  } finally {
-    close(fd);
-  }
 }
