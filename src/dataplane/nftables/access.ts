@@ -1,0 +1,32 @@
+/**
+ * Reading a node's table and changing it: the effects of the data plane, whatever does them.
+ *
+ * @module
+ */
+
+import type { Family } from "../../net/address.ts";
+import type { Chain, Table } from "./language/ast.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** The proxy's own tables on one node. */
+export interface NftablesAccess {
+  /**
+   * Does all steps, or none of them. Rejects with a {@link RefusedTransaction} when the node does
+   * not take them as they are.
+   */
+  apply(transaction: Transaction): Promise<void>;
+  /** The proxy's table of a family with all that is in it; null when there is none. */
+  read(family: Family): Promise<Table | null>;
+  /** One chain of it; null when there is none, or no table. */
+  readChain(family: Family, name: string): Promise<Chain | null>;
+}
+
+/** The node refused a transaction, and is as it was before. */
+export class RefusedTransaction extends Error {
+  override readonly name = "RefusedTransaction";
+
+  /** @param message one line. */
+  constructor(readonly family: "ip" | "ip6", message: string) {
+    super(message);
+  }
+}
