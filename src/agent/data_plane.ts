@@ -7,19 +7,17 @@
 import { getLogger } from "@logtape/logtape";
 import type { Config } from "../config/config.ts";
 import type { DataPlane } from "../dataplane/dataplane.ts";
-import { cleanupIptables } from "../dataplane/iptables/cleanup.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
 import { ProgramRunner } from "../dataplane/iptables/programs.ts";
 import { type Trial, tryIptables } from "../dataplane/iptables/trial.ts";
-import { cleanupIpvs } from "../dataplane/ipvs/cleanup.ts";
 import { IpvsDataPlane } from "../dataplane/ipvs/dataplane.ts";
 import { tryIpvs } from "../dataplane/ipvs/trial.ts";
-import { cleanupUserspace } from "../dataplane/userspace/cleanup.ts";
 import { UserspaceDataPlane } from "../dataplane/userspace/dataplane.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { WitnessEngine } from "../engine/witness.ts";
 import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Family } from "../net/address.ts";
+import { cleanupModes } from "./leftovers.ts";
 import { checkMode } from "./mode.ts";
 import { ipvsOptions, ruleOptions } from "./options.ts";
 import { messageOf } from "../errors.ts";
@@ -146,7 +144,7 @@ async function openIptables(
       canaryPeriodMs: config.iptablesSync.periodMs,
       requestSync,
     }));
-  warn([...await cleanupIpvs(runnerFor(node)), ...runnerFor(node).inside(cleanupUserspace)]);
+  warn(await cleanupModes(runnerFor(node), ["ipvs", "userspace"]));
   return opened;
 }
 
@@ -178,7 +176,7 @@ async function openIpvs(
       watchPeriodMs: config.ipvsSync.periodMs,
       requestSync,
     }));
-  warn(runnerFor(node).inside(cleanupUserspace));
+  warn(await cleanupModes(runnerFor(node), ["userspace"]));
   return opened;
 }
 
@@ -197,8 +195,8 @@ async function openUserspace(
   const dataPlane = await UserspaceDataPlane.start({ namespaceFd: node.namespaceFd });
   // Where iptables cannot be used there is nothing that it could clean up.
   if (node.noIptables === null) {
-    warn(await cleanupIpvs(runnerFor(node)));
-    if (config.proxyMode === "userspace") warn(await cleanupIptables(runnerFor(node)));
+    const named = config.proxyMode === "userspace";
+    warn(await cleanupModes(runnerFor(node), named ? ["ipvs", "iptables"] : ["ipvs"]));
   }
   return { dataPlane, note, onSyncNeeded() {} };
 }

@@ -4,13 +4,11 @@
  * @module
  */
 
+import { cleanupModes } from "../agent/leftovers.ts";
 import { parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { refuseArguments } from "../config/usage.ts";
-import { cleanupIptables } from "../dataplane/iptables/cleanup.ts";
-import { cleanupIpvs } from "../dataplane/ipvs/cleanup.ts";
 import { ProgramRunner } from "../dataplane/iptables/programs.ts";
-import { cleanupUserspace } from "../dataplane/userspace/cleanup.ts";
 import { tellAsked } from "./asked.ts";
 import { complainLines } from "./io.ts";
 
@@ -25,12 +23,7 @@ export async function cleanup(args: readonly string[]): Promise<number> {
 
 /** Cleans up this node in every mode; what fails is a line on standard error each. */
 export async function cleanupNode(): Promise<number> {
-  const runner = new ProgramRunner();
-  const failures = [
-    ...await cleanupIpvs(runner),
-    ...await cleanupIptables(runner),
-    ...cleanupUserspace(),
-  ];
+  const failures = await cleanupModes(new ProgramRunner());
   complainLines(...failures.map((failure) => `switchyard: cleanup: ${failure}`));
   return failures.length > 0 ? 1 : 0;
 }
