@@ -7,6 +7,8 @@
 /** The kube-proxy that is compared with. */
 export const KUBERNETES_VERSION = "1.33.5";
 
+const SOURCES = ["main.go", "proxiers.go"];
+
 /** Why there is nothing to compare with, in one line. */
 export class Unavailable extends Error {
   override readonly name = "Unavailable";
@@ -18,7 +20,9 @@ export async function buildKubeProxy(directory: string): Promise<string> {
   const kubernetes = `k8s.io/kubernetes@v${KUBERNETES_VERSION}`;
   const { GoMod } = JSON.parse(await go(directory, "mod", "download", "-json", kubernetes));
   await Deno.writeTextFile(`${directory}/go.mod`, moduleFile(await Deno.readTextFile(GoMod)));
-  await Deno.copyFile(new URL("main.go", import.meta.url), `${directory}/main.go`);
+  for (const file of SOURCES) {
+    await Deno.copyFile(new URL(file, import.meta.url), `${directory}/${file}`);
+  }
   await go(directory, "mod", "tidy");
   await go(directory, "build", "-o", "kube-proxy", ".");
   return `${directory}/kube-proxy`;

@@ -1,34 +1,24 @@
-// kube-proxy's own iptables proxier as a contender of the sync benchmark, in the network namespace
-// of this process: objects and requests come as lines of JSON, and each request is answered by one.
+// kube-proxy's own proxiers as contenders of the sync benchmark, in the network namespace of this
+// process: objects and requests come as lines of JSON, and each request is answered by one.
 package main
 
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
-	"k8s.io/component-helpers/node/util/sysctl"
 	"k8s.io/klog/v2"
-	"k8s.io/kubernetes/pkg/proxy/iptables"
-	proxyutil "k8s.io/kubernetes/pkg/proxy/util"
-	utiliptables "k8s.io/kubernetes/pkg/util/iptables"
+	"k8s.io/kubernetes/pkg/proxy"
 )
-
-// So long that canaries and stale chains, which it sees to once in this period, cost nothing here.
-const syncPeriod = time.Hour
 
 type request struct {
 	Action string          `json:"action"`
@@ -43,31 +33,10 @@ type reply struct {
 	Error   string  `json:"error,omitempty"`
 }
 
-// watched is iptables, noting what is sent to iptables-restore and how that ended.
-type watched struct {
-	utiliptables.Interface
-	// The namespace has the rules of the first sync already: they are not sent.
-	prepared bool
-	called   bool
-	lines    int
-	err      error
-}
-
-func (w *watched) RestoreAll(data []byte, flush utiliptables.FlushFlag, counters utiliptables.RestoreCountersFlag) error {
-	w.called = true
-	w.lines += bytes.Count(data, []byte("\n:")) + bytes.Count(data, []byte("\n-"))
-	if w.prepared {
-		w.prepared = false
-		return nil
-	}
-	w.err = w.Interface.RestoreAll(data, flush, counters)
-	return w.err
-}
-
 // contender holds the proxier and the objects that it was last told of.
 type contender struct {
-	proxier  *iptables.Proxier
-	iptables *watched
+	proxier  proxy.Provider
+	sent     *sent
 	services map[string]*v1.Service
 	slices   map[string]*discovery.EndpointSlice
 	pending  []func()
@@ -126,7 +95,7 @@ func change[T any](known map[string]*T, name string, object *T, remove bool,
 // sync makes one synchronous sync of what is pending. Only the proxier's announcements that all
 // objects are there sync at once; whether one is partial depends on the syncs before alone.
 func (c *contender) sync() reply {
-	c.iptables.called, c.iptables.lines, c.iptables.err = false, 0, nil
+	*c.sent = sent{}
 	start, cpu := time.Now(), cpuTime()
 	for _, call := range c.pending {
 		call()
@@ -139,13 +108,13 @@ func (c *contender) sync() reply {
 	answer := reply{
 		Seconds: time.Since(start).Seconds(),
 		CPU:     (cpuTime() - cpu).Seconds(),
-		Lines:   c.iptables.lines,
+		Lines:   c.sent.lines,
 		Peak:    peak(),
 	}
 	c.pending = nil
-	err := c.iptables.err
-	if err == nil && !c.iptables.called {
-		err = errors.New("the sync ended before iptables-restore")
+	err := c.sent.err
+	if err == nil && !c.sent.called {
+		err = errors.New("the sync ended before anything was sent")
 	}
 	if err != nil {
 		answer.Error = err.Error()
@@ -174,28 +143,14 @@ func peak() int64 {
 	return kilobytes * 1024
 }
 
-// choosePrograms puts the programs with this suffix on PATH under the names that kube-proxy calls.
-func choosePrograms(suffix, directory string) error {
-	for _, family := range []string{"iptables", "ip6tables"} {
-		for _, tool := range []string{"", "-save", "-restore"} {
-			program, err := exec.LookPath(family + suffix + tool)
-			if err != nil {
-				return err
-			}
-			if err := os.Symlink(program, filepath.Join(directory, family+tool)); err != nil {
-				return err
-			}
-		}
-	}
-	return os.Setenv("PATH", directory+":"+os.Getenv("PATH"))
-}
-
 func run() error {
+	var n node
+	mode := flag.String("mode", "iptables", "iptables or nftables")
 	suffix := flag.String("suffix", "", "of the iptables programs: -nft or -legacy")
-	cidr := flag.String("cluster-cidr", "", "the network of all pods")
-	name := flag.String("node-name", "", "name of this node")
-	address := flag.String("node-ip", "", "address of this node")
-	prepared := flag.Bool("prepared", false, "the rules of the first sync are there already")
+	flag.StringVar(&n.cidr, "cluster-cidr", "", "the network of all pods")
+	flag.StringVar(&n.name, "node-name", "", "name of this node")
+	flag.StringVar(&n.address, "node-ip", "", "address of this node")
+	flag.BoolVar(&n.prepared, "prepared", false, "the rules of the first sync are there already")
 	flag.Parse()
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
@@ -209,19 +164,17 @@ func run() error {
 			return err
 		}
 	}
-	ipt := &watched{
-		Interface: utiliptables.New(utiliptables.ProtocolIPv4),
-		prepared:  *prepared,
+	start, known := proxiers[*mode]
+	if !known {
+		return fmt.Errorf("mode %q: expected iptables or nftables", *mode)
 	}
-	proxier, err := iptables.NewProxier(context.Background(), v1.IPv4Protocol, ipt, sysctl.New(),
-		syncPeriod, 0, false, true, 14, proxyutil.NewDetectLocalByCIDR(*cidr), *name,
-		net.ParseIP(*address), nil, nil, nil, false)
+	proxier, sent, err := start(n)
 	if err != nil {
 		return err
 	}
 	c := &contender{
 		proxier:  proxier,
-		iptables: ipt,
+		sent:     sent,
 		services: map[string]*v1.Service{},
 		slices:   map[string]*discovery.EndpointSlice{},
 	}
