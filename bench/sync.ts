@@ -7,13 +7,6 @@
  * @module
  */
 
-import {
-  type Backend,
-  detectPrograms,
-  installedPrograms,
-  ProgramRunner,
-  type Programs,
-} from "../src/dataplane/iptables/programs.ts";
 import { buildKubeProxy, KUBERNETES_VERSION, Unavailable } from "./kube_proxy/build.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Row } from "./report.ts";
@@ -21,6 +14,7 @@ import { Bed, Field } from "./sync_bed.ts";
 import { cluster, endpointChange, extraService, type ObjectChange } from "./sync_cluster.ts";
 import type { Contender, Reply, Request } from "./sync_contender.ts";
 import { SyncFigures, type SyncStep } from "./sync_figures.ts";
+import { iptablesTables } from "./sync_tables.ts";
 
 /**
  * Seconds within which a further round of first syncs, or of rewritings, must be expected to end at
@@ -35,7 +29,7 @@ export async function run(options: BenchOptions): Promise<Row[]> {
   const temporary = await Deno.makeTempDir({ prefix: "switchyard-bench-" });
   try {
     const bed = new Bed(
-      await programsOf(backend),
+      await iptablesTables(backend),
       await kubeProxyIn(temporary),
       // Others' tests on this machine hold the common lock.
       { XTABLES_LOCKFILE: `${temporary}/xtables.lock` },
@@ -70,7 +64,7 @@ class Budget {
 
 /** All rows for one number of Services. */
 async function measure(bed: Bed, size: number, rounds: number): Promise<Row[]> {
-  const figures = new SyncFigures(`${bed.programs.backend}, ${size} Services`);
+  const figures = new SyncFigures(`${bed.tables.name}, ${size} Services`, bed.tables.program);
   await using field = new Field(bed);
   await measureFirstSyncs(field, size, rounds, figures);
   const rewritings = new Budget(BUDGET);
@@ -149,14 +143,6 @@ function steps(size: number, round: number): [SyncStep, ObjectChange[]][] {
     ["Service added", extraService(size, "apply")],
     ["Service deleted", extraService(size, "delete")],
   ];
-}
-
-async function programsOf(backend: Backend | undefined): Promise<Programs> {
-  const runner = new ProgramRunner();
-  if (backend === undefined) return await detectPrograms(runner);
-  const found = (await installedPrograms(runner)).find((programs) => programs.backend === backend);
-  if (found === undefined) throw new Error(`iptables with ${backend} is not installed`);
-  return found;
 }
 
 /** Builds the comparator, or says in one line why there is none. */

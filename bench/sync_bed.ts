@@ -4,18 +4,11 @@
  * @module
  */
 
-import type { Programs } from "../src/dataplane/iptables/programs.ts";
 import { plainRow, type Row } from "./report.ts";
 import { NODE_ADDRESS, NODE_NAME, POD_NETWORK } from "./sync_cluster.ts";
 import { Contender } from "./sync_contender.ts";
 import type { Proxy } from "./sync_figures.ts";
-
-/**
- * Services beyond which kube-proxy's first sync and the rewriting of all rules are left out with
- * nf_tables, to which all chains of one transaction are a list to search: 1,000 Services take five
- * seconds and 5,000 more than five minutes.
- */
-const WHOLE_LIMIT_NFT = 2000;
+import type { Tables } from "./sync_tables.ts";
 
 /** Starts contenders, and notes how busy the machine is with other things. */
 export class Bed {
@@ -23,7 +16,7 @@ export class Bed {
   readonly #load: number[] = [];
 
   constructor(
-    readonly programs: Programs,
+    readonly tables: Tables,
     /** Null when it cannot be had. */
     readonly kubeProxy: string | null,
     readonly env: Readonly<Record<string, string>>,
@@ -37,7 +30,7 @@ export class Bed {
 
   /** Whether all rules of so many Services can be restored at once in reasonable time. */
   canRestoreWhole(size: number): boolean {
-    return this.programs.backend !== "nft" || size <= WHOLE_LIMIT_NFT;
+    return size <= this.tables.wholeLimit;
   }
 
   /** With a predecessor, kube-proxy finds the rules of its first sync in place. */
@@ -49,14 +42,14 @@ export class Bed {
         "run",
         ...permissions.map((name) => `--allow-${name}`),
         script,
-        this.programs.backend,
+        this.tables.name,
       ], this.env);
     }
     return Contender.start(
       proxy,
       this.kubeProxy!,
       [
-        `-suffix=${this.programs.suffix}`,
+        ...this.tables.flags,
         `-cluster-cidr=${POD_NETWORK}`,
         `-node-name=${NODE_NAME}`,
         `-node-ip=${NODE_ADDRESS}`,

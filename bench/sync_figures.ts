@@ -19,17 +19,12 @@ const STEPS: readonly SyncStep[] = [
   "Service deleted",
 ];
 /**
- * What only one does: making the text of all rules, giving it to iptables-restore, and adding one
+ * What only one does: making the text of all rules, giving it to a program, and adding one
  * rule in a chain of its own, which is what any change with a new rule costs at least: nf_tables
  * validates the whole table for it (nft_chain_validate), legacy iptables copies it out and back in.
  */
 export type AloneStep = "render" | "rewrite" | "floor";
 
-const ALONE: Readonly<Record<AloneStep, string>> = {
-  render: "render/switchyard",
-  rewrite: "all rules rewritten/iptables-restore",
-  floor: "floor, one rule added/iptables-restore",
-};
 const UNITS: Readonly<Record<string, (reply: Reply) => number>> = {
   ms: ({ seconds }) => seconds * 1000,
   "ms CPU": ({ cpu }) => cpu * 1000,
@@ -42,11 +37,20 @@ const UNIT_NAMES = Object.keys(UNITS);
 export class SyncFigures {
   /** By case and variant; the order is that of the rounds. */
   readonly #replies = new Map<string, Reply[]>();
+  readonly #alone: Readonly<Record<AloneStep, string>>;
 
+  /** @param program what takes the text of all rules. */
   constructor(
     /** Begins the name of each row. */
     readonly cluster: string,
-  ) {}
+    program: string,
+  ) {
+    this.#alone = {
+      render: "render/switchyard",
+      rewrite: `all rules rewritten/${program}`,
+      floor: `floor, one rule added/${program}`,
+    };
+  }
 
   /** One round's figure of a proxy. */
   add(step: SyncStep, proxy: Proxy, reply: Reply): void {
@@ -55,7 +59,7 @@ export class SyncFigures {
 
   /** One round's figure of something that only one contender does. */
   addAlone(name: AloneStep, reply: Reply): void {
-    this.#add(ALONE[name], reply);
+    this.#add(this.#alone[name], reply);
   }
 
   #add(name: string, reply: Reply): void {
@@ -70,9 +74,9 @@ export class SyncFigures {
    * that the process had until then.
    */
   rows(): Row[] {
-    const { rewrite } = ALONE;
+    const { rewrite } = this.#alone;
     return [
-      ...this.#rows(ALONE.render, ["ms", "lines"]),
+      ...this.#rows(this.#alone.render, ["ms", "lines"]),
       ...STEPS.flatMap((step) => [
         ...this.#rows(`${step}/switchyard`, UNIT_NAMES, `${step}/kube-proxy`, "kube-proxy"),
         ...this.#rows(`${step}/kube-proxy`, UNIT_NAMES),
@@ -85,9 +89,9 @@ export class SyncFigures {
       ),
       ...this.#rows(rewrite, ["ms", "lines"]),
       ...STEPS.slice(1).flatMap((step) =>
-        this.#comparisons(`${step}/switchyard`, ["ms"], ALONE.floor, "adding one rule")
+        this.#comparisons(`${step}/switchyard`, ["ms"], this.#alone.floor, "adding one rule")
       ),
-      ...this.#rows(ALONE.floor, ["ms"]),
+      ...this.#rows(this.#alone.floor, ["ms"]),
     ];
   }
 

@@ -9,7 +9,7 @@ const reply = (seconds: number, lines = 1, peak = 5e6) => ({
 });
 
 Deno.test("ours is compared with kube-proxy, a changed endpoint with rewriting, changes with adding a rule", () => {
-  const figures = new SyncFigures("nft, 3 Services");
+  const figures = new SyncFigures("nft, 3 Services", "iptables-restore");
   figures.addAlone("render", reply(0.5, 100));
   figures.add("first sync", "switchyard", reply(1, 100, 8e6));
   figures.add("first sync", "kube-proxy", reply(2, 50, 4e6));
@@ -59,7 +59,7 @@ Deno.test("ours is compared with kube-proxy, a changed endpoint with rewriting, 
 });
 
 Deno.test("without kube-proxy ours stands alone", () => {
-  const figures = new SyncFigures("legacy, 3 Services");
+  const figures = new SyncFigures("legacy, 3 Services", "iptables-restore");
   figures.add("Service added", "switchyard", reply(0.01, 2));
   figures.add("Service added", "switchyard", reply(0.03, 4));
   assert.deepEqual(figures.rows(), [
