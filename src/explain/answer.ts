@@ -100,3 +100,23 @@ export interface Answer {
 
 /** An answer of which only what it comes to counts, not its single ends. */
 export type AnswerInShort = Omit<Answer, "outcomes">;
+
+/** What an answer rests on of who sends the packet. */
+export interface SenderQuestions {
+  /**
+   * Whether a packet that differs in nothing but its source gets the same answer, word for word, the
+   * name aside: of the same rules, on the same node, which is the caller's to know. An answer that
+   * names the source is nobody else's. Costs as much as the few questions that rules asked of the
+   * source, with ours about a microsecond.
+   *
+   * @param source canonical.
+   * @param sourcePort absent: any.
+   */
+  sameFor(source: string, sourcePort?: number): boolean;
+}
+
+/** An answer, and for whom else it is one. */
+export interface Answered {
+  readonly answer: Answer;
+  readonly sender: SenderQuestions;
+}

@@ -5,11 +5,12 @@
  * @module
  */
 
-import type { Flow, UnknownRule } from "../answer.ts";
+import type { Flow, SenderQuestions, UnknownRule } from "../answer.ts";
 import { multiply, ONE } from "../fraction.ts";
 import { familyOf } from "../../net/address.ts";
 import { type BalancedWay, type Balancer, type BalancerStep, WITHHELD } from "./balancer.ts";
 import { type Hook, ip, isLoopback, LOOPBACK, type Packet } from "./packet.ts";
+import { isAddress, Sender } from "./sender.ts";
 import { isLocal, linkTo, type World } from "./world.ts";
 import type { RuleSet } from "./ruleset.ts";
 import { Budget, type End, type Path, TableWalk, TakenSteps } from "./walk.ts";
@@ -19,6 +20,8 @@ export interface Evaluation {
   readonly accepted: readonly Path[];
   readonly ended: readonly End[];
   readonly unknown: readonly UnknownRule[];
+  /** What it all rests on of who sends. */
+  readonly sender: SenderQuestions;
 }
 
 /** Walks one flow through the rules of its family, and the balancer. Throws TooManyWays. */
@@ -59,21 +62,27 @@ class Journey {
   ) {}
 
   run(flow: Flow): Evaluation {
-    const start = this.#start(flow);
+    const sender = new Sender(flow.source, flow.sourcePort ?? null);
+    const start = this.#start(flow, sender);
     const path: Path = { packet: start, probability: ONE, trail: null };
     const accepted = start.fromNode ? this.#send(path) : this.#receive(path);
-    return { accepted, ended: this.#ended, unknown: [...this.#unknown.values()] };
+    return {
+      accepted,
+      ended: this.#ended,
+      unknown: [...this.#unknown.values()],
+      sender: sender.questions(),
+    };
   }
 
-  #start(flow: Flow): Packet {
-    const source = ip(flow.source);
+  #start(flow: Flow, sender: Sender): Packet {
+    const source = sender.address;
     const dest = ip(flow.dest);
     const fromNode = isLocal(source, this.world);
     return {
       family: familyOf(flow.dest),
       protocol: flow.protocol,
       source,
-      sourcePort: flow.sourcePort ?? null,
+      sourcePort: sender.port,
       dest,
       destPort: flow.port,
       hook: fromNode ? "OUTPUT" : "PREROUTING",
@@ -132,7 +141,7 @@ class Journey {
 
   /** The kernel gives a packet to a virtual server's address that same address as its source. */
   #origin({ source, dest }: Packet): string {
-    const chosen = source.text !== dest.text && this.world.virtualAddresses.has(dest.text);
+    const chosen = this.world.virtualAddresses.has(dest.text) && !source.ask(isAddress, dest.text);
     const origin = "from the node itself";
     return chosen
       ? `${origin}; a program that binds no address would have ${dest.text} for its source`
@@ -165,7 +174,7 @@ class Journey {
     for (const way of ways) {
       const sent = send(path, way);
       if (isLocal(sent.packet.dest, this.world)) staying.push(sent);
-      else if (isLoopback(packet.source)) this.#ended.push(withheld(sent));
+      else if (packet.source.ask(isLoopback, null)) this.#ended.push(withheld(sent));
       else this.#dispatched.push(sent);
     }
     return staying;

@@ -12,7 +12,7 @@ import {
   splitWords,
 } from "../../dataplane/iptables/save_text.ts";
 import { type Family, familyOf } from "../../net/address.ts";
-import type { Answer, Flow } from "../answer.ts";
+import type { Answer, Answered, Flow } from "../answer.ts";
 import { answerOf } from "./answer_of.ts";
 import type { Balancer } from "./balancer.ts";
 import { evaluate } from "./evaluator.ts";
@@ -54,6 +54,12 @@ export interface NodeState {
  * The function throws TooManyWays.
  */
 export function explainer(node: NodeState): (flow: Flow) => Answer {
+  const ask = answerer(node);
+  return (flow) => ask(flow).answer;
+}
+
+/** Like {@link explainer}, for who keeps answers: each says for which other sources it is one. */
+export function answerer(node: NodeState): (flow: Flow) => Answered {
   const rules = {
     IPv4: new RuleSet(node.tables.IPv4 ?? []),
     IPv6: new RuleSet(node.tables.IPv6 ?? []),
@@ -68,7 +74,8 @@ export function explainer(node: NodeState): (flow: Flow) => Answer {
   return (flow) => {
     const family = familyOf(flow.dest);
     const balancer = node.balancers?.[family] ?? null;
-    return answerOf(flow.name, evaluate(flow, rules[family], world, balancer));
+    const evaluation = evaluate(flow, rules[family], world, balancer);
+    return { answer: answerOf(flow.name, evaluation), sender: evaluation.sender };
   };
 }
 

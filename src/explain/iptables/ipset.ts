@@ -13,6 +13,10 @@ import {
   parseNetwork,
 } from "../../net/address.ts";
 import type { Packet } from "./packet.ts";
+import type { Address } from "./sender.ts";
+
+/** Which end of the packet a part of a set is compared with. */
+export type Side = "src" | "dst";
 
 /** One set. */
 export class IpSet {
@@ -53,15 +57,16 @@ export class IpSet {
    * What of the elements has to be compared with these sides of the packet: true when one of them is
    * exactly that, without looking at the others of its kind.
    */
-  candidates(sides: readonly ("src" | "dst")[], packet: Packet): readonly Entry[] | true {
+  candidates(sides: readonly Side[], packet: Packet, source: Address): readonly Entry[] | true {
     const port = this.parts.indexOf("port");
-    if (port >= 0 && sides[port] === "src" && packet.sourcePort === null) return this.entries;
+    const anyPort = port >= 0 && sides[port] === "src" && packet.sourcePort.number === null;
+    if (anyPort) return this.entries;
     this.#index ??= indexOf(this.entries);
     const key = this.parts.map((part, i) => {
-      const source = sides[i] === "src";
-      if (part !== "port") return (source ? packet.source : packet.dest).text;
+      const ofSource = sides[i] === "src";
+      if (part !== "port") return (ofSource ? source : packet.dest).text;
       const protocol = this.type.startsWith("bitmap:") ? "" : packet.protocol;
-      return `${protocol}:${source ? packet.sourcePort : packet.destPort}`;
+      return `${protocol}:${ofSource ? packet.sourcePort.number : packet.destPort}`;
     }).join();
     return this.#index.exact.has(key) || this.#index.others;
   }
@@ -183,27 +188,50 @@ function protocolOf(text: string): Protocol | "other" {
   return name === "TCP" || name === "UDP" || name === "SCTP" ? name : "other";
 }
 
+/** Sides of a packet, to be looked for. */
+interface Wanted {
+  readonly sides: readonly Side[];
+  readonly packet: Packet;
+  readonly sets: ReadonlyMap<string, IpSet>;
+}
+
 /** Whether the set holds the packet's sides, or why that cannot be said. */
 export function setHolds(
   set: IpSet,
-  sides: readonly ("src" | "dst")[],
+  sides: readonly Side[],
   packet: Packet,
   sets: ReadonlyMap<string, IpSet>,
-): boolean | { readonly reason: string } {
+): boolean | string {
+  const wanted = { sides, packet, sets };
+  return sides.includes("src")
+    ? packet.source.ask(holdsFrom, { set, wanted })
+    : holds(set, wanted, packet.source);
+}
+
+function holdsFrom(
+  source: Address,
+  { set, wanted }: { readonly set: IpSet; readonly wanted: Wanted },
+): boolean | string {
+  return holds(set, wanted, source);
+}
+
+/** For a packet from this source. */
+function holds(set: IpSet, wanted: Wanted, source: Address): boolean | string {
+  const { sides, packet } = wanted;
   const strange = set.parts.find((part) => !COMPARABLE.includes(part));
   if (strange !== undefined) {
-    return { reason: `set ${set.name} holds ${strange}, which is not known of the packet` };
+    return `set ${set.name} holds ${strange}, which is not known of the packet`;
   }
-  if (set.parts[0] === "set") return listHolds(set, sides, packet, sets);
+  if (set.parts[0] === "set") return listHolds(set, wanted, source);
   // The kernel ignores sides beyond the set's parts, and a set with more parts never matches.
   if (sides.length < set.parts.length) return false;
-  const candidates = set.candidates(sides, packet);
+  const candidates = set.candidates(sides, packet, source);
   if (candidates === true) return true;
   let best: { length: number; nomatch: boolean } | null = null;
   for (const entry of candidates) {
-    const fits = entry.parts.map((part, i) => partHolds(part, sides[i], packet));
+    const fits = entry.parts.map((part, i) => partHolds(part, sides[i], packet, source));
     if (fits.includes(false)) continue;
-    if (fits.includes(null)) return { reason: "the flow's source port is not given" };
+    if (fits.includes(null)) return "the flow's source port is not given";
     const length = entry.parts.reduce(
       (sum, part) => part.kind === "network" ? sum + part.network.prefix : sum,
       0,
@@ -213,19 +241,14 @@ export function setHolds(
   return best !== null && !best.nomatch;
 }
 
-function listHolds(
-  set: IpSet,
-  sides: readonly ("src" | "dst")[],
-  packet: Packet,
-  sets: ReadonlyMap<string, IpSet>,
-): boolean | { readonly reason: string } {
-  let undecided: { readonly reason: string } | null = null;
+function listHolds(set: IpSet, wanted: Wanted, source: Address): boolean | string {
+  let undecided: string | null = null;
   for (const { parts: [part] } of set.entries) {
     const name = part.kind === "set" ? part.name : "";
-    const member = sets.get(name);
+    const member = wanted.sets.get(name);
     const held = member === undefined || member.parts[0] === "set"
-      ? { reason: `what set ${name} holds is not given` }
-      : setHolds(member, sides, packet, sets);
+      ? `what set ${name} holds is not given`
+      : holds(member, wanted, source);
     if (held === true) return true;
     if (held !== false) undecided ??= held;
   }
@@ -233,22 +256,28 @@ function listHolds(
 }
 
 /** Null: it depends on a source port that is not known. */
-function partHolds(part: Part, side: "src" | "dst", packet: Packet): boolean | null {
-  const { bytes } = side === "src" ? packet.source : packet.dest;
+function partHolds(part: Part, side: Side, packet: Packet, source: Address): boolean | null {
+  if (part.kind === "port") return portHolds(part, side, packet);
+  const { bytes } = side === "src" ? source : packet.dest;
   switch (part.kind) {
     case "network":
       return networkContainsBytes(part.network, bytes);
     case "range":
       return bytes.length === part.first.length && !less(bytes, part.first) &&
         !less(part.last, bytes);
-    case "port": {
-      if (part.protocol !== null && part.protocol !== packet.protocol) return false;
-      const port = side === "src" ? packet.sourcePort : packet.destPort;
-      return port === null ? null : port >= part.first && port <= part.last;
-    }
     case "set":
       return false;
   }
+}
+
+function portHolds(
+  { protocol, first, last }: Extract<Part, { kind: "port" }>,
+  side: Side,
+  packet: Packet,
+): boolean | null {
+  if (protocol !== null && protocol !== packet.protocol) return false;
+  const port = side === "src" ? packet.sourcePort.number : packet.destPort;
+  return port === null ? null : port >= first && port <= last;
 }
 
 function less(a: Uint8Array, b: Uint8Array): boolean {

@@ -7,7 +7,7 @@
 import { addressBytes, familyOf, formatAddress, parseAddress } from "../../net/address.ts";
 import type { Masked } from "./matches/base.ts";
 import { NotUnderstood } from "./matches/result.ts";
-import type { Ip } from "./packet.ts";
+import { type Ip, ip } from "./packet.ts";
 
 /** Beyond this many possible results a range is not written out. */
 const MOST = 1024;
@@ -98,5 +98,5 @@ export function portsOf(
 /** NETMAP: the address with its network part replaced. */
 export function remap(address: Ip, { value, mask }: Masked): Ip {
   const bytes = address.bytes.map((byte, i) => (byte & ~mask[i]) | value[i]);
-  return { text: formatAddress(bytes), bytes };
+  return ip(formatAddress(bytes), bytes);
 }

@@ -5,19 +5,11 @@
  */
 
 import type { Protocol } from "../../cluster/objects.ts";
-import { addressBytes, type Family } from "../../net/address.ts";
+import type { Family } from "../../net/address.ts";
 import type { ConnectionState } from "../answer.ts";
+import { type Address, type Ip, ip, type SourcePort } from "./sender.ts";
 
-/** An address: canonical text, and 4 or 16 bytes in network order. */
-export interface Ip {
-  readonly text: string;
-  readonly bytes: Uint8Array;
-}
-
-/** Of canonical text. */
-export function ip(text: string): Ip {
-  return { text, bytes: addressBytes(text) };
-}
+export { type Ip, ip };
 
 /**
  * A network interface: its name; "none" where the kernel has none (the output interface of a
@@ -35,8 +27,7 @@ export interface Packet {
   readonly family: Family;
   readonly protocol: Protocol;
   readonly source: Ip;
-  /** Null: any. */
-  readonly sourcePort: number | null;
+  readonly sourcePort: SourcePort;
   readonly dest: Ip;
   readonly destPort: number;
   readonly hook: Hook;
@@ -77,8 +68,8 @@ export interface VirtualEnd {
 }
 
 /** Whether an address is the loopback's. */
-export function isLoopback(address: Ip): boolean {
-  return address.bytes.length === 4 ? address.bytes[0] === 127 : address.text === "::1";
+export function isLoopback({ text }: Address): boolean {
+  return text.startsWith("127.") || text === "::1";
 }
 
 /** Whether the packet belongs to a connection; in table raw none does yet. */

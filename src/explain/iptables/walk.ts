@@ -351,7 +351,7 @@ function keyOf(packet: Packet): string {
   const { source, dest, destPort, mark, connectionMark, remembered } = packet;
   const { state, redirected, masqueraded, intercepted, virtual } = packet;
   return [
-    [source.text, dest.text, destPort, mark, connectionMark],
+    [source.id, dest.text, destPort, mark, connectionMark],
     [state, redirected, masqueraded, intercepted],
     [virtual?.address.text, virtual?.port],
     remembered,

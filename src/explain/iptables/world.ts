@@ -6,7 +6,8 @@
 
 import { type Family, familyOf, type Network, networkContainsBytes } from "../../net/address.ts";
 import type { IpSet } from "./ipset.ts";
-import { type Ip, isLoopback, type Link, LOOPBACK } from "./packet.ts";
+import { isLoopback, type Link, LOOPBACK } from "./packet.ts";
+import type { Address, Ip } from "./sender.ts";
 
 /** A route, as far as it decides about interface names. */
 export interface InterfaceRoute {
@@ -36,6 +37,11 @@ export interface World {
 
 /** Whether the node itself has the address, as far as known. */
 export function isLocal(address: Ip, world: World): boolean {
+  return address.ask(isOwn, world);
+}
+
+/** {@link isLocal} as a question. */
+export function isOwn(address: Address, world: World): boolean {
   return isLoopback(address) || world.nodeAddresses.includes(address.text) ||
     world.virtualAddresses.has(address.text);
 }
@@ -48,10 +54,17 @@ export function knowsNode(world: World, family: Family): boolean {
 /** The interface behind which an address is found. */
 export function linkTo(address: Ip, world: World): Link {
   if (isLocal(address, world)) return LOOPBACK;
+  if (world.routes.length === 0) return "unknown";
+  const name = address.ask(routedTo, world);
+  return name === null ? "unknown" : { name };
+}
+
+/** The interface that routes name; null: none. */
+function routedTo(address: Address, world: World): string | null {
   let best: InterfaceRoute | null = null;
   for (const route of world.routes) {
     if (!networkContainsBytes(route.network, address.bytes)) continue;
     if (best === null || route.network.prefix > best.network.prefix) best = route;
   }
-  return best === null ? "unknown" : { name: best.interface };
+  return best === null ? null : best.interface;
 }

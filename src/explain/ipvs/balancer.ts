@@ -59,7 +59,7 @@ export class VirtualServerBalancer implements Balancer {
     if (packet.state !== "NEW" && packet.state !== "UNTRACKED") {
       return { ...PASS, unknown: [doubt(server, "which connections IPVS has is not given")] };
     }
-    if (packet.sourcePort === FTP_DATA) return PASS;
+    if (packet.sourcePort.ask(isPort, FTP_DATA)) return PASS;
     const { persistenceSeconds } = server;
     const other = "port" in server.key && server.key.port !== packet.destPort;
     if (other && persistenceSeconds === null) {
@@ -130,6 +130,10 @@ function way(server: VirtualServer, { real, share }: Choice, port: number, how: 
     } (${how})${remembered}`,
   };
   return { address, port, method: METHODS[method], share, step } satisfies BalancedWay;
+}
+
+function isPort(port: number | null, other: number): boolean {
+  return port === other;
 }
 
 function refuse(server: VirtualServer, why: string): Scheduled {

@@ -7,7 +7,8 @@
 
 import type { Option } from "../options.ts";
 import type { Ip, Packet } from "../packet.ts";
-import { isLocal, knowsNode, type World } from "../world.ts";
+import type { Address } from "../sender.ts";
+import { isOwn, knowsNode, type World } from "../world.ts";
 import {
   all,
   invert,
@@ -57,7 +58,7 @@ function fits(
   packet: Packet,
   world: World,
 ): Result {
-  const type = typeOf(address, world);
+  const type = address.ask(typeOf, world);
   if (type === "LOCAL" && limited) {
     return unknown(`which interface has the address ${address.text} is not known`);
   }
@@ -68,8 +69,8 @@ function fits(
   return truth(wanted.includes(type));
 }
 
-function typeOf(address: Ip, world: World): string {
-  if (isLocal(address, world)) return "LOCAL";
+function typeOf(address: Address, world: World): string {
+  if (isOwn(address, world)) return "LOCAL";
   const [first] = address.bytes;
   if (address.bytes.length === 16) return first === 0xff ? "MULTICAST" : "UNICAST";
   if (first === 0 || address.text === "255.255.255.255") return "BROADCAST";

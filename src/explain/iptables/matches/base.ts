@@ -4,9 +4,10 @@
  * @module
  */
 
-import { addressBytes, parseAddress, parseNetwork } from "../../../net/address.ts";
+import { addressBytes, formatAddress, parseAddress, parseNetwork } from "../../../net/address.ts";
 import type { Option } from "../options.ts";
 import type { Ip, Link, Packet } from "../packet.ts";
+import { type Address, isAddress } from "../sender.ts";
 import {
   compileEach,
   type MatchModule,
@@ -105,11 +106,20 @@ export const base: MatchModule = {
 function addresses(of: (packet: Packet) => Ip): (option: Option) => Test {
   return ({ args: [list] }) => {
     const masks = list.split(",").map(parseMasked);
-    return (packet) => {
-      const { bytes } = of(packet);
-      return truth(masks.some((masked) => contains(masked, bytes)));
-    };
+    const host = masks.length === 1 ? hostOf(masks[0]) : null;
+    return host === null
+      ? (packet) => truth(of(packet).ask(isWithin, masks))
+      : (packet) => truth(of(packet).ask(isAddress, host));
   };
+}
+
+/** The only address that fits, or null. */
+function hostOf({ value, mask }: Masked): string | null {
+  return mask.every((byte) => byte === 0xff) ? formatAddress(value) : null;
+}
+
+function isWithin({ bytes }: Address, masks: readonly Masked[]): boolean {
+  return masks.some((masked) => contains(masked, bytes));
 }
 
 /** An address under a mask, which need not be a prefix. */
@@ -141,8 +151,13 @@ export function parseMasked(text: string): Masked {
   return { value: network.bytes, mask };
 }
 
+/** {@link contains} as a question. */
+export function fits({ bytes }: Address, masked: Masked): boolean {
+  return contains(masked, bytes);
+}
+
 /** Whether an address fits; one of the other family does not. */
-export function contains({ value, mask }: Masked, bytes: Uint8Array): boolean {
+function contains({ value, mask }: Masked, bytes: Uint8Array): boolean {
   if (bytes.length !== value.length) return false;
   for (let i = 0; i < bytes.length; i++) if ((bytes[i] & mask[i]) !== value[i]) return false;
   return true;
@@ -158,11 +173,11 @@ function protocol({ args: [text] }: Option): Test {
 function link(of: (packet: Packet) => Link): (option: Option) => Test {
   return ({ name: option, args: [pattern] }) => {
     const prefix = pattern.endsWith("+") ? pattern.slice(0, -1) : null;
-    const fits = (name: string) => prefix === null ? name === pattern : name.startsWith(prefix);
+    const isSo = (name: string) => prefix === null ? name === pattern : name.startsWith(prefix);
     return (packet) => {
       const on = of(packet);
-      if (on === "none") return truth(fits(""));
-      if (on !== "unknown") return truth(fits(on.name));
+      if (on === "none") return truth(isSo(""));
+      if (on !== "unknown") return truth(isSo(on.name));
       if (prefix === "") return truth(true);
       if (pattern === "lo") return NO;
       const which = option.startsWith("-o") || option.startsWith("--out") ? "output" : "input";

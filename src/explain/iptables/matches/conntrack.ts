@@ -6,8 +6,9 @@
 
 import type { Option } from "../options.ts";
 import { type Ip, isTracked, type Packet } from "../packet.ts";
-import { contains, parseMasked, PROTOCOL_NUMBERS, protocolNumber } from "./base.ts";
-import { parseRange } from "./ports.ts";
+import { isAddress } from "../sender.ts";
+import { fits, parseMasked, PROTOCOL_NUMBERS, protocolNumber } from "./base.ts";
+import { parseRange, type Range } from "./ports.ts";
 import {
   compileEach,
   type MatchModule,
@@ -34,9 +35,13 @@ function state({ args: [text] }: Option): Test {
     }
     return truth(
       wanted.includes("DNAT") && translatesDest(packet) ||
-        wanted.includes("SNAT") && packet.source.text !== packet.original.source.text,
+        wanted.includes("SNAT") && translatesSource(packet),
     );
   };
+}
+
+function translatesSource({ source, original }: Packet): boolean {
+  return source !== original.source && !original.source.ask(isAddress, source.text);
 }
 
 function translatesDest({ dest, destPort, original }: Packet): boolean {
@@ -54,19 +59,28 @@ function ofConnection(test: Test): Test {
 function address(of: (packet: Packet) => Ip): (option: Option) => Test {
   return ({ args: [text] }) => {
     const masked = parseMasked(text);
-    return ofConnection((packet) => truth(contains(masked, of(packet).bytes)));
+    return ofConnection((packet) => truth(of(packet).ask(fits, masked)));
   };
 }
 
-function port(of: (packet: Packet) => number | null): (option: Option) => Test {
+function port(of: (packet: Packet) => number): (option: Option) => Test {
   return ({ args: [text] }) => {
     const [first, last] = parseRange(text.replace("-", ":"));
-    return ofConnection((packet) => {
-      const value = of(packet);
-      if (value === null) return unknown("the flow's source port is not given");
-      return truth(value >= first && value <= last);
-    });
+    return ofConnection((packet) => truth(of(packet) >= first && of(packet) <= last));
   };
+}
+
+const sourcePort: (option: Option) => Test = ({ args: [text] }) => {
+  const range = parseRange(text.replace("-", ":"));
+  return ofConnection(({ sourcePort }) => {
+    const held = sourcePort.ask(isIn, range);
+    return held === null ? unknown("the flow's source port is not given") : truth(held);
+  });
+};
+
+/** Null: it depends on a source port that is not known. */
+function isIn(port: number | null, [first, last]: Range): boolean | null {
+  return port === null ? null : port >= first && port <= last;
 }
 
 function protocol({ args: [text] }: Option): Test {
@@ -101,10 +115,10 @@ const COMPILERS: Readonly<Record<string, (option: Option) => Test>> = {
   "--ctorigdst": address((packet) => packet.original.dest),
   "--ctreplsrc": address((packet) => packet.dest),
   "--ctrepldst": address((packet) => packet.source),
-  "--ctorigsrcport": port((packet) => packet.sourcePort),
+  "--ctorigsrcport": sourcePort,
   "--ctorigdstport": port((packet) => packet.original.destPort),
   "--ctreplsrcport": port((packet) => packet.destPort),
-  "--ctrepldstport": port((packet) => packet.sourcePort),
+  "--ctrepldstport": sourcePort,
   "--ctstatus": status,
   "--ctdir": direction,
 };

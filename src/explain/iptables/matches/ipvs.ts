@@ -7,7 +7,7 @@
 
 import type { Option } from "../options.ts";
 import type { Packet, VirtualEnd } from "../packet.ts";
-import { contains, parseMasked, PROTOCOL_NUMBERS, protocolNumber } from "./base.ts";
+import { fits, parseMasked, PROTOCOL_NUMBERS, protocolNumber } from "./base.ts";
 import {
   all,
   invert,
@@ -28,7 +28,7 @@ const QUESTIONS: Readonly<Record<string, (argument: string) => Question>> = {
   },
   "--vaddr": (text) => {
     const masked = parseMasked(text);
-    return ({ address }) => truth(contains(masked, address.bytes));
+    return ({ address }) => truth(address.ask(fits, masked));
   },
   "--vport": (text) => {
     if (!/^\d+$/.test(text)) throw new NotUnderstood(`${text} is not a port`);

@@ -7,6 +7,7 @@
 import { addressBytes, parseAddress } from "../../../net/address.ts";
 import type { Option } from "../options.ts";
 import type { Ip, Packet } from "../packet.ts";
+import type { Address } from "../sender.ts";
 import {
   compileEach,
   type MatchModule,
@@ -95,14 +96,18 @@ function addressRange(of: (packet: Packet) => Ip): (option: Option) => Test {
   return ({ args: [text] }) => {
     const [first, last = first] = text.split("-").map(parseAddress);
     if (!first || !last) throw new NotUnderstood(`${text} is not a range of addresses`);
-    const [low, high] = [addressBytes(first), addressBytes(last)];
-    return (packet) => {
-      const { bytes } = of(packet);
-      return truth(
-        bytes.length === low.length && compare(low, bytes) <= 0 && compare(bytes, high) <= 0,
-      );
-    };
+    const range = { low: addressBytes(first), high: addressBytes(last) };
+    return (packet) => truth(of(packet).ask(isBetween, range));
   };
+}
+
+interface AddressRange {
+  readonly low: Uint8Array;
+  readonly high: Uint8Array;
+}
+
+function isBetween({ bytes }: Address, { low, high }: AddressRange): boolean {
+  return bytes.length === low.length && compare(low, bytes) <= 0 && compare(bytes, high) <= 0;
 }
 
 function compare(a: Uint8Array, b: Uint8Array): number {

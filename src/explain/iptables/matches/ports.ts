@@ -17,7 +17,8 @@ import {
   YES,
 } from "./result.ts";
 
-type Range = readonly [first: number, last: number];
+/** First and last port. */
+export type Range = readonly [first: number, last: number];
 
 const SOURCE_UNKNOWN = unknown("the flow's source port is not given");
 
@@ -133,10 +134,14 @@ export const multiport: MatchModule = {
 };
 
 function testSource(packet: Packet, ranges: readonly Range[]): Result {
-  if (packet.sourcePort !== null) return truth(holds(ranges, packet.sourcePort));
-  return holds(ranges, 0) && ranges.some((range) => range[0] === 0 && range[1] === 65535)
-    ? YES
-    : SOURCE_UNKNOWN;
+  const held = packet.sourcePort.ask(isHeld, ranges);
+  return held === null ? SOURCE_UNKNOWN : truth(held);
+}
+
+/** Null: it depends on a source port that is not known. */
+function isHeld(port: number | null, ranges: readonly Range[]): boolean | null {
+  if (port !== null) return holds(ranges, port);
+  return ranges.some(([first, last]) => first === 0 && last === 65535) ? true : null;
 }
 
 function holds(ranges: readonly Range[], port: number): boolean {

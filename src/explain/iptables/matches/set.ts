@@ -5,7 +5,7 @@
  */
 
 import { compileEach, type MatchModule, NotUnderstood, truth, unknown } from "./result.ts";
-import { setHolds } from "../ipset.ts";
+import { setHolds, type Side } from "../ipset.ts";
 
 export const set: MatchModule = {
   options: {
@@ -24,8 +24,8 @@ export const set: MatchModule = {
         return (packet, world) => {
           const found = world.sets.get(name);
           if (found === undefined) return unknown(`what set ${name} holds is not given`);
-          const held = setHolds(found, sides as ("src" | "dst")[], packet, world.sets);
-          return typeof held === "boolean" ? truth(held) : unknown(held.reason);
+          const held = setHolds(found, sides as Side[], packet, world.sets);
+          return typeof held === "boolean" ? truth(held) : unknown(held);
         };
       },
       // Counting does not decide.

@@ -1,0 +1,180 @@
+/**
+ * Who sends a packet. Each question about it is written down with what was said, so that an answer
+ * can be found to hold for another sender without going through the rules again.
+ *
+ * @module
+ */
+
+import { addressBytes } from "../../net/address.ts";
+import type { SenderQuestions } from "../answer.ts";
+
+/** An address: canonical text, and 4 or 16 bytes in network order. */
+export interface Address {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What may be said of a sender: values that are the same when === says so. */
+export type Said = boolean | number | string | null;
+
+/**
+ * A question. What it comes to depends on nothing but on what it is given. It is written down by
+ * its identity and its context's: one that is there for good is asked once.
+ */
+export type Question<Subject, Context, T extends Said> = (subject: Subject, context: Context) => T;
+
+/** An address of a packet, the sender's or another. Who reads text or bytes wants exactly it. */
+export interface Ip extends Address {
+  /** Tells it from the other addresses that one packet may get; asks nothing of it. */
+  readonly id: string;
+  /** What a question comes to. */
+  ask<Context, T extends Said>(question: Question<Address, Context, T>, context: Context): T;
+}
+
+/** The sender's port; null: any. Who reads the number wants exactly it. */
+export interface SourcePort {
+  readonly number: number | null;
+  /** What a question comes to. */
+  ask<Context, T extends Said>(question: Question<number | null, Context, T>, context: Context): T;
+}
+
+/** An address that has nothing to do with the sender's. */
+class KnownIp implements Ip {
+  #bytes: Uint8Array | null;
+
+  constructor(readonly text: string, bytes: Uint8Array | null = null) {
+    this.#bytes = bytes;
+  }
+
+  get id(): string {
+    return this.text;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes ??= addressBytes(this.text);
+  }
+
+  ask<Context, T extends Said>(question: Question<Address, Context, T>, context: Context): T {
+    return question(this, context);
+  }
+}
+
+/** An address that has nothing to do with the sender's, of canonical text. */
+export function ip(text: string, bytes: Uint8Array | null = null): Ip {
+  return new KnownIp(text, bytes);
+}
+
+/** So many questions are written down; an answer that took more is the sender's own. */
+const MOST_QUESTIONS = 4096;
+
+type AnyQuestion<Subject> = Question<Subject, unknown, Said>;
+
+/** Questions about one side of the sender, and what was said. */
+class Asked<Subject> {
+  /** By question, then by context. */
+  readonly #said = new Map<AnyQuestion<Subject>, Map<unknown, Said>>();
+  #count = 0;
+  /** Whether the answer may be another for every other sender. */
+  #exact = false;
+
+  constructor(private readonly subject: Subject) {}
+
+  ask<Context, T extends Said>(question: Question<Subject, Context, T>, context: Context): T {
+    const key = question as AnyQuestion<Subject>;
+    let said = this.#said.get(key);
+    if (said === undefined) this.#said.set(key, said = new Map());
+    const before = said.get(context);
+    if (before !== undefined) return before as T;
+    const now = question(this.subject, context);
+    if (++this.#count > MOST_QUESTIONS) this.#exact = true;
+    else said.set(context, now);
+    return now;
+  }
+
+  exactly(): Subject {
+    this.#exact = true;
+    return this.subject;
+  }
+
+  /** What is to be asked of another; null: there is none of whom the same would be said. */
+  list(): readonly unknown[] | null {
+    if (this.#exact) return null;
+    const list: unknown[] = [];
+    for (const [question, said] of this.#said) {
+      for (const [context, one] of said) list.push(question, context, one);
+    }
+    return list;
+  }
+}
+
+/** Whether of another the same is said: questions, contexts and what was said, in turns. */
+function isSaidOf<Subject>(list: readonly unknown[], subject: Subject): boolean {
+  for (let i = 0; i < list.length; i += 3) {
+    if ((list[i] as AnyQuestion<Subject>)(subject, list[i + 1]) !== list[i + 2]) return false;
+  }
+  return true;
+}
+
+/** The sender of one packet. */
+export class Sender {
+  readonly address: Ip;
+  readonly port: SourcePort;
+  readonly #text: string;
+  readonly #number: number | null;
+  readonly #ofAddress: Asked<Address>;
+  readonly #ofPort: Asked<number | null>;
+
+  /** @param port null: any. */
+  constructor(address: string, port: number | null) {
+    this.#text = address;
+    this.#number = port;
+    const ofAddress = this.#ofAddress = new Asked<Address>(ip(address));
+    const ofPort = this.#ofPort = new Asked<number | null>(port);
+    this.address = {
+      id: "",
+      get text() {
+        return ofAddress.exactly().text;
+      },
+      get bytes() {
+        return ofAddress.exactly().bytes;
+      },
+      ask: (question, context) => ofAddress.ask(question, context),
+    };
+    this.port = {
+      get number() {
+        return ofPort.exactly();
+      },
+      ask: (question, context) => ofPort.ask(question, context),
+    };
+  }
+
+  /** What has been asked so far. */
+  questions(): SenderQuestions {
+    return new Questions(
+      this.#text,
+      this.#number,
+      this.#ofAddress.list(),
+      this.#ofPort.list(),
+    );
+  }
+}
+
+class Questions implements SenderQuestions {
+  constructor(
+    private readonly address: string,
+    private readonly port: number | null,
+    private readonly ofAddress: readonly unknown[] | null,
+    private readonly ofPort: readonly unknown[] | null,
+  ) {}
+
+  sameFor(source: string, sourcePort?: number): boolean {
+    const port = sourcePort ?? null;
+    return (port === this.port || this.ofPort !== null && isSaidOf(this.ofPort, port)) &&
+      (source === this.address || this.ofAddress !== null && isSaidOf(this.ofAddress, ip(source)));
+  }
+}
+
+/** Whether it is this one, in canonical text. */
+export function isAddress(address: Address, text: string): boolean {
+  return address.text === text;
+}
