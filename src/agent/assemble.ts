@@ -9,6 +9,7 @@ import { Metrics } from "../api/metrics.ts";
 import type { ApiAnswer } from "../cluster/kubernetes/api_client.ts";
 import type { ClusterSource } from "../cluster/source.ts";
 import type { Config, SyncPeriods } from "../config/config.ts";
+import { gates } from "../config/gates.ts";
 import { VERSION } from "../config/version.ts";
 import type { DataPlane, ProxyMode } from "../dataplane/dataplane.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
@@ -72,7 +73,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
   const { source, dataPlane, onSyncNeeded, programming, localAddresses, clusterEvents } = parts;
   const mode = dataPlane.mode;
   const periods = syncPeriods(config, mode);
-  const metrics = new Metrics(config.families, VERSION);
+  const metrics = new Metrics(config.families, VERSION, gates(config.featureGates));
   dataPlane.observe?.(metrics);
   parts.onAnswer?.((answer) => metrics.answered(answer));
   if (dataPlane instanceof IptablesDataPlane) metrics.followIptables(dataPlane);

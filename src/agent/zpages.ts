@@ -7,6 +7,7 @@
 import type { Zpages } from "../api/zpages.ts";
 import type { Config } from "../config/config.ts";
 import { internalConfiguration } from "../config/file/encode.ts";
+import { isEnabled } from "../config/gates.ts";
 import { setVerbosity } from "../config/logging.ts";
 import { VERSION } from "../config/version.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
@@ -18,8 +19,8 @@ export function zpagesOf(config: Config, mode: ProxyMode): Zpages {
     version: VERSION,
     configuration: () => internalConfiguration({ ...config.configuration, mode }),
     flags: config.flags,
-    statusz: featureGates.get("ComponentStatusz") ?? true,
-    flagz: featureGates.get("ComponentFlagz") ?? true,
+    statusz: isEnabled("ComponentStatusz", featureGates),
+    flagz: isEnabled("ComponentFlagz", featureGates),
     profiling: config.profiling,
     setVerbosity,
   };

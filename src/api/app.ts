@@ -24,6 +24,7 @@ import { addNode } from "./node.ts";
 import { ApiClient } from "./page/client.ts";
 import { addLogin } from "./page/login.tsx";
 import { addPages } from "./page/pages.tsx";
+import { addPing } from "./ping.ts";
 import { addPreview } from "./preview.ts";
 import { addProxyMode } from "./proxy_mode.ts";
 import { addReplay, REPLAY_LIMITS, type ReplayLimits } from "./replay.ts";
@@ -84,7 +85,7 @@ export function metricsApp(
   const app = application();
   addMetrics(app, state, metrics);
   addProxyMode(app, state);
-  app.get("/healthz", (context) => context.text("ok"));
+  addPing(app, metrics.slis);
   if (zpages !== null) addZpages(app, zpages);
   return app;
 }

@@ -10,17 +10,22 @@ import type { DataPlaneObserver, FamilyAttempt } from "../dataplane/dataplane.ts
 import type { Family } from "../net/address.ts";
 import type { ProbeObserver } from "./health.ts";
 import { ConntrackMetrics } from "./metrics/conntrack.ts";
+import type { Gate } from "../config/gates.ts";
 import { EngineMetrics } from "./metrics/engine.ts";
 import { type IptablesFigures, IptablesMetrics } from "./metrics/iptables.ts";
+import { addKubernetesMetrics } from "./metrics/kubernetes.ts";
 import { LocalEndpointMetrics } from "./metrics/local_endpoints.ts";
 import { ProcessMetrics } from "./metrics/process.ts";
 import { type AnsweredRequest, RequestMetrics } from "./metrics/requests.ts";
 import { type Counter, counterIn, type Gauge, gaugeIn, Registry } from "./metrics/registry.ts";
+import { Slis } from "./metrics/slis.ts";
 import { SyncMetrics } from "./metrics/syncs.ts";
 import type { ApiState } from "./state.ts";
 
 /** What has happened so far, to be scraped. Registers nothing globally. */
 export class Metrics implements ProbeObserver, DataPlaneObserver {
+  /** The results of the metrics server's own health checks. */
+  readonly slis = new Slis();
   readonly #registry = new Registry();
   readonly #syncs: SyncMetrics;
   readonly #conntrack: ConntrackMetrics;
@@ -34,8 +39,11 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
   readonly #programming: Gauge;
   readonly #probes: Readonly<Record<"healthz" | "livez", Counter<"code">>>;
 
-  /** @param families those that are served: a sync counts for each of them. */
-  constructor(families: readonly Family[], version: string) {
+  /**
+   * @param families those that are served: a sync counts for each of them.
+   * @param gates Kubernetes features that can be switched.
+   */
+  constructor(families: readonly Family[], version: string, gates: readonly Gate[] = []) {
     const gauge = gaugeIn(this.#registry);
     const counter = counterIn(this.#registry);
     this.#syncs = new SyncMetrics(this.#registry, families);
@@ -52,6 +60,7 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
       healthz: counter("kubeproxy_proxy_healthz_total", "Answers of /healthz", ["code"]),
       livez: counter("kubeproxy_proxy_livez_total", "Answers of /livez", ["code"]),
     };
+    addKubernetesMetrics(this.#registry, version, gates);
     gauge("switchyard_build_info", "Always 1", ["version"]).set({ version }, 1);
     this.#process = new ProcessMetrics(this.#registry);
     this.#requests = new RequestMetrics(this.#registry);
@@ -109,19 +118,28 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
   }
 }
 
-const route = createRoute({
-  method: "get",
-  path: "/metrics",
-  summary: "Prometheus metrics",
-  responses: {
-    200: { description: "metrics", content: { "text/plain": { schema: z.string() } } },
-  },
-});
+function scrapeRoute<Path extends string>(path: Path, summary: string) {
+  return createRoute({
+    method: "get",
+    path,
+    summary,
+    responses: {
+      200: { description: "metrics", content: { "text/plain": { schema: z.string() } } },
+    },
+  });
+}
 
-/** Adds the route. */
+const metricsRoute = scrapeRoute("/metrics", "Prometheus metrics");
+const slisRoute = scrapeRoute("/metrics/slis", "Service level indicators for Prometheus");
+
+/** Adds both routes. */
 export function addMetrics(app: OpenAPIHono, state: ApiState, metrics: Metrics): void {
-  app.openapi(route, async (context) => {
+  app.openapi(metricsRoute, async (context) => {
     context.header("Content-Type", Registry.PROMETHEUS_CONTENT_TYPE);
     return context.body(await metrics.render(state), 200) as never;
+  });
+  app.openapi(slisRoute, async (context) => {
+    context.header("Content-Type", Registry.PROMETHEUS_CONTENT_TYPE);
+    return context.body(await metrics.slis.render(), 200) as never;
   });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ignoresHangup } from "../lab/process.ts";
+import { ignoresHangup } from "../linux/process.ts";
 
 /** Signals that ask a process to end. */
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;

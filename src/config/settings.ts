@@ -13,6 +13,7 @@ import { type Configuration, decodeConfiguration } from "./file/decode.ts";
 import { FIELDS } from "./file/fields.ts";
 import { type FlagName, FLAGS, type FlagSpec, type FlagValues } from "./flag_table.ts";
 import { defaultValues, type ParsedArguments } from "./flags.ts";
+import { hasEffect } from "./gates.ts";
 import { UsageError } from "./usage.ts";
 
 /** The values that count, and what was given to no avail. */
@@ -42,12 +43,6 @@ const OVER_FILE: ReadonlySet<FlagName> = new Set(
   ] satisfies FlagName[],
 );
 
-/**
- * The feature gates that switch something here. Others are taken, whatever their names: they come and go
- * with the releases of Kubernetes.
- */
-const GATES: readonly string[] = ["ComponentStatusz", "ComponentFlagz"];
-
 /** @throws {UsageError} when the file cannot be read or is wrong. */
 export function settle(parsed: ParsedArguments, readFile: (path: string) => string): Settings {
   const { given, asked, typed } = parsed;
@@ -55,7 +50,7 @@ export function settle(parsed: ParsedArguments, readFile: (path: string) => stri
   const withoutEffect = [...given].filter((name) => FLAGS[name].support !== "honoured");
   const flags = flagTexts(typed);
   const gates = (values: FlagValues) =>
-    [...values["feature-gates"]!.keys()].filter((gate) => !GATES.includes(gate))
+    [...values["feature-gates"]!.keys()].filter((gate) => !hasEffect(gate))
       .map((gate) => `feature gate ${gate}`);
   if (path === undefined || asked !== null) {
     return {

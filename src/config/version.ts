@@ -1,5 +1,5 @@
 /**
- * The version of Switchyard.
+ * The version of Switchyard, and that of Kubernetes whose kube-proxy it is like.
  *
  * @module
  */
@@ -8,3 +8,6 @@ import project from "../../package.json" with { type: "json" };
 
 /** As in package.json. */
 export const VERSION: string = project.version;
+
+/** The minor release of Kubernetes whose kube-proxy's configuration, rules and metrics these are. */
+export const KUBERNETES = { major: 1, minor: 33 } as const;

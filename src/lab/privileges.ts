@@ -7,7 +7,7 @@
  */
 
 import { close, cString, describeErrno, lastErrno, O_RDWR, open } from "../linux/libc.ts";
-import { ownArguments, ownCapabilities } from "./process.ts";
+import { ownArguments, ownCapabilities } from "../linux/process.ts";
 import { STATE_VARIABLE, statePath } from "./state.ts";
 import { messageOf } from "../errors.ts";
 

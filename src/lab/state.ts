@@ -8,7 +8,7 @@
  */
 
 import { z } from "zod";
-import { isRunning, ownIdentity } from "./process.ts";
+import { isRunning, ownIdentity } from "../linux/process.ts";
 
 const LabState = z.object({
   pid: z.int().positive(),

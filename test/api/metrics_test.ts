@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { metricsApp } from "../../src/api/app.ts";
 import { Metrics } from "../../src/api/metrics.ts";
+import { gates } from "../../src/config/gates.ts";
 import { COUNTERS, DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
 import { plannerOf } from "../dataplane/iptables/plans.ts";
@@ -10,6 +12,17 @@ function assertLines(text: string, expected: readonly string[]): void {
   const lines = new Set(text.split("\n"));
   for (const line of expected) assert.ok(lines.has(line), `${line}\n${text}`);
 }
+
+const PROCESS_NUMBERS = [
+  "process_cpu_seconds_total",
+  "process_start_time_seconds",
+  "process_open_fds",
+  "process_max_fds",
+  "process_resident_memory_bytes",
+  "process_virtual_memory_bytes",
+  "switchyard_v8_heap_bytes",
+  "switchyard_v8_heap_used_bytes",
+];
 
 Deno.test("metrics have kube-proxy's names and the engine's counts", async () => {
   const state = new FixedState();
@@ -64,9 +77,51 @@ Deno.test("metrics have kube-proxy's names and the engine's counts", async () =>
       );
       assert.match(text, pattern);
     }
-    assert.match(text, /^process_cpu_seconds_total \d/m);
+    for (const name of PROCESS_NUMBERS) {
+      const line = new RegExp(`^${name} (\\S+)$`, "m").exec(text);
+      assert.ok(line !== null && Number(line[1]) > 0, name);
+    }
     assert.doesNotMatch(text, /iptables/);
   }
+});
+
+Deno.test("as a component of Kubernetes, build and features are told", async () => {
+  const switched = new Map([["ComponentFlagz", false], ["NodeSwap", true]]);
+  const text = await new Metrics(["IPv4"], "1.2.3", gates(switched)).render(new FixedState());
+  const build = /^kubernetes_build_info\{(.*)\} 1$/m.exec(text);
+  assert.ok(build !== null, text);
+  const labels = new Map(
+    [...build[1].matchAll(/(\w+)="(.*?)"/g)].map(([, name, value]) => [name, value]),
+  );
+  assert.match(labels.get("git_version")!, /^v1\.33\.0\+switchyard\.1\.2\.3$/);
+  assert.deepEqual([labels.get("major"), labels.get("minor")], ["1", "33"]);
+  assert.match(labels.get("platform")!, /^linux\/(amd64|arm64)$/);
+  assert.deepEqual(text.match(/^kubernetes_feature_enabled.*$/gm), [
+    'kubernetes_feature_enabled{name="ComponentFlagz",stage="ALPHA"} 0',
+    'kubernetes_feature_enabled{name="ComponentStatusz",stage="ALPHA"} 1',
+  ]);
+});
+
+Deno.test("/metrics/slis has the metrics server's own health checks", async () => {
+  const metrics = new Metrics(["IPv4"], "1");
+  const app = metricsApp(new FixedState(), metrics);
+  const ask = async (path: string) => await (await app.request(path)).text();
+  assert.doesNotMatch(await ask("/metrics/slis"), /kubernetes_healthcheck\{/);
+  assert.equal(await ask("/healthz"), "ok");
+  assert.equal(await ask("/healthz?verbose"), "[+]ping ok\nhealthz check passed\n");
+  assert.equal(
+    await ask("/healthz?verbose&exclude=ping&exclude=etcd"),
+    "[+]ping excluded: ok\n" +
+      'warn: there are no health checks "etcd" to exclude\nhealthz check passed\n',
+  );
+  assert.equal(await ask("/healthz/ping"), "ok");
+  assert.equal((await app.request("/healthz/etcd")).status, 404);
+  const text = await ask("/metrics/slis");
+  assertLines(text, [
+    'kubernetes_healthcheck{name="ping",type="healthz"} 1',
+    'kubernetes_healthchecks_total{name="ping",type="healthz",status="success"} 2',
+  ]);
+  assert.match(text, /^process_start_time_seconds \d/m);
 });
 
 Deno.test("iptables mode has more of kube-proxy's", async () => {

@@ -1,6 +1,7 @@
 /**
  * kube-proxy, then Switchyard, then kube-proxy again on one node, which is the network namespace that
- * this process is in, with kubeadm's configuration and arguments: prints the node's rules as of each.
+ * this process is in, with kubeadm's configuration and arguments: prints of each the node's rules and
+ * the names of its metrics.
  */
 
 import { fileURLToPath } from "node:url";
@@ -79,8 +80,23 @@ async function rules(): Promise<string[]> {
   return lists.flat().sort((a, b) => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
 }
 
-/** Runs a proxy until it has been healthy for a while with all Services; then the node's rules. */
-async function serve(command: readonly string[], signal: Deno.Signal): Promise<string[]> {
+/** What there is to compare of a proxy. */
+interface Served {
+  readonly rules: readonly string[];
+  readonly metrics: readonly string[];
+}
+
+/** The names in a metrics text of both paths where they are. */
+async function metricNames(): Promise<string[]> {
+  const texts = await Promise.all(["/healthz", "/metrics", "/metrics/slis"].map(async (path) => {
+    const response = await fetch(`http://127.0.0.1:10249${path}`);
+    return await response.text();
+  }));
+  return texts.flatMap((text) => [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+}
+
+/** Runs a proxy until it has been healthy for a while with all Services. */
+async function serve(command: readonly string[], signal: Deno.Signal): Promise<Served> {
   const [program, ...args] = command;
   const child = new Deno.Command(program, { args, stdout: "null", stderr: "null" }).spawn();
   try {
@@ -92,7 +108,9 @@ async function serve(command: readonly string[], signal: Deno.Signal): Promise<s
     for (let last: string[] = [];;) {
       await new Promise((resolve) => setTimeout(resolve, 3000));
       const found = await rules();
-      if (found.join("\n") === last.join("\n")) return found;
+      if (found.join("\n") === last.join("\n")) {
+        return { rules: found, metrics: await metricNames() };
+      }
       last = found;
     }
   } finally {

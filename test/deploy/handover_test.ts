@@ -7,7 +7,8 @@ const PROCESS = fileURLToPath(new URL("handover_process.ts", import.meta.url));
 
 const reason = missingAssets() ?? missingKubeProxy() ??
   missing("root", "netns", "openssl", "iptables", "ip", "unshare");
-const name = "kube-proxy hands a node over and takes it back: not a rule is another";
+const name =
+  "kube-proxy hands a node over and takes it back: not a rule is another, no metric missing";
 
 function missingKubeProxy(): string | null {
   try {
@@ -17,6 +18,16 @@ function missingKubeProxy(): string | null {
     return "KUBEBUILDER_ASSETS has no kube-proxy";
   }
 }
+
+/**
+ * Metrics of kube-proxy that tell of Go, its libraries, or code of other components that is linked into
+ * it; of the registry they are in; and of what Prometheus ascribes to a process but is the node's.
+ */
+const NOT_OURS = new RegExp(
+  "^(go_|aggregator_|apiserver_|workqueue_|cardinality_enforcement_|rest_client_transport_" +
+    "|rest_client_exec_plugin_|rest_client_rate_limiter_|rest_client_(request|response)_size_" +
+    "|(disabled|hidden|registered)_metrics_total$|process_network_)",
+);
 
 /** A namespace with an address and a way out, as a node has, and the process in it. */
 const SCRIPT = `
@@ -41,11 +52,17 @@ Deno.test({
     }).output();
     const decoder = new TextDecoder();
     assert.ok(success, decoder.decode(stderr));
-    const [before, between, after]: string[][] = JSON.parse(decoder.decode(stdout));
+    const served: { rules: string[]; metrics: string[] }[] = JSON.parse(decoder.decode(stdout));
+    const [before, between, after] = served.map(({ rules }) => rules);
     const chains = (rules: readonly string[]) =>
       rules.filter((line) => line.includes(" :KUBE-SVC-"));
     assert.ok(chains(before).length > 20, "kube-proxy has programmed the Services");
     assert.deepEqual(between, before);
     assert.deepEqual(after, between);
+    const [theirs, ours] = served.map(({ metrics }) => metrics);
+    const wanted = theirs.filter((name) => !NOT_OURS.test(name));
+    assert.ok(wanted.includes("kubeproxy_sync_proxy_rules_duration_seconds"));
+    assert.ok(wanted.includes("kubernetes_healthcheck"));
+    assert.deepEqual(wanted.filter((name) => !ours.includes(name)), []);
   },
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isRunning } from "../../src/lab/process.ts";
+import { isRunning } from "../../src/linux/process.ts";
 import { readState, STATE_VARIABLE } from "../../src/lab/state.ts";
 import { requires } from "../requirements.ts";
 import { until } from "../until.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isRunning, ownArguments, ownIdentity } from "../../src/lab/process.ts";
+import { isRunning, ownArguments, ownIdentity } from "../../src/linux/process.ts";
 import { readState, removeState, writeState } from "../../src/lab/state.ts";
 
 const NAMESPACES = { node: { fd: 17, addresses: ["192.168.50.10"] } };
