@@ -17,13 +17,14 @@ import { NodeLab } from "../test/integration/agent/node_lab.ts";
 import { kubeProxy, switchyard } from "./cluster/contender.ts";
 import { type Figures, measure, type Situation } from "./cluster/measure.ts";
 import { PROBES, probeSlice, service, SERVING, slice } from "./cluster/objects.ts";
-import type { BenchOptions } from "./options.ts";
+import type { BenchMode, BenchOptions } from "./options.ts";
 import { comparedRow, median, plainRow, type Row } from "./report.ts";
 
 const CREATORS = 16;
 
 /** Runs the benchmark; rows of kube-proxy are left out where it is not to be had. */
-export async function run({ rounds, seconds, services, backend }: BenchOptions): Promise<Row[]> {
+export async function run(options: BenchOptions): Promise<Row[]> {
+  const { rounds, seconds, services, backend, mode = "iptables" } = options;
   const reason = missingAssets();
   if (reason !== null) throw new Error(`no API server to measure with: ${reason}`);
   const rows: Row[] = [];
@@ -42,6 +43,7 @@ export async function run({ rounds, seconds, services, backend }: BenchOptions):
     rows.push(
       ...await rounded(
         { lab, api, services: size, seconds, programs: programs?.path ?? null },
+        mode,
         rounds,
       ),
     );
@@ -86,14 +88,14 @@ async function create(api: RealServer, services: number): Promise<void> {
   }));
 }
 
-async function rounded(situation: Situation, rounds: number): Promise<Row[]> {
+async function rounded(situation: Situation, mode: BenchMode, rounds: number): Promise<Row[]> {
   const { lab, api, services } = situation;
   const ours: Figures[] = [];
   const theirs: Figures[] = [];
-  const other = kubeProxy(api.kubeconfig);
+  const other = kubeProxy(api.kubeconfig, mode);
   for (let round = 0; round < rounds; round++) {
     await lab.cleanup();
-    ours.push(await measure(switchyard(api.kubeconfig), situation));
+    ours.push(await measure(switchyard(api.kubeconfig, mode), situation));
     await lab.cleanup();
     if (other !== null) theirs.push(await measure(other, situation));
   }

@@ -7,7 +7,7 @@
 
 import { parseArgs } from "node:util";
 import type { Backend } from "../src/dataplane/iptables/programs.ts";
-import { type BenchOptions, MissingProgram } from "./options.ts";
+import { BENCH_MODES, type BenchOptions, MissingProgram } from "./options.ts";
 import { formatRows, type Row } from "./report.ts";
 
 /** What a benchmark's module has. */
@@ -28,7 +28,6 @@ const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
 };
 
 const BACKENDS: readonly Backend[] = ["nft", "legacy"];
-const MODES = ["iptables", "ipvs"] as const;
 
 async function main(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -49,10 +48,10 @@ async function main(args: string[]): Promise<number> {
   const seconds = Number(values.seconds);
   const services = values.services.split(",").map(Number);
   const backend = BACKENDS.find((known) => known === values.backend);
-  const mode = MODES.find((known) => known === values.mode);
+  const mode = BENCH_MODES.find((known) => known === values.mode);
   const usage = `usage: bench ${Object.keys(BENCHMARKS).join("|")} ` +
     "[--output text|json] [--rounds N] [--seconds N] [--services N,N] [--backend nft|legacy] " +
-    "[--mode iptables|ipvs] [--charts FOLDER]\n";
+    `[--mode ${BENCH_MODES.join("|")}] [--charts FOLDER]\n`;
   const encoder = new TextEncoder();
   const valid = positionals.length === 1 && Object.hasOwn(BENCHMARKS, name) &&
     ["text", "json"].includes(values.output) && Number.isInteger(rounds) && rounds > 0 &&

@@ -6,6 +6,12 @@
 
 import type { Backend } from "../src/dataplane/iptables/programs.ts";
 
+/** Modes whose syncs are measured. */
+export const BENCH_MODES = ["iptables", "ipvs"] as const;
+
+/** One of them. */
+export type BenchMode = typeof BENCH_MODES[number];
+
 /** What a benchmark may be told. */
 export interface BenchOptions {
   /** Interleaved rounds; the figures are medians over them. */
@@ -17,7 +23,7 @@ export interface BenchOptions {
   /** Implementation of iptables; absent: what this node uses. */
   readonly backend?: Backend;
   /** Which mode's syncs are measured (default: iptables). */
-  readonly mode?: "iptables" | "ipvs";
+  readonly mode?: BenchMode;
 }
 
 /** A program that a benchmark cannot do without is not there; the message is one line. */

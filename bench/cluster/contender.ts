@@ -6,6 +6,7 @@
 
 import { fileURLToPath } from "node:url";
 import { DEFAULT_NODE } from "../../src/lab/topology.ts";
+import type { BenchMode } from "../options.ts";
 import { productionFlags } from "../production_flags.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -28,23 +29,23 @@ export interface Usage {
 }
 
 /** Flags that all contenders share; the ports of health and metrics are not served. */
-function flags(kubeconfig: string): string[] {
+function flags(kubeconfig: string, mode: BenchMode): string[] {
   return [
     `--kubeconfig=${kubeconfig}`,
     `--hostname-override=${DEFAULT_NODE.name}`,
-    "--proxy-mode=iptables",
+    `--proxy-mode=${mode}`,
     "--cluster-cidr=10.128.0.0/9",
   ];
 }
 
 /** This repository's. */
-export function switchyard(kubeconfig: string): Contender {
+export function switchyard(kubeconfig: string, mode: BenchMode): Contender {
   return {
     name: "switchyard",
     command: Deno.execPath(),
     args: [
       ...["run", ...productionFlags(), "--no-check", "--allow-all", MAIN, "run"],
-      ...flags(kubeconfig),
+      ...flags(kubeconfig, mode),
       ...DEFAULT_NODE.addresses.map((address) => `--node-ip=${address}`),
       ...["healthz", "metrics", "api"].map((name) => `--${name}-bind-address=`),
     ],
@@ -52,7 +53,7 @@ export function switchyard(kubeconfig: string): Contender {
 }
 
 /** kube-proxy itself, when KUBEBUILDER_ASSETS has it; null when not. */
-export function kubeProxy(kubeconfig: string): Contender | null {
+export function kubeProxy(kubeconfig: string, mode: BenchMode): Contender | null {
   const command = `${Deno.env.get("KUBEBUILDER_ASSETS")}/kube-proxy`;
   try {
     Deno.statSync(command);
@@ -64,7 +65,7 @@ export function kubeProxy(kubeconfig: string): Contender | null {
     name: "kube-proxy",
     command,
     args: [
-      ...flags(kubeconfig),
+      ...flags(kubeconfig, mode),
       "--healthz-bind-address=127.0.0.1:10256",
       "--conntrack-max-per-core=0",
       "--conntrack-tcp-timeout-established=0s",
