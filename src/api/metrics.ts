@@ -15,12 +15,20 @@ import { EngineMetrics } from "./metrics/engine.ts";
 import { type IptablesFigures, IptablesMetrics } from "./metrics/iptables.ts";
 import { addKubernetesMetrics } from "./metrics/kubernetes.ts";
 import { LocalEndpointMetrics } from "./metrics/local_endpoints.ts";
+import { type NftablesFigures, NftablesMetrics } from "./metrics/nftables.ts";
 import { ProcessMetrics } from "./metrics/process.ts";
 import { type AnsweredRequest, RequestMetrics } from "./metrics/requests.ts";
 import { type Counter, counterIn, type Gauge, gaugeIn, Registry } from "./metrics/registry.ts";
 import { Slis } from "./metrics/slis.ts";
 import { SyncMetrics } from "./metrics/syncs.ts";
 import type { ApiState } from "./state.ts";
+
+/** Metrics that only one mode has. */
+interface ModeMetrics {
+  attempted(attempt: FamilyAttempt): void;
+  /** Reads what is to be scraped now. */
+  update?(): void;
+}
 
 /** What has happened so far, to be scraped. Registers nothing globally. */
 export class Metrics implements ProbeObserver, DataPlaneObserver {
@@ -33,7 +41,7 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
   readonly #engine: EngineMetrics;
   readonly #process: ProcessMetrics;
   readonly #requests: RequestMetrics;
-  #iptables: IptablesMetrics | null = null;
+  #ofMode: ModeMetrics | null = null;
   readonly #services: Gauge;
   readonly #problems: Gauge;
   readonly #programming: Gauge;
@@ -68,7 +76,12 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
 
   /** From here on, iptables mode's own metrics are there too. */
   followIptables(figures: IptablesFigures): void {
-    this.#iptables = new IptablesMetrics(this.#registry, figures);
+    this.#ofMode = new IptablesMetrics(this.#registry, figures);
+  }
+
+  /** From here on, nftables mode's own metrics are there too. */
+  followNftables(figures: NftablesFigures): void {
+    this.#ofMode = new NftablesMetrics(this.#registry, figures);
   }
 
   /** See {@link SyncMetrics.queued}. */
@@ -88,7 +101,7 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
 
   attempted(attempt: FamilyAttempt): void {
     this.#syncs.attempted(attempt);
-    this.#iptables?.attempted(attempt);
+    this.#ofMode?.attempted(attempt);
   }
 
   conntrackReconciled(done: Parameters<DataPlaneObserver["conntrackReconciled"]>[0]): void {
@@ -112,7 +125,7 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
     this.#problems.set(state.problems().length);
     this.#programming.set(state.programming ? 1 : 0);
     this.#localEndpoints.update(plan);
-    this.#iptables?.update();
+    this.#ofMode?.update?.();
     this.#process.update();
     return await this.#registry.metrics();
   }
