@@ -47,7 +47,9 @@ export const NETLINK_GENERIC = 16;
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 3 | 0x80000;
 const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
+const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
@@ -91,6 +93,7 @@ export class NetlinkSocket {
   readonly #sender = new Uint8Array(12);
   readonly #senderLength = new Uint32Array(1);
   #sequence = 0;
+  #sendLimit = CHUNK_BYTES;
   #wake: number | null = null;
   #polling = false;
   #closed = false;
@@ -173,6 +176,23 @@ export class NetlinkSocket {
     return results;
   }
 
+  /**
+   * Sends messages that were written beforehand as one datagram, however large, and returns what
+   * the kernel answered while it took them; without answers that it lost, which `lost` says.
+   * For families that take a datagram as a whole, such as batches of nfnetlink.
+   */
+  exchange(datagram: Uint8Array<ArrayBuffer>): { messages: Message[]; lost: boolean } {
+    this.#drain();
+    if (datagram.length > this.#sendLimit) {
+      if (!setOption(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, datagram.length)) {
+        setOption(this.#fd, SOL_SOCKET, SO_SNDBUF, datagram.length);
+      }
+      this.#sendLimit = datagram.length;
+    }
+    this.#transmit(datagram);
+    return this.#drain();
+  }
+
   /** Joins multicast groups by number; from now on the socket is for {@link events} only. */
   subscribe(groups: readonly number[]): void {
     this.#wake ??= eventfd();
@@ -240,14 +260,32 @@ export class NetlinkSocket {
   }
 
   #send(): void {
+    this.#transmit(this.#out.written);
+  }
+
+  #transmit(bytes: Uint8Array<ArrayBuffer>): void {
     if (this.#closed) throw new SystemError(ERRNO.EBADF, "send on a closed netlink socket");
     if (this.#wake !== null) throw new TypeError("a netlink socket for events takes no requests");
-    const bytes = this.#out.written;
     const kernel = socketAddress();
     check(
       libc().sendto(this.#fd, bytes, bytes.length, 0, kernel, kernel.length),
       "send a netlink request",
     );
+  }
+
+  /** All messages that are there. */
+  #drain(): { messages: Message[]; lost: boolean } {
+    const messages: Message[] = [];
+    for (let lost = false;;) {
+      try {
+        const datagram = this.#receiveNow();
+        if (datagram === null) return { messages, lost };
+        messages.push(...parseMessages(datagram));
+      } catch (error) {
+        if (!(error instanceof SystemError && error.errno === ERRNO.ENOBUFS)) throw error;
+        lost = true;
+      }
+    }
   }
 
   /** Collects the answers to one request up to its acknowledgement or the end of its dump. */

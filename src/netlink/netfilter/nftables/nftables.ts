@@ -1,0 +1,259 @@
+/**
+ * nf_tables in the kernel, without the nft program: tables, chains, rules, sets and elements as
+ * plain data, changed in batches and read back.
+ *
+ * ```ts
+ * using nftables = Nftables.open();
+ * const generation = nftables.generation();
+ * const chain = { family: "ip", table: "t", chain: "c" } as const;
+ * nftables.commit([
+ *   { kind: "add table", table: chain },
+ *   { kind: "add chain", chain },
+ *   { kind: "append rule", rule: { ...chain, expressions: [{ kind: "counter" }] } },
+ * ], { generation });
+ * ```
+ *
+ * Source: the kernel's net/netfilter/nf_tables_api.c and nfnetlink.c.
+ *
+ * @module
+ */
+
+import { ERRNO } from "../../../linux/errno.ts";
+import { malformed } from "../../error.ts";
+import type { MessageFormat } from "../../format.ts";
+import { type Message, NetlinkError } from "../../message.ts";
+import { NETLINK_NETFILTER, type NetlinkEvent, NetlinkSocket } from "../../socket.ts";
+import { checkAnswers, encodeBatch } from "./batch.ts";
+import {
+  CHAIN,
+  ELEMENT_LIST,
+  FAMILY,
+  GENERATION,
+  MESSAGE,
+  NFTABLES_GROUP,
+  OBJECT,
+  RULE,
+  SET,
+  TABLE,
+  type TableFamily,
+} from "./formats.ts";
+import {
+  type Chain,
+  type NamedObject,
+  type NamedSet,
+  readChain,
+  readElements,
+  readObject,
+  readRule,
+  readSet,
+  readTable,
+  type Rule,
+  sameTable,
+  type SetElement,
+  type SetName,
+  type Table,
+  type TableName,
+} from "./objects.ts";
+import type { Operation } from "./operations.ts";
+
+/** How often reading is begun anew when the rules change meanwhile. */
+const READ_ATTEMPTS = 10;
+
+/** How to commit. */
+export interface CommitOptions {
+  /** The generation of the rules that the batch was made for: another one is refused (stale). */
+  readonly generation?: number;
+}
+
+/** A table with all that is in it, of one moment. */
+export interface TableContents {
+  readonly table: Table;
+  readonly chains: readonly Chain[];
+  /** In the order of each chain, chain after chain. */
+  readonly rules: readonly Rule[];
+  readonly sets: readonly (NamedSet & { readonly elements: readonly SetElement[] })[];
+  readonly objects: readonly NamedObject[];
+  /** The generation of the rules at that moment. */
+  readonly generation: number;
+}
+
+/** nf_tables of a namespace. Calls are synchronous and throw NetlinkError or BatchError. */
+export class Nftables {
+  private constructor(readonly socket: NetlinkSocket) {}
+
+  /** For the namespace that this thread is in now, wherever it goes later. */
+  static open(): Nftables {
+    return new Nftables(NetlinkSocket.open(NETLINK_NETFILTER, { receiveBuffer: 4 << 20 }));
+  }
+
+  /**
+   * Carries out all of the operations, or throws BatchError and none is done. No operations do
+   * nothing.
+   */
+  commit(operations: readonly Operation[], { generation }: CommitOptions = {}): void {
+    if (operations.length === 0) return;
+    const batch = encodeBatch(operations, generation);
+    const { messages, lost } = this.socket.exchange(batch.datagram);
+    checkAnswers(batch, operations, messages, lost);
+  }
+
+  /** The number of the rules' present state: every batch that changes something counts it up. */
+  generation(): number {
+    const [answer] = this.socket.request({
+      type: MESSAGE.getGeneration,
+      payload: GENERATION.encode({}, {}),
+      what: "read the generation of nf_tables",
+    });
+    const id = answer && GENERATION.decode(answer.payload).attributes.id;
+    if (id === undefined) throw malformed("the kernel told no generation of nf_tables");
+    return id;
+  }
+
+  /** All tables, or those of a family. */
+  tables(family?: TableFamily): Table[] {
+    return this.#dump(MESSAGE.getTable, TABLE, family, {}, "list tables").map(readTable);
+  }
+
+  /** A table, or null when there is none of that name. */
+  table({ family, table }: TableName): Table | null {
+    try {
+      const [answer] = this.socket.request({
+        type: MESSAGE.getTable,
+        payload: TABLE.encode({ family: FAMILY[family] }, { name: table }),
+        format: TABLE,
+        what: `read table ${family} ${table}`,
+      });
+      return answer === undefined ? null : readTable(answer);
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
+      throw error;
+    }
+  }
+
+  /** The chains of a table, in the order in which they were made. */
+  chains(table: TableName): Chain[] {
+    return this.#dump(MESSAGE.getChain, CHAIN, table.family, {}, `list chains of ${table.table}`)
+      .map(readChain).filter((chain) => sameTable(chain, table));
+  }
+
+  /** The rules of a table, or of one of its chains, in order. */
+  rules(table: TableName & { readonly chain?: string }): Rule[] {
+    const filter = { table: table.table, chain: table.chain };
+    return this.#dump(MESSAGE.getRule, RULE, table.family, filter, `list rules of ${table.table}`)
+      .map(readRule);
+  }
+
+  /** The sets and maps of a table, those without a name in rules included. */
+  sets(table: TableName): NamedSet[] {
+    const filter = { table: table.table };
+    return this.#dump(MESSAGE.getSet, SET, table.family, filter, `list sets of ${table.table}`)
+      .map(readSet);
+  }
+
+  /** The elements of a set or map. ENOENT when it is missing. */
+  elements({ family, table, set }: SetName): SetElement[] {
+    const what = `list elements of set ${set} of table ${family} ${table}`;
+    return this.#dump(MESSAGE.getElements, ELEMENT_LIST, family, { table, set }, what)
+      .flatMap(readElements);
+  }
+
+  /** The counters, quotas and the like of a table that have names. */
+  objects(table: TableName): NamedObject[] {
+    const filter = { table: table.table };
+    return this.#dump(MESSAGE.getObject, OBJECT, table.family, filter, "list objects")
+      .map(readObject);
+  }
+
+  /**
+   * All of a table at one moment, or null when there is none of that name. When the rules change
+   * meanwhile it is read anew; when that does not help it throws EINTR.
+   */
+  contents(name: TableName): TableContents | null {
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+      const generation = this.generation();
+      const contents = this.#contentsOnce(name, generation);
+      if (this.generation() === generation) return contents;
+    }
+    throw new NetlinkError(ERRNO.EINTR, `read table ${name.family} ${name.table}`, {
+      message: `changed during each of ${READ_ATTEMPTS} attempts`,
+    });
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #contentsOnce(name: TableName, generation: number): TableContents | null {
+    const table = this.table(name);
+    if (table === null) return null;
+    try {
+      return {
+        table,
+        chains: this.chains(name),
+        rules: this.rules(name),
+        sets: this.sets(name).map((set) => ({ ...set, elements: this.elements(set) })),
+        objects: this.objects(name),
+        generation,
+      };
+    } catch (error) {
+      // Gone since; the generation tells.
+      if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
+      throw error;
+    }
+  }
+
+  #dump<V extends object>(
+    type: number,
+    // deno-lint-ignore no-explicit-any
+    format: MessageFormat<any, any>,
+    family: TableFamily | undefined,
+    filter: V,
+    what: string,
+  ): Message[] {
+    return this.socket.dump({
+      type,
+      payload: format.encode({ family: family === undefined ? 0 : FAMILY[family] }, filter),
+      format,
+      what,
+    });
+  }
+}
+
+/** Tells when rules change; see {@link watchGenerations}. */
+export interface GenerationWatch {
+  /**
+   * The ports of the sockets that changed rules, batch by batch (`Nftables.socket.port` is ours);
+   * null: changes were missed. Ends by {@link close}.
+   */
+  changes(): AsyncGenerator<number | null, void, void>;
+  close(): void;
+}
+
+/** Follows the changes of this namespace's rules (NFNLGRP_NFTABLES), ours among them. */
+export function watchGenerations(): GenerationWatch {
+  const socket = NetlinkSocket.open(NETLINK_NETFILTER);
+  try {
+    socket.subscribe([NFTABLES_GROUP]);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  return {
+    async *changes() {
+      for await (const event of socket.events()) {
+        const change = generationOf(event);
+        if (change !== undefined) yield change;
+      }
+    },
+    close: () => socket.close(),
+  };
+}
+
+function generationOf(event: NetlinkEvent): number | null | undefined {
+  if (event.kind === "overrun") return null;
+  return event.message.type === MESSAGE.newGeneration ? event.message.port : undefined;
+}
