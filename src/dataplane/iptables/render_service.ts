@@ -345,7 +345,7 @@ export function oneIn(count: number): string {
 }
 
 /** Endpoints of either policy, each once, sorted by "address:port" as bytes. */
-function reachable({ cluster, local }: ServicePortPlan): readonly Backend[] {
+export function reachable({ cluster, local }: ServicePortPlan): readonly Backend[] {
   if (local.length === 0) return cluster;
   const known = new Map(cluster.map((backend) => [endpointKey(backend), backend]));
   const before = known.size;
