@@ -137,8 +137,10 @@ function isDynamic({ flags }: Pick<NamedSet, "flags">): boolean {
 class PartsDiff {
   readonly #current: CurrentParts;
   readonly #shared: ReadonlyMap<string, SetDeclaration>;
-  /** What is left in a chain that was emptied on the way. */
+  /** Chains that were emptied on the way. */
   readonly #emptied = new Set<string>();
+  /** Keys of cluster IPs that were seen to: Services may have one together. */
+  readonly #clusterIPs = new Set<string>();
 
   constructor(current: CurrentParts, shared: readonly SetDeclaration[]) {
     this.#current = current;
@@ -193,7 +195,7 @@ class PartsDiff {
 
   /** Makes a chain; returns whether it has to be filled. */
   *#needsRules(wanted: Chain): Generator<Operation, boolean> {
-    const { name, base } = wanted;
+    const { name, base, comment } = wanted;
     const { chains } = this.#current;
     const present = chains.get(name);
     chains.delete(name);
@@ -207,7 +209,7 @@ class PartsDiff {
       if (!isEmpty) yield* this.#empty(name);
       yield { action: "delete-chain", name };
     }
-    yield { action: "add-chain", name, base };
+    yield { action: "add-chain", name, base, comment };
     return true;
   }
 
@@ -224,6 +226,8 @@ class PartsDiff {
     const added: Element[] = [];
     for (const element of wanted) {
       const key = keyText(element);
+      if (name === SET.clusterIPs && this.#clusterIPs.has(key)) continue;
+      if (name === SET.clusterIPs) this.#clusterIPs.add(key);
       const twin = present?.get(key);
       present?.delete(key);
       if (twin !== undefined && isSameElement(twin, element)) continue;

@@ -16,7 +16,12 @@ export type Operation =
   /** Takes away the table with all that is in it; it must be there. */
   | { readonly action: "delete-table" }
   /** Makes the chain unless it is there; one that is there must have the same base. */
-  | { readonly action: "add-chain"; readonly name: string; readonly base: BaseChain | null }
+  | {
+    readonly action: "add-chain";
+    readonly name: string;
+    readonly base: BaseChain | null;
+    readonly comment: string | null;
+  }
   /** Takes all rules out of a chain. */
   | { readonly action: "flush-chain"; readonly name: string }
   /** Takes a chain away that is empty and that nothing leads to. */

@@ -37,11 +37,7 @@ Deno.test("one network is a value, several are a set", () => {
   assert.deepEqual(networksValue(["10.0.0.1/32"]), { kind: "address", text: "10.0.0.1" });
   assert.deepEqual(networksValue(["::/0"]), { kind: "network", address: "::", prefix: 0 });
   assert.deepEqual(
-    valuesOf(
-      networksValue(
-        ["203.0.113.0/24", "10.0.0.0/8"],
-      ),
-    ),
+    valuesOf(networksValue(["203.0.113.0/24", "10.0.0.0/8"])),
     [
       { kind: "network", address: "10.0.0.0", prefix: 8 },
       { kind: "network", address: "203.0.113.0", prefix: 24 },

@@ -1,0 +1,200 @@
+/**
+ * nftables mode: the node's netfilter forwards, by kube-proxy's rules of nftables.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import type { EngineHandle } from "../../engine/handle.ts";
+import { messageOf } from "../../errors.ts";
+import { NetworkNamespace } from "../../linux/namespace.ts";
+import type { Family } from "../../net/address.ts";
+import type { Plan, PlanChange } from "../../plan/plan.ts";
+import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
+import { ProgramRunner } from "../iptables/programs.ts";
+import { type KeptFamily, throwFailures, Upkeep, type UpkeepOptions } from "../upkeep.ts";
+import { type NftablesAccess, RefusedTransaction } from "./access.ts";
+import { differencesOf, type Drift, formatDrift } from "./drift.ts";
+import { FamilyRules, type FamilySync } from "./family.ts";
+import type { Table } from "./language/ast.ts";
+import { NftAccess } from "./nft_access.ts";
+import { CHAIN } from "./names.ts";
+import { DEFAULT_NFTABLES_OPTIONS, type NftablesRuleOptions } from "./options.ts";
+import { checkKernel, findNft, removesChains, SKIP_KERNEL_CHECK } from "./program.ts";
+import type { RuleSet } from "./rules.ts";
+
+const logger = getLogger(["switchyard", "nftables"]);
+
+/** How to run nftables mode. */
+export interface NftablesOptions extends UpkeepOptions {
+  /** Answers queries; it learns each plan when the node has it. */
+  readonly engine: EngineHandle;
+  readonly families: readonly Family[];
+  /** Flags that the rules depend on; kube-proxy's defaults where absent. */
+  readonly rules?: Partial<NftablesRuleOptions>;
+  /** Descriptor of the node's network namespace; absent: this process's own. */
+  readonly namespaceFd?: number;
+  /** Default: by the node's program nft. */
+  readonly access?: NftablesAccess;
+  /**
+   * Whether the kernel takes a chain away together with what leads to it; default: if it is new
+   * enough.
+   */
+  readonly removesChains?: boolean;
+  /** Told what each sync did. */
+  readonly synced?: (syncs: readonly FamilySync[]) => void;
+}
+
+/** nftables mode on one node. */
+export class NftablesDataPlane implements DataPlane {
+  readonly mode = "nftables";
+  readonly engine: EngineHandle;
+  readonly #runner: ProgramRunner;
+  readonly #access: NftablesAccess;
+  readonly #families: readonly FamilyRules[];
+  readonly #upkeep: Upkeep<FamilySync>;
+  readonly #options: NftablesOptions;
+  readonly #ruleOptions: NftablesRuleOptions;
+  readonly #lastSyncs = new Map<Family, FamilySync>();
+  #sent: readonly SentRules[] = [];
+
+  private constructor(options: NftablesOptions, runner: ProgramRunner, access: NftablesAccess) {
+    this.engine = options.engine;
+    this.#options = options;
+    this.#runner = runner;
+    this.#access = access;
+    const kernel = { removesChains: options.removesChains ?? removesChains(Deno.osRelease()) };
+    this.#families = options.families.map((family) => new FamilyRules(family, access, kernel));
+    this.#ruleOptions = { ...DEFAULT_NFTABLES_OPTIONS, ...options.rules };
+    this.#upkeep = new Upkeep(
+      this.#families.map((rules) => this.#kept(rules)),
+      options,
+      { logger, inside: (fn) => runner.inside(fn), isRefusal },
+    );
+  }
+
+  #kept(rules: FamilyRules): KeptFamily<FamilySync> {
+    return {
+      family: rules.family,
+      get doubtful() {
+        return rules.doubtful;
+      },
+      doubt: () => rules.doubt(),
+      syncAll: (plan) => rules.syncAll(plan, this.#ruleOptions),
+      syncChange: (plan, change) => rules.syncChange(plan, change, this.#ruleOptions),
+      lost: () => rules.lost(),
+    };
+  }
+
+  /**
+   * Sees whether the node can do it; changes nothing yet. Needs CAP_NET_ADMIN in the namespace.
+   * Rejects with one line when nft is not installed, or it, or the kernel, is too old.
+   */
+  static async start(options: NftablesOptions): Promise<NftablesDataPlane> {
+    const namespace = options.namespaceFd === undefined
+      ? null
+      : NetworkNamespace.fromFd(options.namespaceFd);
+    const runner = new ProgramRunner(namespace);
+    if ((Deno.env.get(SKIP_KERNEL_CHECK) ?? "") === "") checkKernel(Deno.osRelease());
+    let { access } = options;
+    if (access === undefined) {
+      await findNft(runner);
+      access = new NftAccess(runner);
+    }
+    // A node that refuses to tell will refuse all else.
+    for (const family of options.families) await tryFamily(access, family);
+    return new NftablesDataPlane(options, runner, access);
+  }
+
+  get families(): readonly Family[] {
+    return this.#families.map(({ family }) => family);
+  }
+
+  /** The rules that the node has as of the last successful sync. */
+  rules(family: Family): RuleSet | null {
+    return this.#families.find((rules) => rules.family === family)?.rules ?? null;
+  }
+
+  /** The proxy's table of a family as the node has it; null when there is none. */
+  read(family: Family): Promise<Table | null> {
+    return this.#access.read(family);
+  }
+
+  /** What the last sync did; null before the first and in families not served. */
+  lastSync(family: Family): FamilySync | null {
+    return this.#lastSyncs.get(family) ?? null;
+  }
+
+  sent(): readonly SentRules[] {
+    return this.#sent;
+  }
+
+  observe(observer: DataPlaneObserver): void {
+    this.#upkeep.observe(observer);
+  }
+
+  /** Runs a synchronous function in the node's network namespace. */
+  inside<T>(fn: () => T): T {
+    return this.#runner.inside(fn);
+  }
+
+  /** What others have changed of the rules since the last sync. */
+  async drift(): Promise<Drift[]> {
+    return (await Promise.all(this.#families.map((rules) => rules.drift()))).flat();
+  }
+
+  /** The same in the words of all data planes; what a sync changed meanwhile is left out. */
+  async differences(): Promise<readonly Difference[]> {
+    while (true) {
+      const before = this.#families.map(({ rules }) => rules);
+      const drift = await this.drift();
+      if (!this.#families.every(({ rules }, i) => rules === before[i])) continue;
+      return differencesOf(drift);
+    }
+  }
+
+  /**
+   * Sends what changed. The first sync, one after a failure, one for a changed node and one an hour
+   * compare with the node's own table, so that nothing that happened to it lasts.
+   */
+  async sync(plan: Plan, change: PlanChange): Promise<void> {
+    this.#sent = [];
+    const { syncs, failures } = await this.#upkeep.sync(plan, change);
+    report(syncs);
+    for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
+    this.#sent = syncs.map(({ sent }) => sent);
+    this.#options.synced?.(syncs);
+    throwFailures(failures);
+    const renewed = syncs.some(({ full, lines }) => full && lines > 0);
+    this.#upkeep.forgetStaleUdp(plan, change, renewed);
+    await this.engine.apply(change);
+  }
+
+  /** Stops watching. The rules stay, so that traffic goes on. */
+  async stop(): Promise<void> {
+    await this.#upkeep.stop();
+  }
+}
+
+async function tryFamily(access: NftablesAccess, family: Family): Promise<void> {
+  try {
+    await access.readChain(family, CHAIN.services);
+  } catch (error) {
+    throw new Error(`nftables cannot be used for ${family}: ${messageOf(error)}`);
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof RefusedTransaction;
+}
+
+function report(syncs: readonly FamilySync[]): void {
+  for (const { problems, drift } of syncs) {
+    for (const { service, message } of problems) {
+      logger.warn("Service {service} is left out: {message}", { service, message });
+    }
+    for (const item of drift) {
+      logger.warn("someone changed our rules: {drift}", { drift: formatDrift(item) });
+    }
+  }
+}
