@@ -160,6 +160,8 @@ function readMatch(tokens: Tokens, left: Selector): Match {
     ? COMPARISONS[tokens.text]
     : null;
   if (written !== null) tokens.advance();
+  const prefixed = readPrefixed(tokens, left, types[0]);
+  if (prefixed !== null) return { kind: "match", ...prefixed, operator: equality(written) };
   const value = readValue(tokens, types);
   if (isFlagType(types[0])) {
     const list = readList(tokens, types[0], value);
@@ -182,6 +184,25 @@ function readMatch(tokens: Tokens, left: Selector): Match {
     right: value,
   };
 }
+
+/** nft lists a mark of which the first bits count, `& 0x80000000 == 0`, as a prefix: `0x0/1`. */
+function readPrefixed(
+  tokens: Tokens,
+  left: Selector,
+  type: string,
+): Pick<Match, "left" | "right"> | null {
+  if (type !== "mark" || tokens.kind !== "word") return null;
+  const [, number, prefix] = /^(0x[0-9a-f]+)\/(\d+)$/i.exec(tokens.text) ?? [];
+  if (number === undefined || Number(prefix) > MARK_BITS) return null;
+  tokens.advance();
+  const mask = 2 ** MARK_BITS - 2 ** (MARK_BITS - Number(prefix));
+  return {
+    left: masked(left, { kind: "number", value: mask }),
+    right: { kind: "number", value: Number(number) },
+  };
+}
+
+const MARK_BITS = 32;
 
 function equality(written: Match["operator"] | null): "is" | "!=" {
   return written === "!=" ? "!=" : "is";
