@@ -12,6 +12,7 @@ import { ProgramRunner } from "../dataplane/iptables/programs.ts";
 import { type Trial, tryIptables } from "../dataplane/iptables/trial.ts";
 import { IpvsDataPlane } from "../dataplane/ipvs/dataplane.ts";
 import { tryIpvs } from "../dataplane/ipvs/trial.ts";
+import { NftablesDataPlane } from "../dataplane/nftables/dataplane.ts";
 import { UserspaceDataPlane } from "../dataplane/userspace/dataplane.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { WitnessEngine } from "../engine/witness.ts";
@@ -19,7 +20,7 @@ import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Family } from "../net/address.ts";
 import { cleanupModes } from "./leftovers.ts";
 import { checkMode } from "./mode.ts";
-import { ipvsOptions, ruleOptions } from "./options.ts";
+import { ipvsOptions, nftablesOptions, ruleOptions } from "./options.ts";
 import { messageOf } from "../errors.ts";
 
 const logger = getLogger(["switchyard", "run"]);
@@ -28,8 +29,8 @@ const logger = getLogger(["switchyard", "run"]);
 export interface NodeAccess {
   /** Descriptor of the node's network namespace; absent: this process's own. */
   readonly namespaceFd?: number;
-  /** Why iptables mode is out of the question; null: it may be tried. */
-  readonly noIptables: string | null;
+  /** Why no program can be run on the node, as iptables is; null: it may be tried. */
+  readonly noPrograms: string | null;
 }
 
 /** A data plane that is ready to be synced. */
@@ -50,7 +51,7 @@ export interface OpenDataPlane {
 export async function openDataPlane(config: Config, node: NodeAccess): Promise<OpenDataPlane> {
   switch (config.proxyMode) {
     case "iptables":
-      if (node.noIptables !== null) throw new Error(node.noIptables);
+      if (node.noPrograms !== null) throw new Error(node.noPrograms);
       return await openIptables(config, node, config.families, null);
     case "ipvs": {
       checkMode(config, "ipvs");
@@ -66,6 +67,10 @@ export async function openDataPlane(config: Config, node: NodeAccess): Promise<O
       if (config.strictMode) throw new Error(why);
       return await openBest(config, node, why);
     }
+    case "nftables":
+      checkMode(config, "nftables");
+      if (node.noPrograms !== null) throw new Error(node.noPrograms);
+      return await openNftables(config, node);
     case null:
       return await openBest(config, node, null);
     default:
@@ -99,7 +104,7 @@ async function familiesOf(
   node: NodeAccess,
   tryMode: (runner: ProgramRunner) => Promise<Trial>,
 ): Promise<{ readonly families: readonly Family[]; readonly reason: string | null }> {
-  if (node.noIptables !== null) return { families: [], reason: node.noIptables };
+  if (node.noPrograms !== null) return { families: [], reason: node.noPrograms };
   try {
     const { usable, problems } = await tryMode(runnerFor(node));
     return { families: usable, reason: problems.length === 0 ? null : problems.join("; ") };
@@ -144,7 +149,7 @@ async function openIptables(
       canaryPeriodMs: config.iptablesSync.periodMs,
       requestSync,
     }));
-  warn(await cleanupModes(runnerFor(node), ["ipvs", "userspace"]));
+  warn(await cleanupModes(runnerFor(node), ["ipvs", "nftables", "userspace"]));
   return opened;
 }
 
@@ -176,7 +181,21 @@ async function openIpvs(
       watchPeriodMs: config.ipvsSync.periodMs,
       requestSync,
     }));
-  warn(await cleanupModes(runnerFor(node), ["userspace"]));
+  warn(await cleanupModes(runnerFor(node), ["nftables", "userspace"]));
+  return opened;
+}
+
+async function openNftables(config: Config, node: NodeAccess): Promise<OpenDataPlane> {
+  const opened = await openRequesting(null, (requestSync) =>
+    NftablesDataPlane.start({
+      engine: new WitnessEngine(),
+      families: config.families,
+      rules: nftablesOptions(config),
+      namespaceFd: node.namespaceFd,
+      watchPeriodMs: config.iptablesSync.periodMs,
+      requestSync,
+    }));
+  warn(await cleanupModes(runnerFor(node), ["ipvs", "iptables", "userspace"]));
   return opened;
 }
 
@@ -193,10 +212,10 @@ async function openUserspace(
 ): Promise<OpenDataPlane> {
   checkMode(config, "userspace");
   const dataPlane = await UserspaceDataPlane.start({ namespaceFd: node.namespaceFd });
-  // Where iptables cannot be used there is nothing that it could clean up.
-  if (node.noIptables === null) {
+  // Where programs cannot be used there is nothing that they could clean up.
+  if (node.noPrograms === null) {
     const named = config.proxyMode === "userspace";
-    warn(await cleanupModes(runnerFor(node), named ? ["ipvs", "iptables"] : ["ipvs"]));
+    warn(await cleanupModes(runnerFor(node), named ? ["ipvs", "iptables", "nftables"] : ["ipvs"]));
   }
   return { dataPlane, note, onSyncNeeded() {} };
 }

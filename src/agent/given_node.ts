@@ -20,6 +20,12 @@ import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
 import { readTables } from "../dataplane/ipvs/rules.ts";
 import { drains, realName } from "../dataplane/ipvs/servers.ts";
 import type { IpvsState } from "../dataplane/ipvs/state.ts";
+import {
+  differencesOf as differencesOfTables,
+  findDrift as findTableDrift,
+} from "../dataplane/nftables/drift.ts";
+import type { Table } from "../dataplane/nftables/language/ast.ts";
+import { render as renderNftables } from "../dataplane/nftables/render.ts";
 import { findDifferences as findRoutingDifferences } from "../dataplane/userspace/drift.ts";
 import {
   MASQUERADE_PORTS,
@@ -28,7 +34,7 @@ import {
 } from "../dataplane/userspace/render.ts";
 import { FAMILIES, type Family } from "../net/address.ts";
 import type { Plan } from "../plan/plan.ts";
-import { ipvsOptions, ruleOptions } from "./options.ts";
+import { ipvsOptions, type RenderingOptions, renderingOptions, ruleOptions } from "./options.ts";
 import { namingAsFound, optionsAsFound } from "./options_found.ts";
 
 /** iptables-save's text of each family; null where there is none. */
@@ -48,6 +54,14 @@ export interface ReadServers {
   kernel(nodeAddresses: readonly string[]): KernelReader;
 }
 
+/** What a node in nftables mode has. */
+export interface ReadTables {
+  /** Those that something is known of. */
+  readonly families: readonly Family[];
+  /** The proxy's table; null when there is none. */
+  table(family: Family): Promise<Table | null>;
+}
+
 /** What a node in userspace mode has. */
 export interface ReadRouting {
   readonly rules: UserspaceRules;
@@ -56,11 +70,9 @@ export interface ReadRouting {
 }
 
 /** A node, and how the plan would be rendered for it. */
-export interface GivenNode {
+export interface GivenNode extends RenderingOptions {
   /** Those that something is known of. */
   readonly families: readonly Family[];
-  readonly ruleOptions: RuleOptions;
-  readonly ipvsOptions: IpvsOptions;
   readonly view: NodeView;
 }
 
@@ -78,8 +90,8 @@ export function iptablesNode(config: Config, saved: SavedRules): GiveNode {
     const { text } = saved;
     return {
       families,
+      ...renderingOptions(config),
       ruleOptions: options,
-      ipvsOptions: ipvsOptions(config),
       view: {
         iptables: {
           rules: (family) => desired.get(family) ?? null,
@@ -125,6 +137,7 @@ export function ipvsNode(config: Config, { text, kernel: kernelOf }: ReadServers
     };
     return {
       families,
+      ...renderingOptions(config),
       ruleOptions: options.rules,
       ipvsOptions: options,
       view: {
@@ -162,12 +175,37 @@ function leavingOf(node: IpvsState, wanted: IpvsState): Parameters<typeof findDi
   };
 }
 
+/** A node in nftables mode. */
+export function nftablesNode(config: Config, { families, table }: ReadTables): GiveNode {
+  return (plan) => {
+    const options = renderingOptions(config);
+    const desired = new Map(
+      families.map((family) => [
+        family,
+        renderNftables(plan, family, options.nftablesOptions).rules,
+      ]),
+    );
+    return {
+      families,
+      ...options,
+      view: {
+        nftables: { rules: (family) => desired.get(family) ?? null, read: table },
+        differences: async () =>
+          (await Promise.all(
+            [...desired].map(async ([family, rules]) =>
+              differencesOfTables(findTableDrift(await table(family), rules))
+            ),
+          )).flat(),
+      },
+    };
+  };
+}
+
 /** A node in userspace mode. */
 export function userspaceNode(config: Config, { rules, foundation }: ReadRouting): GiveNode {
   return (plan) => ({
     families: config.families,
-    ruleOptions: ruleOptions(config),
-    ipvsOptions: ipvsOptions(config),
+    ...renderingOptions(config),
     view: {
       differences: () =>
         Promise.resolve([

@@ -7,6 +7,7 @@
 import { cleanupIptables } from "../dataplane/iptables/cleanup.ts";
 import type { ProgramRunner } from "../dataplane/iptables/programs.ts";
 import { cleanupIpvs } from "../dataplane/ipvs/cleanup.ts";
+import { cleanupNftables } from "../dataplane/nftables/cleanup.ts";
 import { cleanupUserspace } from "../dataplane/userspace/cleanup.ts";
 
 /** Takes off a node what one mode left there; resolves with what failed, one line each. */
@@ -16,6 +17,7 @@ type Cleanup = (runner: ProgramRunner) => Promise<readonly string[]> | readonly 
 const CLEANUPS = {
   ipvs: cleanupIpvs,
   iptables: cleanupIptables,
+  nftables: (runner) => runner.inside(cleanupNftables),
   userspace: (runner) => runner.inside(cleanupUserspace),
 } as const satisfies Record<string, Cleanup>;
 

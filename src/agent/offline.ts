@@ -15,7 +15,7 @@ import { History } from "../history/history.ts";
 import { planFromManifests } from "./from_manifests.ts";
 import type { GiveNode } from "./given_node.ts";
 import { checkMode } from "./mode.ts";
-import { ipvsOptions, ruleOptions } from "./options.ts";
+import { renderingOptions } from "./options.ts";
 
 /** A state, and what of the manifests is not in it, one line each. */
 export interface OfflineState {
@@ -42,18 +42,12 @@ export async function offlineState(
   );
   const engine = LocalEngine.create({ seed: 1n });
   await engine.apply({ node: plan.node, updated: [...plan.services.values()], removed: [] });
-  const node = given?.node(plan) ?? {
-    families: config.families,
-    ruleOptions: ruleOptions(config),
-    ipvsOptions: ipvsOptions(config),
-    view: {},
-  };
+  const { view, ...node } = given?.node(plan) ??
+    { families: config.families, view: {}, ...renderingOptions(config) };
   const state: ApiState = {
     mode,
-    families: node.families,
-    ruleOptions: node.ruleOptions,
-    ipvsOptions: node.ipvsOptions,
-    node: node.view,
+    ...node,
+    node: view,
     programming: given !== undefined,
     engine,
     serviceNetworks: config.serviceClusterIPRanges,

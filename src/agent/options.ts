@@ -12,11 +12,31 @@ import {
   type RuleOptions,
 } from "../dataplane/iptables/options.ts";
 import type { IpvsOptions } from "../dataplane/ipvs/options.ts";
+import {
+  DEFAULT_NFTABLES_OPTIONS,
+  type NftablesRuleOptions,
+} from "../dataplane/nftables/options.ts";
 import type { PlannerConfig } from "../plan/node.ts";
 import { type Choice, SCHEDULER_NAMES, usualChoice } from "../plan/scheduling.ts";
 
 /** The modes with schedulers; in the others the kernel chooses at random. */
 const SCHEDULED: readonly ProxyMode[] = ["ipvs", "userspace"];
+
+/** What the rules of each mode are rendered by. */
+export interface RenderingOptions {
+  readonly ruleOptions: RuleOptions;
+  readonly ipvsOptions: IpvsOptions;
+  readonly nftablesOptions: NftablesRuleOptions;
+}
+
+/** The options of all modes. */
+export function renderingOptions(config: Config): RenderingOptions {
+  return {
+    ruleOptions: ruleOptions(config),
+    ipvsOptions: ipvsOptions(config),
+    nftablesOptions: nftablesOptions(config),
+  };
+}
 
 /** The planner's part of the configuration. */
 export function plannerConfig(
@@ -30,11 +50,18 @@ export function plannerConfig(
     clusterCIDRs: config.clusterCIDRs,
     detectLocalMode: config.detectLocalMode,
     masqueradeAll: config.masqueradeAll,
-    nodePortAddresses: config.nodePortAddresses,
+    nodePortAddresses: nodePortAddresses(config, mode),
     families: config.families,
     ...schedulingOptions(config, mode),
     localAddresses: config.nodeIPs.length > 0 ? [] : localAddresses,
   };
+}
+
+/** Where node ports answer in a mode, which may be another than the configuration names. */
+function nodePortAddresses(config: Config, mode: ProxyMode): readonly string[] {
+  return mode === "nftables" && config.nodePortAddresses.length === 0
+    ? DEFAULT_NFTABLES_OPTIONS.nodePortAddresses
+    : config.nodePortAddresses;
 }
 
 type SchedulingOptions = Pick<
@@ -80,6 +107,15 @@ export function ruleOptions(config: Config): RuleOptions {
     localhostNodePorts,
     nodePortAddresses,
     chainNaming,
+    localDetection: localDetection(config),
+  };
+}
+
+/** The options of rules in nftables mode. */
+export function nftablesOptions(config: Config): NftablesRuleOptions {
+  return {
+    masqueradeBit: config.masqueradeBit,
+    nodePortAddresses: nodePortAddresses(config, "nftables"),
     localDetection: localDetection(config),
   };
 }

@@ -12,11 +12,12 @@ import type { DataPlane } from "../dataplane/dataplane.ts";
 import { ConnectionReader } from "../dataplane/conntrack/reader.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
 import { IpvsDataPlane } from "../dataplane/ipvs/dataplane.ts";
+import { NftablesDataPlane } from "../dataplane/nftables/dataplane.ts";
 import { NetworkNamespace } from "../linux/namespace.ts";
 import type { History } from "../history/history.ts";
 import type { Planner } from "../plan/planner.ts";
 import type { Agent } from "./agent.ts";
-import { ipvsOptions, ruleOptions } from "./options.ts";
+import { renderingOptions } from "./options.ts";
 
 /** What the API shows besides the agent itself. */
 export interface StateParts {
@@ -38,8 +39,7 @@ export function apiState(parts: StateParts): ApiState {
   return {
     mode: agent.dataPlane.mode,
     families: config.families,
-    ruleOptions: ruleOptions(config),
-    ipvsOptions: ipvsOptions(config),
+    ...renderingOptions(config),
     node: nodeView(agent.dataPlane),
     programming,
     engine: agent.dataPlane.engine,
@@ -58,12 +58,22 @@ export function apiState(parts: StateParts): ApiState {
 
 function nodeView(dataPlane: DataPlane): NodeView {
   const differences = dataPlane.differences?.bind(dataPlane);
-  const inKernel = dataPlane instanceof IptablesDataPlane || dataPlane instanceof IpvsDataPlane;
-  if (!inKernel) return { differences };
+  if (dataPlane instanceof IptablesDataPlane) {
+    return { differences, iptables: dataPlane, connections: connectionsOf(dataPlane) };
+  }
+  if (dataPlane instanceof IpvsDataPlane) {
+    return { differences, ipvs: dataPlane, connections: connectionsOf(dataPlane) };
+  }
+  if (dataPlane instanceof NftablesDataPlane) {
+    return { differences, nftables: dataPlane, connections: connectionsOf(dataPlane) };
+  }
+  return { differences };
+}
+
+/** The connections of the kernel that a data plane programs. */
+function connectionsOf(
+  dataPlane: { inside<T>(fn: () => T): T },
+): NonNullable<NodeView["connections"]> {
   const reader = new ConnectionReader(() => dataPlane.inside(() => NetworkNamespace.current()));
-  return {
-    differences,
-    ...(dataPlane instanceof IptablesDataPlane ? { iptables: dataPlane } : { ipvs: dataPlane }),
-    connections: (filter, after) => reader.read(filter, after),
-  };
+  return (filter, after) => reader.read(filter, after);
 }

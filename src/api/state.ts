@@ -8,6 +8,9 @@ import type { ClusterProblem, SimulatedCluster } from "../cluster/source.ts";
 import type { Difference, ProxyMode } from "../dataplane/dataplane.ts";
 import type { RuleOptions } from "../dataplane/iptables/options.ts";
 import type { IpvsOptions } from "../dataplane/ipvs/options.ts";
+import type { Table } from "../dataplane/nftables/language/ast.ts";
+import type { NftablesRuleOptions } from "../dataplane/nftables/options.ts";
+import type { RuleSet as NftablesRuleSet } from "../dataplane/nftables/rules.ts";
 import type { IpvsState } from "../dataplane/ipvs/state.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import type { EngineHandle } from "../engine/handle.ts";
@@ -49,10 +52,19 @@ export interface NodeServers {
   read(family: Family): Promise<{ readonly state: IpvsState; readonly saved: string }>;
 }
 
+/** What the node has of nftables mode. */
+export interface NodeTables {
+  /** The rules as of the last successful sync; null before the first and in families not served. */
+  rules(family: Family): NftablesRuleSet | null;
+  /** The proxy's table, read from the node now; null when there is none. */
+  read(family: Family): Promise<Table | null>;
+}
+
 /** What only the node itself can say. What its mode has not, or a node that is not programmed, is absent. */
 export interface NodeView {
   readonly iptables?: NodeRules;
   readonly ipvs?: NodeServers;
+  readonly nftables?: NodeTables;
   /** What is not as the last successful sync left it. */
   differences?(): Promise<readonly Difference[]>;
   /**
@@ -70,6 +82,8 @@ export interface ApiState {
   readonly ruleOptions: RuleOptions;
   /** Options of what ipvs mode has, or would have (default: kube-proxy's). */
   readonly ipvsOptions?: IpvsOptions;
+  /** Options of the rules that nftables mode has, or would have (default: kube-proxy's). */
+  readonly nftablesOptions?: NftablesRuleOptions;
   readonly node: NodeView;
   /** Whether this node's traffic is forwarded, or only queries are answered. */
   readonly programming: boolean;

@@ -31,7 +31,9 @@ export async function initializeNode(config: Config): Promise<number> {
   const failures = setConntrack(config.conntrack);
   try {
     if (mode === "ipvs") initializeIpvs(config);
-    else if (answersOnLoopback(config)) writeSysctl("net.ipv4.conf.all.route_localnet", 1);
+    if (mode === "iptables" && answersOnLoopback(config)) {
+      writeSysctl("net.ipv4.conf.all.route_localnet", 1);
+    }
   } catch (error) {
     failures.push(messageOf(error));
   }
@@ -47,7 +49,7 @@ async function loadModules({ families, scheduler }: Config, mode: ProxyMode): Pr
   const runner = new ProgramRunner();
   try {
     if (mode === "ipvs") await tryIpvs(runner, families, scheduler ?? "rr");
-    else await tryIptables(runner, families);
+    if (mode === "iptables") await tryIptables(runner, families);
   } catch (error) {
     logger.debug("{mode} mode was tried: {error}", { mode, error: messageOf(error) });
   }

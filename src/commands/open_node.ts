@@ -31,7 +31,7 @@ export async function openNode(config: Config): Promise<OpenNode | null> {
   try {
     lock = lockNode();
     setKernel(config);
-    return { ...await openDataPlane(config, { noIptables: null }), lock };
+    return { ...await openDataPlane(config, { noPrograms: null }), lock };
   } catch (error) {
     lock?.[Symbol.dispose]();
     if (error instanceof UsageError || error instanceof NodeTakenError) throw error;

@@ -63,8 +63,10 @@ export async function runLab(line: CommandLine): Promise<number> {
   });
   try {
     // A thread that enters the node to run a program there could not come back.
-    const noIptables = privileges.userNamespace ? "iptables mode needs root of the host" : null;
-    return await serve(config, lab, noIptables, end);
+    const noPrograms = privileges.userNamespace
+      ? "programs of the node need root of the host"
+      : null;
+    return await serve(config, lab, noPrograms, end);
   } finally {
     await lab.stop();
   }
@@ -82,7 +84,7 @@ function problemLogger(): (lines: readonly string[]) => void {
 async function serve(
   config: Config,
   lab: LabRun,
-  noIptables: string | null,
+  noPrograms: string | null,
   end: Promise<void>,
 ): Promise<number> {
   const source = new ManifestSource({
@@ -96,7 +98,7 @@ async function serve(
   const namespaceFd = lab.nodeNamespaceFd;
   const { dataPlane, note, onSyncNeeded } = await openDataPlane(config, {
     namespaceFd,
-    noIptables,
+    noPrograms,
   });
   if (note !== null) logger.info("{note}", { note });
   const running = await startAgent(config, {

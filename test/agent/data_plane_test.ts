@@ -18,10 +18,10 @@ function kernelHasIpvs(): boolean {
   return findFamily(socket, "IPVS") !== null;
 }
 
-async function opened(namespace: NetworkNamespace, args: string[], noIptables?: string) {
+async function opened(namespace: NetworkNamespace, args: string[], noPrograms?: string) {
   const { dataPlane, note } = await openDataPlane(config(...args), {
     namespaceFd: namespace.fd,
-    noIptables: noIptables ?? null,
+    noPrograms: noPrograms ?? null,
   });
   await dataPlane.stop();
   return { mode: dataPlane.mode, note };
@@ -83,7 +83,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...requires("what another mode left is taken away", "root", "netns", "tun", "iptables"),
+  ...requires("what another mode left is taken away", "root", "netns", "tun", "iptables", "nft"),
   async fn() {
     using namespace = NetworkNamespace.create();
     const runner = new ProgramRunner(namespace);
@@ -97,8 +97,15 @@ Deno.test({
       using net = Rtnetlink.open();
       net.rules.ensure({ family: "IPv4", priority: 90, table: 10256, origin: 83 });
     });
+    const others = "table ip other {\n}\n";
+    await runner.run(
+      "nft",
+      ["-f", "-"],
+      `table ip kube-proxy {}\ntable ip6 kube-proxy {}\n${others}`,
+    );
     await opened(namespace, ["--proxy-mode=iptables"]);
     assert.deepEqual(priorities(), before);
+    assert.equal((await runner.run("nft", ["list", "ruleset"])).stdout, others);
     await runner.run("iptables", ["-t", "nat", "-N", "KUBE-SERVICES"]);
     await opened(namespace, ["--proxy-mode=userspace"]);
     const { stdout } = await runner.run("iptables-save", []);
