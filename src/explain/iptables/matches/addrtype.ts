@@ -58,7 +58,7 @@ function fits(
   packet: Packet,
   world: World,
 ): Result {
-  const type = address.ask(typeOf, world);
+  const type = address.ask(addressType, world);
   if (type === "LOCAL" && limited) {
     return unknown(`which interface has the address ${address.text} is not known`);
   }
@@ -69,7 +69,8 @@ function fits(
   return truth(wanted.includes(type));
 }
 
-function typeOf(address: Address, world: World): string {
+/** The kernel's name for what kind of address it is to the node. */
+export function addressType(address: Address, world: World): string {
   if (isOwn(address, world)) return "LOCAL";
   const [first] = address.bytes;
   if (address.bytes.length === 16) return first === 0xff ? "MULTICAST" : "UNICAST";
