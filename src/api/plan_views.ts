@@ -15,6 +15,7 @@ import { FrontendIndex } from "../plan/frontend_index.ts";
 import { podsByAddress } from "./conntrack/join.ts";
 import type { ApiState } from "./state.ts";
 import { IpvsView } from "./witness/ipvs_view.ts";
+import { NftablesView } from "./witness/nftables_view.ts";
 
 /** Rules of iptables mode, and what of the plan they have not. */
 export interface RenderedRules {
@@ -32,9 +33,12 @@ export class PlanViews {
 
   /** ipvs mode's state as a witness. */
   readonly ipvs: IpvsView;
+  /** nftables mode's rules as a witness. */
+  readonly nftables: NftablesView;
 
   constructor(private readonly state: ApiState) {
     this.ipvs = new IpvsView(state, () => this.index);
+    this.nftables = new NftablesView(state);
     this.#index = perRevision(state, () => new FrontendIndex(state.plan()));
     this.#rendered = perRevision(state, () => renderAll(state));
     this.#pods = perRevision(state, () => podsByAddress(state.plan()));

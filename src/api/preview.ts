@@ -8,8 +8,10 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import { DEFAULT_IPVS_OPTIONS } from "../dataplane/ipvs/options.ts";
+import { DEFAULT_NFTABLES_OPTIONS } from "../dataplane/nftables/options.ts";
+import type { RuleSet as NftablesRuleSet } from "../dataplane/nftables/rules.ts";
 import { messageOf } from "../errors.ts";
-import { parseNetwork } from "../net/address.ts";
+import { type Family, parseNetwork } from "../net/address.ts";
 import { jsonBody } from "./body.ts";
 import { joinedView } from "./conntrack.ts";
 import { ServiceDifferenceView } from "./differences.ts";
@@ -18,6 +20,7 @@ import type { PlanViews } from "./plan_views.ts";
 import { affectedConnections, MOST_LISTED } from "./preview/affected.ts";
 import { type Forecast, forecast } from "./preview/forecast.ts";
 import { DELETED_KINDS } from "./preview/deletions.ts";
+import { nftablesChange, nftablesChangeOfPlan } from "./preview/nftables_rules.ts";
 import { understandWishes, WishError, type Wishes } from "./preview/objects.ts";
 import {
   iptablesChange,
@@ -62,8 +65,7 @@ const PreviewRequest = z.strictObject({
   .openapi("PreviewRequest");
 
 /** Modes whose rules can be compared. */
-const PREVIEWED = ["iptables", "ipvs", "userspace"] as const;
-type Previewed = typeof PREVIEWED[number];
+const PREVIEWED = ["iptables", "ipvs", "nftables", "userspace"] as const;
 
 const ShownRules = z.object({
   mode: z.enum(PREVIEWED),
@@ -73,8 +75,8 @@ const ShownRules = z.object({
   addedTotal: z.int(),
   removedTotal: z.int(),
   text: z.string().nullable().openapi({
-    description: "of iptables mode where it runs: what would be sent to iptables-restore " +
-      "--noflush; null: too long, or another mode",
+    description: "of iptables and nftables mode where it runs: what would be sent to " +
+      "iptables-restore --noflush or nft -f; null: too long, or another mode",
   }),
   problems: z.array(z.string()).readonly(),
 }).openapi("RuleChange");
@@ -182,7 +184,7 @@ async function preview(
     hasSlice: (key) => planner.hasSlice(key),
     serviceNetworks: networksOf(state),
   });
-  const previous = mode === "iptables" ? previousRules(state, views) : [];
+  const previous = mode === state.mode ? previousRules(state, views) : NO_RULES;
   const future = forecast(planner, understood.changes);
   const rules = await rulesOf(future, mode, state, previous);
   const connections = await affected(state, views, future);
@@ -217,29 +219,50 @@ function networksOf(state: ApiState) {
   return texts.map(parseNetwork).filter((network) => network !== null);
 }
 
-/** The rules that iptables mode has, where it is the mode that runs. */
-function previousRules(state: ApiState, views: PlanViews): RuleSet[] {
-  if (state.mode !== "iptables") return [];
-  return state.families.map((family) => views.rules(family)).filter((rules) => rules !== null);
+/** The rules of a mode with rules that is the one which runs. */
+interface PreviousRules {
+  readonly iptables: readonly RuleSet[];
+  readonly nftables: readonly NftablesRuleSet[];
+}
+
+const NO_RULES: PreviousRules = { iptables: [], nftables: [] };
+
+function previousRules({ mode, families }: ApiState, views: PlanViews): PreviousRules {
+  const known = <T>(rules: (family: Family) => T | null) =>
+    families.map(rules).filter((one) => one !== null);
+  switch (mode) {
+    case "iptables":
+      return { ...NO_RULES, iptables: known((family) => views.rules(family)) };
+    case "nftables":
+      return { ...NO_RULES, nftables: known((family) => views.nftables.rules(family)) };
+    default:
+      return NO_RULES;
+  }
 }
 
 async function rulesOf(
   future: Forecast,
   mode: ProxyMode,
   state: ApiState,
-  previous: readonly RuleSet[],
+  previous: PreviousRules,
 ): Promise<RuleChange[]> {
   const { families, ruleOptions, ipvsOptions = DEFAULT_IPVS_OPTIONS } = state;
+  const { nftablesOptions = DEFAULT_NFTABLES_OPTIONS } = state;
+  const running = state.mode === mode;
   switch (mode) {
     case "iptables":
-      return state.mode === "iptables"
-        ? previous.map((rules) => iptablesChange(future, rules, ruleOptions))
+      return running
+        ? previous.iptables.map((rules) => iptablesChange(future, rules, ruleOptions))
         : families.map((family) => iptablesChangeOfPlan(future, family, ruleOptions));
     case "ipvs":
       return await Promise.all(
         families.map((family) => ipvsChange(future, family, ipvsOptions)),
       );
-    default:
+    case "nftables":
+      return running
+        ? previous.nftables.map((rules) => nftablesChange(future, rules, nftablesOptions))
+        : families.map((family) => nftablesChangeOfPlan(future, family, nftablesOptions));
+    case "userspace":
       return [userspaceChange(future)];
   }
 }
@@ -255,7 +278,7 @@ async function affected(state: ApiState, views: PlanViews, future: Forecast) {
 
 function shown(mode: ProxyMode, { added, removed, text, ...rest }: RuleChange) {
   return {
-    mode: mode as Previewed,
+    mode,
     ...rest,
     added: added.slice(0, MOST_LINES),
     removed: removed.slice(0, MOST_LINES),

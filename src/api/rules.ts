@@ -6,13 +6,13 @@
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
-import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import { ruleStructure } from "../dataplane/iptables/structure.ts";
 import { restoreText } from "../dataplane/iptables/text.ts";
 import { DEFAULT_IPVS_OPTIONS } from "../dataplane/ipvs/options.ts";
 import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
 import { ipvsStructure } from "../dataplane/ipvs/structure.ts";
 import { ipvsText } from "../dataplane/ipvs/text.ts";
+import { tablesText, tableStructure } from "../dataplane/nftables/structure.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
 import { routingStructure, routingText } from "../dataplane/userspace/structure.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -42,6 +42,26 @@ const Routing = z.object({
     lastPort: z.int(),
   })).readonly(),
 }).openapi("Routing");
+
+const OwnTable = z.object({
+  family: z.enum(["IPv4", "IPv6"]),
+  name: z.string().openapi({ example: "kube-proxy" }),
+  chains: z.array(z.object({
+    name: z.string(),
+    base: z.object({
+      type: z.enum(["filter", "nat", "route"]),
+      hook: z.string().openapi({ example: "prerouting" }),
+      priority: z.int(),
+    }).nullable().openapi({ description: "what calls it; null: other chains" }),
+    rules: z.array(z.string()).readonly(),
+  })).readonly(),
+  sets: z.array(z.object({
+    name: z.string(),
+    kind: z.enum(["set", "map"]),
+    properties: z.array(z.string()).readonly().openapi({ example: ["type ipv4_addr"] }),
+    elements: z.array(z.string()).readonly(),
+  })).readonly(),
+}).openapi("FamilyTable");
 
 const VirtualServers = z.object({
   family: z.enum(["IPv4", "IPv6"]),
@@ -83,7 +103,8 @@ const common = {
   text: z.string().openapi({
     description:
       "input of programs, each part below a comment: for iptables, of iptables-restore " +
-      "--noflush; for ipvs, of ip -batch, ipset restore and ipvsadm --restore too",
+      "--noflush; for ipvs, of ip -batch, ipset restore and ipvsadm --restore too; for nftables, of " +
+      "nft -f",
   }),
   problems: z.array(z.string()).readonly().openapi({
     description: "what of the plan is not in it",
@@ -100,6 +121,11 @@ const RulesView = z.union([
     mode: z.literal("ipvs"),
     ...common,
     structure: z.object({ families: z.array(VirtualServers).readonly() }),
+  }),
+  z.object({
+    mode: z.literal("nftables"),
+    ...common,
+    structure: z.object({ families: z.array(OwnTable).readonly() }),
   }),
   z.object({ mode: z.literal("userspace"), ...common, structure: Routing }),
 ]).openapi("Rules");
@@ -139,9 +165,10 @@ const route = createRoute({
 });
 
 /** The modes that can be rendered from any plan. */
-const RENDERED: Readonly<Partial<Record<ProxyMode, typeof iptablesRules>>> = {
+const RENDERED: Readonly<Record<ProxyMode, typeof iptablesRules>> = {
   iptables: iptablesRules,
   ipvs: ipvsRules,
+  nftables: nftablesRules,
   userspace: userspaceRules,
 };
 
@@ -182,9 +209,7 @@ function iptablesRules(state: ApiState, views: PlanViews, service?: string): Rul
     node: state.plan().node.name,
     text: sets.map((rules) => `# ${rules.family}\n${restoreText(rules)}`).join(""),
     structure: { families: sets.map(ruleStructure) },
-    problems: service === undefined
-      ? problems
-      : problems.filter((line) => line.startsWith(`Service ${service}: `)),
+    problems: problemsOf(problems, service),
   };
 }
 
@@ -214,6 +239,22 @@ function ipvsRules(state: ApiState, _: PlanViews, service?: string): Rules {
   };
 }
 
+function nftablesRules(state: ApiState, views: PlanViews, service?: string): Rules {
+  const running = state.mode === "nftables";
+  const { problems } = views.nftables.rendered;
+  const sets = state.families.map((family) => views.nftables.rules(family))
+    .filter((rules) => rules !== null).map((rules) => only(rules, service));
+  return {
+    mode: "nftables",
+    running,
+    source: running && state.node.nftables !== undefined ? "synced" : "plan",
+    node: state.plan().node.name,
+    text: tablesText(sets),
+    structure: { families: sets.map(tableStructure) },
+    problems: problemsOf(problems, service),
+  };
+}
+
 /** The plan, or that of one Service. */
 function planOf(state: ApiState, service: string | undefined): Plan {
   const plan = state.plan();
@@ -223,10 +264,19 @@ function planOf(state: ApiState, service: string | undefined): Plan {
 }
 
 /** The rules of one Service, and those of all. */
-function only(rules: RuleSet, service: string | undefined): RuleSet {
+function only<Fragment, Rules extends { readonly services: ReadonlyMap<string, Fragment> }>(
+  rules: Rules,
+  service: string | undefined,
+): Rules {
   if (service === undefined) return rules;
   const fragment = rules.services.get(service);
   return { ...rules, services: new Map(fragment === undefined ? [] : [[service, fragment]]) };
+}
+
+/** Lines about one Service, or all. */
+function problemsOf(problems: readonly string[], service: string | undefined): readonly string[] {
+  if (service === undefined) return problems;
+  return problems.filter((line) => line.startsWith(`Service ${service}: `));
 }
 
 /** Userspace mode's routing follows from the plan alone, at any time. */

@@ -7,7 +7,7 @@
 
 import { planFromManifests } from "../agent/from_manifests.ts";
 import { checkMode } from "../agent/mode.ts";
-import { ipvsOptions, ruleOptions } from "../agent/options.ts";
+import { ipvsOptions, nftablesOptions, ruleOptions } from "../agent/options.ts";
 import { type ClusterProblem, formatProblem } from "../cluster/source.ts";
 import { type Config, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
@@ -19,6 +19,8 @@ import { restoreText } from "../dataplane/iptables/text.ts";
 import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
 import { ipvsStructure } from "../dataplane/ipvs/structure.ts";
 import { ipvsText, ipvsTexts } from "../dataplane/ipvs/text.ts";
+import { render as renderNftables } from "../dataplane/nftables/render.ts";
+import { tablesText, tableStructure } from "../dataplane/nftables/structure.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
 import { routingStructure, routingText } from "../dataplane/userspace/structure.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -32,11 +34,10 @@ interface Rendering {
   readonly problems: readonly ClusterProblem[];
 }
 
-const RENDERINGS: Readonly<
-  Partial<Record<ProxyMode, (plan: Plan, config: Config) => Rendering>>
-> = {
+const RENDERINGS: Readonly<Record<ProxyMode, (plan: Plan, config: Config) => Rendering>> = {
   iptables: renderIptables,
   ipvs: renderIpvsMode,
+  nftables: renderNftablesMode,
   userspace: renderUserspace,
 };
 
@@ -50,7 +51,7 @@ export async function render(args: readonly string[]): Promise<number> {
   const mode = config.proxyMode ?? "iptables";
   checkMode(config, mode);
   const { plan, problems } = await planFromManifests(config, mode);
-  const rendering = RENDERINGS[mode]!(plan, config);
+  const rendering = RENDERINGS[mode](plan, config);
   if (config.output === "json") {
     printLines(JSON.stringify({ mode, node: plan.node.name, ...rendering.structure }, null, 2));
   } else {
@@ -80,6 +81,19 @@ function renderIpvsMode(plan: Plan, config: Config): Rendering {
     structure: {
       families: states.map((state) => ({ ...ipvsStructure(state), texts: ipvsTexts(state) })),
     },
+    problems: leftOut(rendered.flatMap(({ problems }) => problems)),
+  };
+}
+
+/** kube-proxy's tables as `nft list` shows them and `nft -f` takes them. */
+function renderNftablesMode(plan: Plan, config: Config): Rendering {
+  const rendered = config.families.map((family) =>
+    renderNftables(plan, family, nftablesOptions(config))
+  );
+  const rules = rendered.map(({ rules }) => rules);
+  return {
+    text: tablesText(rules),
+    structure: { families: rules.map(tableStructure) },
     problems: leftOut(rendered.flatMap(({ problems }) => problems)),
   };
 }

@@ -5,9 +5,16 @@ import { loadManifests } from "../../src/cluster/manifests/load.ts";
 import { EXAMPLES } from "../commands/cli.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
 import { ruleStructure } from "../../src/dataplane/iptables/structure.ts";
+import { parseRuleset } from "../../src/dataplane/nftables/language/parse.ts";
+import { DEFAULT_NFTABLES_OPTIONS } from "../../src/dataplane/nftables/options.ts";
+import { render as renderTables } from "../../src/dataplane/nftables/render.ts";
+import { tablesText } from "../../src/dataplane/nftables/structure.ts";
+import { sortedTable } from "../dataplane/nftables/tables.ts";
 import { post, withQueryApi } from "./http.ts";
 import { plain, RealState, slice } from "./real_state.ts";
 import { type Body, json, PATH, preview, served } from "./previews.ts";
+
+const NFTABLES = "?mode=nftables";
 
 Deno.test("a preview of other endpoints: backends, and the rules that come and go", async () => {
   const state = await served();
@@ -59,6 +66,31 @@ Deno.test("what is said of rules is what really changes between the two rule set
     expected.splice(at, 1);
   }
   assert.deepEqual([...expected, ...added.map(plainLine)].sort(), linesOf());
+});
+
+Deno.test("in nftables mode, what would be sent makes the one table the other", async () => {
+  const state = await served("nftables");
+  const objects = [slice("web", ["10.180.0.1"]), plain("third", "10.0.1.177")];
+  const { json: answer } = await preview(state, {
+    objects: objects.map(json),
+    delete: [{ kind: "Service", name: "other" }],
+  });
+  const tables = () =>
+    tablesText([renderTables(state.plan(), "IPv4", DEFAULT_NFTABLES_OPTIONS).rules]);
+  const before = tables();
+  await state.apply(objects);
+  await state.apply([plain("other", "10.0.1.176")], { action: "delete" });
+  const [four, six] = answer.rules;
+  assert.deepEqual([four.mode, four.family, six.added, six.text], ["nftables", "IPv4", [], ""]);
+  const tableOf = (text: string) => sortedTable(parseRuleset(text).tables[0]);
+  assert.deepEqual(tableOf(before + four.text), tableOf(tables()));
+  const { added, removed }: Record<string, string[]> = four;
+  assert.ok(added.includes("element cluster-ips 10.0.1.177"), added.join("\n"));
+  const gone = /^chain endpoint-\w{8}-default\/web\/tcp\/http__10\.180\.0\.2\/8080$/;
+  assert.ok(removed.some((line) => gone.test(line)), removed.join("\n"));
+  const { json: other } = await preview(await served(), { objects: objects.map(json) }, NFTABLES);
+  assert.ok(other.rules[0].added.includes("element cluster-ips 10.0.1.177"));
+  assert.equal(other.rules[0].text, null);
 });
 
 Deno.test("userspace mode's routing, and any other mode's rules when asked", async () => {

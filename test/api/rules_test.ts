@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { render } from "../../src/dataplane/iptables/render.ts";
+import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { parseSave } from "../../src/dataplane/iptables/save_text.ts";
+import { parseRuleset } from "../../src/dataplane/nftables/language/parse.ts";
+import { printRule } from "../../src/dataplane/nftables/language/print.ts";
+import { DEFAULT_NFTABLES_OPTIONS } from "../../src/dataplane/nftables/options.ts";
+import { render as renderTables } from "../../src/dataplane/nftables/render.ts";
 import { withQueryApi } from "./http.ts";
 import { plain, RealState, slice, web } from "./real_state.ts";
 
-async function state(mode: "iptables" | "userspace"): Promise<RealState> {
+async function state(mode: ProxyMode): Promise<RealState> {
   const state = new RealState(mode);
   await state.apply([...web(), plain("other", "10.0.1.176"), slice("other", ["10.180.0.9"])]);
   return state;
@@ -90,12 +95,59 @@ Deno.test("the virtual servers of ipvs mode, as the plan asks for them", async (
   });
 });
 
+Deno.test("the rules of nftables mode, rendered in any mode, as text and as structure", async () => {
+  for (const mode of ["nftables", "userspace"] as const) {
+    await withQueryApi(await state(mode), async (ask) => {
+      const { json } = await ask("/api/v1/rules/nftables");
+      assert.deepEqual([json.running, json.source], [mode === "nftables", "plan"]);
+      assert.deepEqual(json.problems, []);
+      const [four, six] = parseRuleset(json.text).tables;
+      assert.deepEqual([four.family, six.family], ["ip", "ip6"]);
+      const [structure] = json.structure.families;
+      assert.deepEqual([structure.family, structure.name], ["IPv4", "kube-proxy"]);
+      assert.deepEqual(
+        structure.chains.map(({ name, base, rules }: typeof structure.chains[0]) => [
+          name,
+          base?.priority,
+          rules,
+        ]),
+        four.chains.map(({ name, base, rules }) => [name, base?.priority, rules.map(printRule)]),
+      );
+      const serviceIPs = structure.sets.find(({ name }: { name: string }) =>
+        name === "service-ips"
+      );
+      assert.deepEqual([serviceIPs.kind, serviceIPs.elements.length], ["map", 4]);
+      const { text } = await ask("/api/v1/rules/nftables?format=text&service=default/other");
+      assert.match(text, /^\t\telements = \{ 10\.0\.1\.176 \. tcp \. 80 : goto service-\S+ \}$/m);
+      assert.doesNotMatch(text, /10\.0\.1\.175/);
+    });
+  }
+});
+
+Deno.test("the rules of nftables mode are those of the last sync where it runs", async () => {
+  const running = await state("nftables");
+  const { rules } = renderTables(running.plan(), "IPv4", DEFAULT_NFTABLES_OPTIONS);
+  running.node = {
+    nftables: {
+      rules: (family) => family === "IPv4" ? rules : null,
+      read: () => Promise.reject(new Error("not asked for")),
+    },
+  };
+  await running.apply([plain("later", "10.0.1.177")]);
+  await withQueryApi(running, async (ask) => {
+    const { json } = await ask("/api/v1/rules/nftables");
+    assert.equal(json.source, "synced");
+    assert.doesNotMatch(json.text, /10\.0\.1\.177/);
+    assert.equal(json.structure.families.length, 1);
+  });
+});
+
 Deno.test("rules of modes that cannot be had are 404 and say which can", async () => {
   await withQueryApi(await state("userspace"), async (ask) => {
-    for (const mode of ["nftables", "constructor", "__proto__", "x"]) {
+    for (const mode of ["constructor", "__proto__", "x"]) {
       const { status, json } = await ask(`/api/v1/rules/${mode}`);
       assert.equal(status, 404);
-      assert.match(json.error.message, /expected iptables or ipvs or userspace$/);
+      assert.match(json.error.message, /expected iptables or ipvs or nftables or userspace$/);
     }
     assert.equal((await ask("/api/v1/rules/iptables?format=xml")).status, 400);
     assert.equal((await ask("/api/v1/rules/iptables?family=IPv4")).status, 400);

@@ -34,7 +34,7 @@ export interface LineChange {
 export interface RuleChange extends LineChange {
   /** Null: rules of both families together. */
   readonly family: Family | null;
-  /** What would be sent to iptables-restore --noflush; null in modes without such a text. */
+  /** What would be sent to iptables-restore --noflush or nft -f; null in modes without such a text. */
   readonly text: string | null;
   /** What of the plan the rules would not have, one line each. */
   readonly problems: readonly string[];
@@ -87,7 +87,7 @@ function linesOf(fragment: Fragment | undefined): string[] {
 }
 
 /** The lines that are more often in the one list than in the other. */
-function without(lines: readonly string[], others: readonly string[]): string[] {
+export function without(lines: readonly string[], others: readonly string[]): string[] {
   const left = new Map<string, number>();
   for (const line of others) left.set(line, (left.get(line) ?? 0) + 1);
   return lines.filter((line) => {
@@ -135,13 +135,13 @@ async function desiredState(
 }
 
 /** The Services that a change touches; null: all. */
-function touchedBy({ node, updated, removed }: PlanChange): ReadonlySet<string> | null {
+export function touchedBy({ node, updated, removed }: PlanChange): ReadonlySet<string> | null {
   if (node !== null) return null;
   return new Set([...updated.map((one) => `${one.namespace}/${one.name}`), ...removed]);
 }
 
 /** A plan of these Services alone. */
-function planOf(plan: Plan, keys: ReadonlySet<string> | null): Plan {
+export function planOf(plan: Plan, keys: ReadonlySet<string> | null): Plan {
   if (keys === null) return plan;
   const services = [...keys].flatMap((key) => {
     const service = plan.services.get(key);
