@@ -13,6 +13,7 @@ import { gates } from "../config/gates.ts";
 import { VERSION } from "../config/version.ts";
 import type { DataPlane, ProxyMode } from "../dataplane/dataplane.ts";
 import { IptablesDataPlane } from "../dataplane/iptables/dataplane.ts";
+import { NftablesDataPlane } from "../dataplane/nftables/dataplane.ts";
 import { HttpListeners } from "../health_check/listeners.ts";
 import { NamespaceListeners } from "../health_check/namespace_listeners.ts";
 import { HealthCheckServers } from "../health_check/servers.ts";
@@ -77,6 +78,7 @@ export async function startAgent(config: Config, parts: AgentParts): Promise<Run
   dataPlane.observe?.(metrics);
   parts.onAnswer?.((answer) => metrics.answered(answer));
   if (dataPlane instanceof IptablesDataPlane) metrics.followIptables(dataPlane);
+  if (dataPlane instanceof NftablesDataPlane) metrics.followNftables(dataPlane);
   const events = new EventHub();
   const memory = processMemory();
   const housekeeping = memory === null ? null : new Housekeeping(memory);

@@ -162,16 +162,21 @@ Deno.test("iptables mode has more of kube-proxy's", async () => {
 
 Deno.test("nftables mode has other ones of kube-proxy's", async () => {
   const metrics = new Metrics(["IPv4", "IPv6"], "1");
-  metrics.followNftables({ families: ["IPv4", "IPv6"] });
+  metrics.followNftables({
+    families: ["IPv4", "IPv6"],
+    cleanupFailures: (family) => family === "IPv6" ? 2 : 0,
+  });
   const attempt = { family: "IPv4", full: false, durationMs: 3, ok: false } as const;
   metrics.attempted({ ...attempt, refused: true });
   metrics.attempted({ ...attempt, refused: false });
+  await metrics.render(new FixedState());
   const text = await metrics.render(new FixedState());
   const rules = "kubeproxy_sync_proxy_rules_nftables";
   assertLines(text, [
     `${rules}_sync_failures_total{ip_family="IPv4"} 1`,
     `${rules}_sync_failures_total{ip_family="IPv6"} 0`,
     `${rules}_cleanup_failures_total{ip_family="IPv4"} 0`,
+    `${rules}_cleanup_failures_total{ip_family="IPv6"} 2`,
   ]);
   assert.doesNotMatch(text, /iptables/);
 });

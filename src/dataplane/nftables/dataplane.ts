@@ -125,6 +125,11 @@ export class NftablesDataPlane implements DataPlane {
     return this.#lastSyncs.get(family) ?? null;
   }
 
+  /** How often chains that are not used could not be taken away. */
+  cleanupFailures(family: Family): number {
+    return this.#families.find((rules) => rules.family === family)?.cleanupFailures ?? 0;
+  }
+
   sent(): readonly SentRules[] {
     return this.#sent;
   }

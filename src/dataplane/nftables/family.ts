@@ -60,6 +60,7 @@ export class FamilyRules {
   #doubtful = true;
   /** Doubt came up during the sync that runs. */
   #doubtedAgain = false;
+  #cleanupFailures = 0;
 
   constructor(family: Family, access: NftablesAccess, { removesChains, now }: FamilyOptions) {
     this.family = family;
@@ -71,6 +72,11 @@ export class FamilyRules {
   /** The rules that the node has as of the last successful sync. */
   get rules(): RuleSet | null {
     return this.#rules;
+  }
+
+  /** How often chains that are not used could not be taken away. */
+  get cleanupFailures(): number {
+    return this.#cleanupFailures;
   }
 
   /** Whether the next sync has to read the node's table. */
@@ -191,6 +197,7 @@ export class FamilyRules {
       await this.#apply(names.map((name) => ({ action: "delete-chain", name })));
     } catch (error) {
       if (!(error instanceof RefusedTransaction)) throw error;
+      this.#cleanupFailures++;
       logger.warn("chains that are not used stay: {error}", { error: messageOf(error) });
     }
     for (const name of names) this.#stale.delete(name);
