@@ -35,13 +35,13 @@ export function* diffNode(
   options: DiffOptions,
 ): Generator<Operation> {
   const { head, services } = rules;
-  const usable = node !== null && head.sets.every((set) => {
+  // Base chains cannot be made in a table that is being woken.
+  const usable = node !== null && node.flags.length === 0 && head.sets.every((set) => {
     const present = node.sets.find(({ name }) => name === set.name);
     return present === undefined || isSameSet(present, set);
   });
   if (node !== null && !usable) yield { action: "delete-table" };
-  // A table that someone put to sleep is woken.
-  if (!usable || node.flags.length > 0) yield { action: "add-table", comment: TABLE_COMMENT };
+  if (!usable) yield { action: "add-table", comment: TABLE_COMMENT };
   const current = usable ? currentTable(node) : new CurrentParts();
   const diff = new PartsDiff(current, head.sets);
   yield* diff.parts({ chains: head.chains, affinitySets: head.sets, elements: head.elements });

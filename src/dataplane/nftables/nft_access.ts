@@ -4,7 +4,9 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import type { Family } from "../../net/address.ts";
+import { MemoryFile } from "../../linux/memory_file.ts";
 import type { Execution, ProgramRunner } from "../iptables/programs.ts";
 import { type NftablesAccess, RefusedTransaction } from "./access.ts";
 import type { Chain, Table } from "./language/ast.ts";
@@ -21,10 +23,16 @@ export class NftAccess implements NftablesAccess {
     this.#runner = runner;
   }
 
+  /** nft reads a file: it would take as all there is what came before this process was killed. */
   async apply(transaction: Transaction): Promise<void> {
-    const result = await this.#runner.run("nft", ["-f", "-"], transactionPieces(transaction));
+    using file = MemoryFile.create("nft");
+    for (const part of inLargeParts(transactionPieces(transaction))) {
+      file.write(part);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const result = await this.#runner.run("nft", ["-f", file.path]);
     if (result.code !== 0) {
-      throw new RefusedTransaction(transaction.family, `nft -f ${endOf(result)}`);
+      throw new RefusedTransaction(transaction.family, `nft ${endOf(result)}`);
     }
   }
 
@@ -46,9 +54,32 @@ export class NftAccess implements NftablesAccess {
   }
 }
 
-/** How nft ended that did not do what it should: what it said first, without the marks below. */
+/** Characters that are made and written at once: what else is to be done waits meanwhile. */
+const PART = 1 << 16;
+
+function* inLargeParts(pieces: Iterable<string>): Generator<string> {
+  let part = "";
+  for (const piece of pieces) {
+    part += piece;
+    if (part.length < PART) continue;
+    yield part;
+    part = "";
+  }
+  if (part !== "") yield part;
+}
+
+/** How nft ended that did not do what it should, with the step that it names, which is line two. */
 function endOf({ code, signal, stderr }: Execution): string {
   if (signal !== null) return `was killed by ${signal}`;
-  const [reason = ""] = stderr.split("\n").filter((line) => line.trim() !== "");
-  return `failed: ${reason === "" ? "" : `${reason} `}(exit status ${code})`;
+  const [first = "", step = ""] = stderr.split("\n").filter((line) => line.trim() !== "");
+  const [, line, reason] = PLACE.exec(first) ?? [];
+  if (line === undefined) return `failed: ${first === "" ? "" : `${first} `}(exit status ${code})`;
+  const shown = step.length > LONGEST_STEP ? `${step.slice(0, LONGEST_STEP)}…` : step;
+  return `refused line ${line} (${shown.trim()}): ${reason} (exit status ${code})`;
 }
+
+/** What nft puts in front of its reasons: the file, lines and columns. */
+const PLACE = /^\/proc\/\d+\/fd\/\d+:(\d+):[\d-]+: (?:Error: )?(.*)$/;
+
+/** Characters of a step that are shown. */
+const LONGEST_STEP = 200;

@@ -1,0 +1,394 @@
+/** nftables mode on real tables, in network namespaces of its own. */
+
+import assert from "node:assert/strict";
+import type { ClusterObject } from "../../../src/cluster/objects.ts";
+import { RefusedTransaction } from "../../../src/dataplane/nftables/access.ts";
+import { cleanupNftables } from "../../../src/dataplane/nftables/cleanup.ts";
+import { NftablesDataPlane } from "../../../src/dataplane/nftables/dataplane.ts";
+import type { FamilySync } from "../../../src/dataplane/nftables/family.ts";
+import type { Table } from "../../../src/dataplane/nftables/language/ast.ts";
+import { TABLE } from "../../../src/dataplane/nftables/names.ts";
+import { NftAccess } from "../../../src/dataplane/nftables/nft_access.ts";
+import { ProgramRunner } from "../../../src/dataplane/iptables/programs.ts";
+import type { EngineHandle } from "../../../src/engine/handle.ts";
+import { NetworkNamespace } from "../../../src/linux/namespace.ts";
+import { FAMILIES, type Family } from "../../../src/net/address.ts";
+import type { PlanChange } from "../../../src/plan/plan.ts";
+import { requires } from "../../requirements.ts";
+import { until } from "../../until.ts";
+import fixture from "../iptables/fixtures/kube_proxy.json" with { type: "json" };
+import { testPlanner } from "../iptables/plans.ts";
+import { sortedTable } from "./tables.ts";
+
+const objects = fixture.objects as unknown as Readonly<
+  Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
+>;
+
+/** A node, and a planner for it. */
+class Bed implements AsyncDisposable {
+  readonly planner = testPlanner({ nodePortAddresses: ["primary"] });
+  readonly namespace = NetworkNamespace.create();
+  readonly runner = new ProgramRunner(this.namespace);
+  readonly access = new NftAccess(this.runner);
+  readonly learnt: PlanChange[] = [];
+  syncs: readonly FamilySync[] = [];
+  requested = 0;
+  readonly planes: NftablesDataPlane[] = [];
+
+  async start(): Promise<NftablesDataPlane> {
+    const engine = {
+      apply: (change: PlanChange) => {
+        this.learnt.push(change);
+        return Promise.resolve();
+      },
+    } as Partial<EngineHandle> as EngineHandle;
+    const plane = await NftablesDataPlane.start({
+      engine,
+      families: FAMILIES,
+      namespaceFd: this.namespace.fd,
+      watchPeriodMs: 50,
+      requestSync: () => this.requested++,
+      synced: (syncs) => this.syncs = syncs,
+    });
+    this.planes.push(plane);
+    return plane;
+  }
+
+  async update(
+    plane: NftablesDataPlane,
+    changed: readonly ClusterObject[],
+    action: "apply" | "delete" = "apply",
+  ): Promise<number> {
+    const change = this.planner.update(changed.map((object) => ({ action, object })));
+    await plane.sync(this.planner.plan, change);
+    return this.lines;
+  }
+
+  /** Has everything compared. */
+  async compare(plane: NftablesDataPlane): Promise<void> {
+    const { plan } = this.planner;
+    await plane.sync(plan, { node: plan.node, updated: [], removed: [] });
+  }
+
+  /** How much the last sync sent. */
+  get lines(): number {
+    return this.syncs.reduce((sum, { lines }) => sum + lines, 0);
+  }
+
+  /** Both tables. */
+  async tables(): Promise<(Table | null)[]> {
+    const tables = await Promise.all(FAMILIES.map((family) => this.access.read(family)));
+    return tables.map((table) => table === null ? null : sortedTable(table));
+  }
+
+  async nft(text: string): Promise<void> {
+    const { code, stderr } = await this.runner.run("nft", ["-f", "-"], `${text}\n`);
+    assert.equal(code, 0, stderr);
+  }
+
+  async listed(): Promise<string> {
+    return (await this.runner.run("nft", ["list", "ruleset"])).stdout;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const plane of this.planes) await plane.stop();
+    this.namespace.close();
+  }
+}
+
+const everything = [
+  ...Object.values(objects.IPv4).flat(),
+  ...Object.values(objects.IPv6).flat().map(renamed),
+];
+
+/** Its counterpart in the other family has the same name. */
+function renamed(object: ClusterObject): ClusterObject {
+  const { metadata } = object;
+  const labels = metadata.labels === undefined ? undefined : Object.fromEntries(
+    Object.entries(metadata.labels).map(([key, value]) => [key, `${value}6`]),
+  );
+  const other = { ...metadata, name: `${metadata.name}6`, ...(labels ? { labels } : {}) };
+  return { ...object, metadata: other } as ClusterObject;
+}
+
+function nftTest(name: string, fn: (bed: Bed) => Promise<void>): void {
+  Deno.test({
+    ...requires(`nftables: ${name}`, "root", "netns", "nft"),
+    async fn() {
+      await using bed = new Bed();
+      await fn(bed);
+    },
+  });
+}
+
+nftTest("what was written is read back as the same, in both families", async (bed) => {
+  const plane = await bed.start();
+  assert.deepEqual(await bed.tables(), [null, null]);
+  const lines = await bed.update(plane, everything);
+  assert.ok(lines > 500, `${lines} lines`);
+  assert.deepEqual(bed.syncs.map(({ full }) => full), [true, true]);
+  assert.deepEqual(await plane.drift(), []);
+  assert.deepEqual(await plane.differences(), []);
+  assert.equal(bed.learnt.length, 1);
+  // A restart finds nothing to do.
+  const again = await bed.start();
+  await bed.compare(again);
+  assert.equal(bed.lines, 0);
+  assert.deepEqual(again.sent().map(({ text }) => text), ["", ""]);
+});
+
+nftTest("changes arrive one by one and end as a clean start does", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, []);
+  for (const group of [...Object.values(objects.IPv4), ...Object.values(objects.IPv6)]) {
+    await bed.update(plane, group.map(renamed));
+    assert.deepEqual(bed.syncs.map(({ full }) => full), [false, false]);
+  }
+  await bed.update(plane, objects.IPv6["np-local"].map(renamed), "delete");
+  await bed.update(plane, objects.IPv6["affinity"].slice(1).map(renamed), "delete");
+  assert.deepEqual(bed.syncs.map(({ full }) => full), [false, false]);
+  assert.deepEqual(await plane.drift(), []);
+  const changed = await bed.tables();
+
+  await using clean = new Bed();
+  const { plan } = bed.planner;
+  await (await clean.start()).sync(plan, { node: plan.node, updated: [], removed: [] });
+  assert.deepEqual(changed, await clean.tables());
+});
+
+nftTest("tables of others stay, also after cleanup, and ours all go", async (bed) => {
+  await bed.nft(`
+    add table inet ${TABLE}
+    add chain inet ${TABLE} input { type filter hook input priority 0; }
+    add rule inet ${TABLE} input tcp dport 22 accept
+    add table ip other
+    add chain ip other services
+    add rule ip other services ip daddr 10.0.0.1 drop
+    add set ip other cluster-ips { type ipv4_addr; }
+    add element ip other cluster-ips { 10.0.0.1 }
+  `);
+  const before = await bed.listed();
+  const plane = await bed.start();
+  await bed.update(plane, everything);
+  assert.ok((await bed.listed()).includes(before.trim()));
+  assert.deepEqual(bed.namespace.run(cleanupNftables), []);
+  assert.equal(await bed.listed(), before);
+  // There is nothing to clean up, which is fine.
+  assert.deepEqual(bed.namespace.run(cleanupNftables), []);
+  assert.equal(await bed.listed(), before);
+});
+
+nftTest("what someone changes is told and repaired by the next full sync", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, objects.IPv4.plain);
+  const right = await bed.tables();
+  await bed.nft(`
+    insert rule ip ${TABLE} services meta l4proto icmp accept
+    flush chain ip6 ${TABLE} masquerading
+    delete element ip ${TABLE} cluster-ips { 172.30.0.1 }
+    add chain ip ${TABLE} intruder { type filter hook output priority -90; }
+    add rule ip ${TABLE} intruder jump cluster-ips-check
+    add map ip ${TABLE} more { type mark : verdict; }
+    add element ip ${TABLE} more { 1 : goto cluster-ips-check }
+    add rule ip ${TABLE} intruder meta mark vmap @more
+  `);
+  assert.deepEqual(
+    (await plane.differences()).map(({ where, problem, found, expected }) =>
+      [where, problem, found.length, expected.length].join(" ")
+    ),
+    [
+      "ip kube-proxy chain services changed 1 0",
+      "ip kube-proxy chain intruder unexpected 2 0",
+      "ip kube-proxy set cluster-ips changed 0 1",
+      "ip kube-proxy map more unexpected 0 0",
+      "ip6 kube-proxy chain masquerading changed 0 3",
+    ],
+  );
+  await bed.compare(plane);
+  assert.deepEqual(bed.syncs.map(({ drift }) => drift.length), [4, 1]);
+  assert.deepEqual(await bed.tables(), right);
+});
+
+nftTest(
+  "base chains of an older kube-proxy, and a table put to sleep, are put right",
+  async (bed) => {
+    await bed.nft(`
+    table ip ${TABLE} {
+      comment "rules for kube-proxy"
+      flags dormant
+      set cluster-ips { type ipv4_addr; comment "Active ClusterIPs"; elements = { 172.30.9.9 }; }
+      chain filter-input { type filter hook input priority -110; }
+      chain filter-output-post-dnat { type filter hook output priority -90; jump service-1/x; }
+      chain service-1/x { drop; }
+    }
+  `);
+    const plane = await bed.start();
+    await bed.update(plane, objects.IPv4.plain);
+    assert.deepEqual(await plane.drift(), []);
+    const [table] = await bed.tables();
+    assert.deepEqual(table?.flags, []);
+    assert.ok(!table?.chains.some(({ name }) => name === "service-1/x"));
+  },
+);
+
+nftTest("a change that meets a table that someone emptied still arrives", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, objects.IPv4.plain);
+  await bed.nft(`flush set ip ${TABLE} cluster-ips`);
+  await bed.update(plane, objects.IPv4.plain.slice(0, 1), "delete");
+  assert.equal(bed.syncs[0].full, true);
+  assert.deepEqual(await plane.drift(), []);
+  await bed.nft(`delete table ip ${TABLE}`);
+  await bed.update(plane, objects.IPv4.plain);
+  assert.deepEqual(await plane.drift(), []);
+});
+
+nftTest("a flush of the ruleset, or of the table alone, is noticed", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, objects.IPv4.plain);
+  const right = await bed.tables();
+  for (const flush of ["flush ruleset", `flush table ip6 ${TABLE}`]) {
+    bed.requested = 0;
+    await bed.nft(flush);
+    await until(() => bed.requested > 0, `a sync is asked for after ${flush}`);
+    await plane.sync(bed.planner.plan, { node: null, updated: [], removed: [] });
+    assert.deepEqual(await bed.tables(), right);
+  }
+});
+
+nftTest("a refused transaction is reported by its line and changes nothing", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, objects.IPv4.plain);
+  const before = await bed.tables();
+  const refused = bed.access.apply({
+    family: "ip",
+    table: TABLE,
+    operations: [
+      { action: "flush-chain", name: "services" },
+      { action: "delete-chain", name: "masquerading" },
+    ],
+  });
+  await assert.rejects(refused, (error) => {
+    assert.ok(error instanceof RefusedTransaction);
+    assert.match(
+      error.message,
+      /^nft refused line 2 \(delete chain ip kube-proxy masquerading\): .*busy.* \(exit status 1\)$/,
+    );
+    return true;
+  });
+  assert.deepEqual(await bed.tables(), before);
+});
+
+nftTest("a transaction whose making fails changes nothing", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, objects.IPv4.plain);
+  const before = await bed.tables();
+  function* operations() {
+    yield { action: "flush-chain", name: "services" } as const;
+    throw new Error("made no further");
+  }
+  const apply = bed.access.apply({ family: "ip", table: TABLE, operations: operations() });
+  await assert.rejects(apply, /made no further/);
+  assert.deepEqual(await bed.tables(), before);
+});
+
+nftTest("clients stay with their endpoints over a restart and other changes", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, objects.IPv4.affinity);
+  const sets = async () =>
+    (await bed.access.read("IPv4"))!.sets.filter(({ name }) => name.startsWith("affinity-"));
+  const [first, second] = await sets();
+  await bed.nft(`add element ip ${TABLE} ${second.name} { 10.9.9.9 }`);
+  const remembered = async () =>
+    (await sets()).map(({ elements }) => elements.map(({ key }) => JSON.stringify(key)));
+  const before = await remembered();
+  assert.equal(before.flat().length, 1);
+
+  const again = await bed.start();
+  await bed.compare(again);
+  assert.equal(bed.lines, 0);
+  await bed.update(again, objects.IPv4.plain);
+  assert.deepEqual(await remembered(), before);
+  assert.deepEqual(await again.drift(), []);
+
+  // Another time makes them anew.
+  const [service, ...slices] = objects.IPv4.affinity;
+  const spec = {
+    ...(service as Extract<ClusterObject, { kind: "Service" }>).spec,
+    sessionAffinityConfig: { clientIP: { timeoutSeconds: 77 } },
+  };
+  await bed.update(again, [{ ...service, spec } as ClusterObject, ...slices]);
+  assert.deepEqual(bed.syncs.map(({ full }) => full), [false, false]);
+  assert.equal((await sets()).find(({ name }) => name === first.name)?.timeout, 77_000);
+  assert.deepEqual(await again.drift(), []);
+});
+
+nftTest("networks of cluster IPs, once known, drop what nobody has", async (bed) => {
+  const plane = await bed.start();
+  await bed.update(plane, []);
+  await bed.update(plane, [{
+    kind: "ServiceCIDR",
+    metadata: { name: "kubernetes" },
+    spec: { cidrs: ["172.30.0.0/16", "fd00:10::/108"] },
+  }]);
+  assert.deepEqual(await plane.drift(), []);
+  assert.deepEqual(
+    [...(await bed.listed()).matchAll(/ip6? daddr (\S+) drop comment "Drop/g)].map(([, to]) => to),
+    ["172.30.0.0/16", "fd00:10::/108"],
+  );
+});
+
+nftTest("source ranges that overlap or adjoin are read back as they were written", async (bed) => {
+  const plane = await bed.start();
+  const ranges = [
+    ["10.0.0.0/8", "10.1.0.0/16"],
+    ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"],
+    ["0.0.0.0/0"],
+    ["0.0.0.0/1", "128.0.0.0/1"],
+    ["203.0.113.7/32", "203.0.113.8/32", "198.51.100.0/24"],
+  ];
+  await bed.update(
+    plane,
+    ranges.map((loadBalancerSourceRanges, index): ClusterObject => ({
+      kind: "Service",
+      metadata: { name: `lb-${index}`, namespace: "ns" },
+      spec: {
+        type: "LoadBalancer",
+        clusterIP: `172.30.1.${index}`,
+        ports: [{ name: "", protocol: "TCP", port: 80 }],
+        loadBalancerSourceRanges,
+      },
+      status: { loadBalancer: { ingress: [{ ip: `192.0.2.${index}` }] } },
+    })),
+  );
+  assert.equal((await bed.listed()).match(/chain firewall-[A-Z2-7]/g)?.length, ranges.length);
+  assert.deepEqual(await plane.drift(), []);
+});
+
+nftTest("it tells how each attempt went, and what was written", async (bed) => {
+  const plane = await bed.start();
+  const told: string[] = [];
+  plane.observe({
+    attempted: ({ family, full, ok, refused }) => {
+      told.push(
+        [family, full ? "full" : "partial", ok ? "ok" : refused ? "refused" : ""].join(" "),
+      );
+    },
+    conntrackReconciled: ({ family, deleted }) => told.push(`${family} ${deleted} forgotten`),
+  });
+  assert.equal(plane.lastSync("IPv4"), null);
+  await bed.update(plane, objects.IPv4.plain);
+  assert.deepEqual(told.splice(0), [
+    "IPv4 full ok",
+    "IPv6 full ok",
+    "IPv4 0 forgotten",
+    "IPv6 0 forgotten",
+  ]);
+  assert.match(
+    plane.sent()[0].text,
+    /^add table ip kube-proxy \{ comment "rules for kube-proxy"; \}$/m,
+  );
+  await bed.nft(`flush set ip ${TABLE} cluster-ips`);
+  await bed.update(plane, objects.IPv4.plain.slice(0, 1), "delete");
+  assert.deepEqual(told.slice(0, 3), ["IPv4 partial refused", "IPv4 full ok", "IPv6 partial ok"]);
+});
