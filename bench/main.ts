@@ -1,6 +1,6 @@
 /**
  * Runs a benchmark: `deno task bench NAME [--output text|json] [--rounds N] [--seconds N]
- * [--services N,N] [--backend nft|legacy] [--mode iptables|ipvs] [--charts FOLDER]`.
+ * [--services N,N] [--backend nft|legacy] [--mode iptables|ipvs|nftables] [--charts FOLDER]`.
  *
  * @module
  */

@@ -7,7 +7,7 @@
 import type { Backend } from "../src/dataplane/iptables/programs.ts";
 
 /** Modes whose syncs are measured. */
-export const BENCH_MODES = ["iptables", "ipvs"] as const;
+export const BENCH_MODES = ["iptables", "ipvs", "nftables"] as const;
 
 /** One of them. */
 export type BenchMode = typeof BENCH_MODES[number];

@@ -1,5 +1,5 @@
 /**
- * What iptables mode costs, beside kube-proxy's own proxier and beside rewriting all rules: the
+ * What iptables or nftables mode costs, beside kube-proxy's own proxier and beside rewriting all rules: the
  * first sync into an empty network namespace, then one endpoint, one new Service and one deleted
  * Service among 1,000, 5,000 or 10,000. Rounds are interleaved, and each contender is a process of
  * its own in a namespace of its own, on the same objects.
@@ -14,7 +14,7 @@ import { Bed, Field } from "./sync_bed.ts";
 import { cluster, endpointChange, extraService, type ObjectChange } from "./sync_cluster.ts";
 import type { Contender, Reply, Request } from "./sync_contender.ts";
 import { SyncFigures, type SyncStep } from "./sync_figures.ts";
-import { iptablesTables } from "./sync_tables.ts";
+import { iptablesTables, NFTABLES } from "./sync_tables.ts";
 
 /**
  * Seconds within which a further round of first syncs, or of rewritings, must be expected to end at
@@ -22,14 +22,14 @@ import { iptablesTables } from "./sync_tables.ts";
  */
 const BUDGET = 90;
 
-/** Runs the benchmark. Needs root and iptables; Go for the comparison with kube-proxy. */
+/** Runs the benchmark. Needs root and iptables or nft; Go for the comparison with kube-proxy. */
 export async function run(options: BenchOptions): Promise<Row[]> {
   if (options.mode === "ipvs") return await (await import("./sync_ipvs.ts")).runIpvs(options);
   const { rounds, services, backend } = options;
   const temporary = await Deno.makeTempDir({ prefix: "switchyard-bench-" });
   try {
     const bed = new Bed(
-      await iptablesTables(backend),
+      options.mode === "nftables" ? NFTABLES : await iptablesTables(backend),
       await kubeProxyIn(temporary),
       // Others' tests on this machine hold the common lock.
       { XTABLES_LOCKFILE: `${temporary}/xtables.lock` },

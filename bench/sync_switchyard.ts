@@ -1,74 +1,46 @@
 /**
- * iptables mode as a contender of the sync benchmark, in the network namespace of this process:
- * `sync_switchyard.ts nft|legacy`. Objects and requests come as lines of JSON, and each request is
+ * Ours as a contender of the sync benchmark, in the network namespace of this process:
+ * `sync_switchyard.ts nft|legacy|nftables`. Objects and requests come as lines of JSON, and each request is
  * answered by one.
  *
  * @module
  */
 
 import { cpuUsage } from "node:process";
-import { NodeRulesAccess } from "../src/dataplane/iptables/apply.ts";
-import { IptablesDataPlane } from "../src/dataplane/iptables/dataplane.ts";
-import type { FamilySync } from "../src/dataplane/iptables/family.ts";
-import { DEFAULT_RULE_OPTIONS } from "../src/dataplane/iptables/options.ts";
-import { type Backend, ProgramRunner } from "../src/dataplane/iptables/programs.ts";
-import { render } from "../src/dataplane/iptables/render.ts";
-import { restoreText } from "../src/dataplane/iptables/text.ts";
-import type { EngineHandle } from "../src/engine/handle.ts";
 import { close, libc, O_RDONLY, open, read } from "../src/linux/libc.ts";
 import { Planner } from "../src/plan/planner.ts";
 import { NODE_ADDRESS, NODE_NAME, type ObjectChange, POD_NETWORK } from "./sync_cluster.ts";
 import type { Reply, Request } from "./sync_contender.ts";
 import { linesOf } from "./sync_lines.ts";
+import { type Plane, startPlane } from "./sync_plane.ts";
+import type { TablesName } from "./sync_tables.ts";
 
-/** kube-proxy has no engine, so that ours is left out of the comparison. */
-const NO_ENGINE = { apply: () => Promise.resolve() } as Partial<EngineHandle> as EngineHandle;
-
-/** Something new: nf_tables looks at the whole table for it, but not when it goes again at once. */
-const ONE_RULE = "*nat\n:BENCH - [0:0]\n-A BENCH -j ACCEPT\nCOMMIT\n";
-const ONE_RULE_UNDONE = "*nat\n-F BENCH\n-X BENCH\nCOMMIT\n";
-/** Of 10,000 Services, nf_tables takes longer than the data plane would wait. */
-const REWRITE_TIMEOUT_MS = 3_600_000;
-
-/**
- * The planner and the data plane of one node, IPv4 only. As of kube-proxy, what it does once in a
- * while is left out: watching canaries, and comparing all rules once more after the start.
- */
+/** The planner and the data plane of one node, IPv4 only. */
 class Proxy {
-  readonly #planner = new Planner({
-    nodeName: NODE_NAME,
-    nodeAddresses: [NODE_ADDRESS],
-    clusterCIDRs: [POD_NETWORK],
-    detectLocalMode: "ClusterCIDR",
-    masqueradeAll: false,
-    nodePortAddresses: [],
-    families: ["IPv4"],
-    scheduler: "random",
-  });
-  readonly #dataPlane: IptablesDataPlane;
-  readonly #syncs: FamilySync[];
+  readonly #planner: Planner;
+  readonly #plane: Plane;
   #pending: ObjectChange[] = [];
 
-  private constructor(dataPlane: IptablesDataPlane, syncs: FamilySync[]) {
-    this.#dataPlane = dataPlane;
-    this.#syncs = syncs;
+  private constructor(plane: Plane) {
+    this.#plane = plane;
+    this.#planner = new Planner({
+      nodeName: NODE_NAME,
+      nodeAddresses: [NODE_ADDRESS],
+      clusterCIDRs: [POD_NETWORK],
+      detectLocalMode: "ClusterCIDR",
+      masqueradeAll: false,
+      nodePortAddresses: plane.nodePortAddresses,
+      families: ["IPv4"],
+      scheduler: "random",
+    });
   }
 
-  static async start(backend: Backend): Promise<Proxy> {
-    const syncs: FamilySync[] = [];
-    const dataPlane = await IptablesDataPlane.start({
-      engine: NO_ENGINE,
-      families: ["IPv4"],
-      backend,
-      canaryPeriodMs: 0,
-      confirmationMs: 0,
-      synced: (done) => syncs.push(...done),
-    });
-    return new Proxy(dataPlane, syncs);
+  static async start(tables: TablesName): Promise<Proxy> {
+    return new Proxy(await startPlane(tables));
   }
 
   stop(): Promise<void> {
-    return this.#dataPlane.stop();
+    return this.#plane.stop();
   }
 
   note(change: ObjectChange): void {
@@ -81,7 +53,7 @@ class Proxy {
     const lines = await this.#act(request);
     const { user, system } = cpuUsage(before);
     const seconds = (performance.now() - start) / 1000;
-    if (request === "floor") await this.#restore(ONE_RULE_UNDONE);
+    if (request === "floor") await this.#plane.restore(this.#plane.oneRule.undone);
     return { seconds, cpu: (user + system) / 1e6, lines, peak: peak() };
   }
 
@@ -90,36 +62,24 @@ class Proxy {
       case "sync":
         return await this.#sync();
       case "render":
-        return countLines(this.#text());
+        return this.#plane.countLines(this.#plane.text(this.#planner.plan));
       case "rewrite":
-        return await this.#restore(this.#text());
+        return await this.#restore(this.#plane.text(this.#planner.plan));
       case "floor":
-        return await this.#restore(ONE_RULE);
+        return await this.#restore(this.#plane.oneRule.text);
     }
   }
 
   async #restore(text: string): Promise<number> {
-    const runner = new ProgramRunner(null, REWRITE_TIMEOUT_MS);
-    await new NodeRulesAccess(runner, this.#dataPlane.programs).restore("IPv4", text);
-    return countLines(text);
+    await this.#plane.restore(text);
+    return this.#plane.countLines(text);
   }
 
   async #sync(): Promise<number> {
     const change = this.#planner.update(this.#pending);
     this.#pending = [];
-    this.#syncs.length = 0;
-    await this.#dataPlane.sync(this.#planner.plan, change);
-    return this.#syncs.reduce((sum, { lines }) => sum + lines, 0);
+    return await this.#plane.sync(this.#planner.plan, change);
   }
-
-  /** What kube-proxy would send for everything, made anew. */
-  #text(): string {
-    return restoreText(render(this.#planner.plan, "IPv4", DEFAULT_RULE_OPTIONS).rules);
-  }
-}
-
-function countLines(text: string): number {
-  return text.match(/^[-:]/gm)?.length ?? 0;
 }
 
 /** VmHWM of this process, in bytes. Deno's own file functions would ask for all permissions. */
@@ -135,8 +95,8 @@ function peak(): number {
   }
 }
 
-async function main(backend: Backend): Promise<void> {
-  const proxy = await Proxy.start(backend);
+async function main(tables: TablesName): Promise<void> {
+  const proxy = await Proxy.start(tables);
   const encoder = new TextEncoder();
   for await (const line of linesOf(Deno.stdin.readable)) {
     const message = JSON.parse(line) as ObjectChange | { readonly action: Request };
@@ -149,4 +109,4 @@ async function main(backend: Backend): Promise<void> {
   await proxy.stop();
 }
 
-if (import.meta.main) await main(Deno.args[0] as Backend);
+if (import.meta.main) await main(Deno.args[0] as TablesName);

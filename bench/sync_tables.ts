@@ -11,10 +11,13 @@ import {
   ProgramRunner,
 } from "../src/dataplane/iptables/programs.ts";
 
+/** An implementation of iptables, or nftables mode. */
+export type TablesName = Backend | "nftables";
+
 /** What both contenders are told. */
 export interface Tables {
   /** As ours is told; begins the name of each row. */
-  readonly name: Backend;
+  readonly name: TablesName;
   /** What takes the text of all rules. */
   readonly program: string;
   /** As kube-proxy's is told. */
@@ -43,3 +46,11 @@ export async function iptablesTables(backend: Backend | undefined): Promise<Tabl
     wholeLimit: programs.backend === "nft" ? WHOLE_LIMIT_NFT : Infinity,
   };
 }
+
+/** nftables mode's. */
+export const NFTABLES: Tables = {
+  name: "nftables",
+  program: "nft -f",
+  flags: ["-mode=nftables"],
+  wholeLimit: Infinity,
+};
