@@ -1,0 +1,197 @@
+/**
+ * The way of a packet through netfilter's hooks with all tables that nft has put there: from outside
+ * to the node, through it, or from it.
+ *
+ * @module
+ */
+
+import { familyOf } from "../../net/address.ts";
+import type { Flow, Step, UnknownRule } from "../answer.ts";
+import { ONE } from "../fraction.ts";
+import type { Evaluation } from "../iptables/evaluator.ts";
+import { type Hook, ip, LOOPBACK, type Packet } from "../iptables/packet.ts";
+import { Sender } from "../iptables/sender.ts";
+import { Budget, type End, type Path, withStep } from "../iptables/walk.ts";
+import { isLocal, linkTo, type World } from "../iptables/world.ts";
+import type { HookedChain, Hooks } from "./hooks.ts";
+import type { PlacedRule } from "./tables.ts";
+import { type Journal, walkBase } from "./walk.ts";
+
+/** Walks one flow through the base chains of its family. Throws TooManyWays. */
+export function evaluate(flow: Flow, hooks: Hooks, world: World): Evaluation {
+  return new Journey(hooks, world, flow.state ?? "NEW").run(flow);
+}
+
+class Journey implements Journal {
+  readonly budget = new Budget();
+  readonly #ended: End[] = [];
+  readonly #unknown = new Map<string, UnknownRule>();
+  readonly #steps = new Map<PlacedRule | null, Step[]>();
+
+  constructor(
+    private readonly hooks: Hooks,
+    private readonly world: World,
+    private readonly state: NonNullable<Flow["state"]>,
+  ) {}
+
+  run(flow: Flow): Evaluation {
+    const sender = new Sender(flow.source, flow.sourcePort ?? null);
+    const packet = this.#start(flow, sender);
+    const path: Path = { packet, probability: ONE, trail: null };
+    const accepted = packet.fromNode ? this.#send(path) : this.#receive(path);
+    return {
+      accepted,
+      ended: this.#ended,
+      unknown: [...this.#unknown.values()],
+      sender: sender.questions(),
+    };
+  }
+
+  step(rule: PlacedRule | null, step: Step): Step {
+    let steps = this.#steps.get(rule);
+    if (steps === undefined) this.#steps.set(rule, steps = []);
+    for (const known of steps) if (isSameStep(known, step)) return known;
+    steps.push(step);
+    return step;
+  }
+
+  report(unknown: UnknownRule): void {
+    const { table, chain, rule, reason } = unknown;
+    const key = `${table} ${chain} ${rule} ${reason}`;
+    if (!this.#unknown.has(key)) this.#unknown.set(key, unknown);
+  }
+
+  #start(flow: Flow, sender: Sender): Packet {
+    const source = sender.address;
+    const dest = ip(flow.dest);
+    const fromNode = isLocal(source, this.world);
+    return {
+      family: familyOf(flow.dest),
+      protocol: flow.protocol,
+      source,
+      sourcePort: sender.port,
+      dest,
+      destPort: flow.port,
+      hook: fromNode ? "OUTPUT" : "PREROUTING",
+      in: fromNode ? "none" : linkTo(source, this.world),
+      out: fromNode ? linkTo(dest, this.world) : "none",
+      fromNode,
+      mark: 0,
+      connectionMark: 0,
+      state: null,
+      original: { source, dest, destPort: flow.port },
+      redirected: false,
+      masqueraded: false,
+      intercepted: false,
+      virtual: null,
+      remembered: [],
+    };
+  }
+
+  /** From outside: routed after DNAT, so that the rules decide whether the node itself is meant. */
+  #receive(first: Path): readonly Path[] {
+    const done: Path[] = [];
+    for (const path of this.#hook([first])) {
+      const { packet } = path;
+      if (isLocal(packet.dest, this.world)) {
+        const input = { ...packet, hook: "INPUT" } as const;
+        done.push(...this.#hook([this.#route(path, "to the node itself", input)]));
+        continue;
+      }
+      const forward = { ...packet, hook: "FORWARD", out: linkTo(packet.dest, this.world) } as const;
+      const forwarded = this.#hook([this.#route(path, "on through the node", forward)]);
+      done.push(...this.#hook(forwarded.map((path) => moveTo(path, "POSTROUTING"))));
+    }
+    return done;
+  }
+
+  /** From the node: what it sends to itself leaves through lo and comes in again, still NEW. */
+  #send(first: Path): readonly Path[] {
+    const done: Path[] = [];
+    for (const path of this.#hook([this.#route(first, "from the node itself")])) {
+      const out = linkTo(path.packet.dest, this.world);
+      const leaving = { ...path.packet, hook: "POSTROUTING", out } as const;
+      const left = this.#hook([{ ...path, packet: leaving }]);
+      if (out !== LOOPBACK) {
+        done.push(...left);
+        continue;
+      }
+      const arrived = this.#hook(left.map((path) => {
+        const again = { ...path.packet, hook: "PREROUTING", in: LOOPBACK, out: "none" } as const;
+        return this.#route(path, "back in through lo", again);
+      }));
+      done.push(...this.#hook(arrived.map((path) => moveTo(path, "INPUT"))));
+    }
+    return done;
+  }
+
+  /** The base chains of the hook that the paths are at. All are at the same. */
+  #hook(paths: readonly Path[]): readonly Path[] {
+    if (paths.length === 0) return paths;
+    let here = paths;
+    const translated: Path[] = [];
+    let tracked = false;
+    for (const hooked of this.hooks[paths[0].packet.hook]) {
+      if (!tracked && !hooked.early) {
+        here = here.map((path) => this.#track(path));
+        tracked = true;
+      }
+      // NAT comes in one piece: what is behind it gets the translated ones too.
+      if (!hooked.nat && translated.length > 0) here = [...here, ...translated.splice(0)];
+      here = hooked.nat ? this.#translate(hooked, here, translated) : this.#ask(hooked, here);
+    }
+    const all = [...here, ...translated];
+    return tracked ? all : all.map((path) => this.#track(path));
+  }
+
+  #ask(hooked: HookedChain, paths: readonly Path[], translated?: Path[]): readonly Path[] {
+    if (paths.length === 0) return paths;
+    const { chain, table } = hooked;
+    const walked = walkBase(chain, paths, table, this.world, this);
+    this.#ended.push(...walked.ended);
+    if (translated === undefined) return [...walked.accepted, ...walked.translated];
+    translated.push(...walked.translated);
+    return walked.accepted;
+  }
+
+  /** Sends to a chain of type nat those that no other one has translated at this hook. */
+  #translate(hooked: HookedChain, here: readonly Path[], translated: Path[]): readonly Path[] {
+    const asked = here.filter(({ packet }) => translates(packet));
+    const others = here.filter(({ packet }) => !translates(packet));
+    return [...this.#ask(hooked, asked, translated), ...others];
+  }
+
+  /** Connection tracking, which early chains come before. */
+  #track(path: Path): Path {
+    const { packet } = path;
+    return packet.state === null ? { ...path, packet: { ...packet, state: this.state } } : path;
+  }
+
+  /** Notes the routing decision behind which a packet is as given. */
+  #route(path: Path, action: string, packet: Packet = path.packet): Path {
+    const step = this.step(null, {
+      hook: null,
+      table: null,
+      chain: null,
+      rule: null,
+      line: null,
+      text: `routing of ${packet.dest.text}`,
+      action,
+    });
+    return withStep({ ...path, packet }, { step, comment: null });
+  }
+}
+
+/** NAT is for the first packet of a connection, once for each side. */
+function translates({ state, fromNode, hook }: Packet): boolean {
+  return state === "NEW" && !(fromNode && (hook === "PREROUTING" || hook === "INPUT"));
+}
+
+function isSameStep(one: Step, other: Step): boolean {
+  return one.action === other.action && one.hook === other.hook && one.text === other.text &&
+    one.chain === other.chain && one.table === other.table;
+}
+
+function moveTo(path: Path, hook: Hook): Path {
+  return { ...path, packet: { ...path.packet, hook } };
+}

@@ -1,0 +1,87 @@
+/**
+ * Where flows go by the nftables rules of a node: kube-proxy's, ours, or anyone's, from what
+ * `nft list ruleset` shows.
+ *
+ * @module
+ */
+
+import type { Ruleset } from "../../dataplane/nftables/language/ast.ts";
+import { type Family, familyOf } from "../../net/address.ts";
+import type { Answer, Answered, Flow, UnknownRule } from "../answer.ts";
+import { answerOf } from "../iptables/answer_of.ts";
+import type { InterfaceRoute, World } from "../iptables/world.ts";
+import { evaluate } from "./evaluator.ts";
+import { chainsAtLinks, type Hooks, hooksOf } from "./hooks.ts";
+import { serviceOf } from "./service.ts";
+import { NodeTable, type TableSource, wholeTable } from "./tables.ts";
+
+/** The node that the rules are on. Addresses are canonical. */
+export interface NftablesNode {
+  /** Tables of all families, in the order in which they were made. */
+  readonly tables: readonly TableSource[];
+  /** The node's own addresses, the primary one of each family first; loopback is added to them. */
+  readonly nodeAddresses: readonly string[];
+  /** Link names by network; without them, rules about links may be unknown. */
+  readonly routes?: readonly InterfaceRoute[];
+}
+
+/** The tables of rules that are there as a whole. */
+export function tablesOf({ tables }: Ruleset): TableSource[] {
+  return tables.map(wholeTable);
+}
+
+/**
+ * Answers one flow after another about the same node: what was understood of its rules is kept.
+ * The function throws TooManyWays.
+ */
+export function explainer(node: NftablesNode): (flow: Flow) => Answer {
+  const ask = answerer(node);
+  return (flow) => ask(flow).answer;
+}
+
+/** Like {@link explainer}, for who keeps answers: each says for which other sources it is one. */
+export function answerer(node: NftablesNode): (flow: Flow) => Answered {
+  const tables = node.tables.map((source) => new NodeTable(source));
+  const world: World = {
+    nodeAddresses: node.nodeAddresses,
+    virtualAddresses: new Set(),
+    routes: node.routes ?? [],
+    sets: new Map(),
+    recent: new Map(),
+  };
+  const families = { IPv4: familyRules(tables, "IPv4"), IPv6: familyRules(tables, "IPv6") };
+  return (flow) => {
+    const { hooks, notFollowed } = families[familyOf(flow.dest)];
+    const evaluation = evaluate(flow, hooks, world);
+    const unknown = [...notFollowed, ...evaluation.unknown];
+    const answer = answerOf(flow.name, { ...evaluation, unknown }, serviceOf);
+    return { answer, sender: evaluation.sender };
+  };
+}
+
+interface FamilyRules {
+  readonly hooks: Hooks;
+  readonly notFollowed: readonly UnknownRule[];
+}
+
+function familyRules(tables: readonly NodeTable[], family: Family): FamilyRules {
+  const notFollowed = chainsAtLinks(tables, family).map(({ table, chain }): UnknownRule => ({
+    table: table.title,
+    chain: chain.name,
+    rule: null,
+    line: null,
+    text: `hook ${chain.base?.hook}`,
+    reason: "rules at links are not followed",
+  }));
+  return { hooks: hooksOf(tables, family), notFollowed };
+}
+
+/** The answers about flows, in their order. Throws TooManyWays. */
+export function explainFlows(flows: readonly Flow[], node: NftablesNode): Answer[] {
+  return flows.map(explainer(node));
+}
+
+/** The answer about one flow. Throws TooManyWays. */
+export function explain(flow: Flow, node: NftablesNode): Answer {
+  return explainFlows([flow], node)[0];
+}

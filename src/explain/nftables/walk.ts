@@ -1,0 +1,512 @@
+/**
+ * One base chain and the chains that it leads to: rule after rule, statement after statement, as the
+ * kernel's nft_do_chain does it, but with every way that chance may take.
+ *
+ * @module
+ */
+
+import type {
+  Element,
+  Nat,
+  Reject,
+  SetUpdate,
+  Statement,
+  Verdict,
+  VerdictMap,
+} from "../../dataplane/nftables/language/ast.ts";
+import { elementText } from "../../dataplane/nftables/language/print_expressions.ts";
+import { typesOf } from "../../dataplane/nftables/language/types.ts";
+import type { Step, UnknownRule } from "../answer.ts";
+import { complement, type Fraction, fraction, multiply, toNumber } from "../fraction.ts";
+import { applyTranslation } from "../iptables/apply.ts";
+import type { Packet } from "../iptables/packet.ts";
+import { type Budget, type End, merge, type Path, withStep } from "../iptables/walk.ts";
+import type { World } from "../iptables/world.ts";
+import { mangle } from "./mangle.ts";
+import { entered, nameOf, setOf, type Surroundings, test } from "./match.ts";
+import { MOST_WAYS, natWays } from "./nat.ts";
+import { read, settle } from "./readings.ts";
+import type { NodeTable, PlacedChain, PlacedRule } from "./tables.ts";
+
+/** What a base chain made of the paths that came to it. */
+export interface Walked {
+  /** Those that go on, to the hook's next base chain. */
+  readonly accepted: readonly Path[];
+  /** Those that go on and were translated: no other chain translates them at this hook. */
+  readonly translated: readonly Path[];
+  readonly ended: readonly End[];
+}
+
+/** What a walk needs of the flow that it belongs to. */
+export interface Journal {
+  readonly budget: Budget;
+  /** One object for steps that are the same. */
+  step(rule: PlacedRule | null, step: Step): Step;
+  /** Takes up rules that mattered and could not be decided. */
+  report(unknown: UnknownRule): void;
+}
+
+/** A path within a rule. */
+interface Asked {
+  readonly path: Path;
+  /** What its matches rest on. */
+  readonly notes: readonly string[];
+}
+
+/** Where the paths of one rule go. */
+interface Ways {
+  /** To the next rule. */
+  readonly next: Path[];
+  /** To the chain that called. */
+  readonly back: Path[];
+}
+
+const NO_NOTES: readonly string[] = [];
+
+/** Sends paths into a base chain. */
+export function walkBase(
+  chain: PlacedChain,
+  paths: readonly Path[],
+  table: NodeTable,
+  world: World,
+  journal: Journal,
+): Walked {
+  return new Walk(table, world, journal).run(chain, paths);
+}
+
+class Walk {
+  readonly #accepted: Path[] = [];
+  readonly #translated: Path[] = [];
+  readonly #ended: End[] = [];
+  /** The chains that the walk is in, the innermost last. */
+  readonly #inside: PlacedChain[] = [];
+  readonly #around: Surroundings;
+
+  constructor(
+    private readonly table: NodeTable,
+    world: World,
+    private readonly journal: Journal,
+  ) {
+    this.#around = { table, world };
+  }
+
+  run(chain: PlacedChain, paths: readonly Path[]): Walked {
+    const left = this.#walk(chain, paths);
+    if (chain.base?.policy === "drop") { for (const path of left) this.#dropByPolicy(chain, path); }
+    else this.#accepted.push(...left);
+    return { accepted: merge(this.#accepted), translated: this.#translated, ended: this.#ended };
+  }
+
+  #dropByPolicy({ name }: PlacedChain, path: Path): void {
+    const step = this.journal.step(null, {
+      hook: path.packet.hook,
+      table: this.table.title,
+      chain: name,
+      rule: null,
+      line: null,
+      text: "policy drop",
+      action: "dropped by the chain's policy",
+    });
+    this.#ended.push({ path: withStep(path, { step, comment: null }), verdict: "DROP" });
+  }
+
+  /** Those that come back from the chain: from its end, by return, or from where it went by goto. */
+  #walk(chain: PlacedChain, paths: readonly Path[]): readonly Path[] {
+    this.#inside.push(chain);
+    const back: Path[] = [];
+    let here = paths;
+    for (const rule of chain.rules) {
+      if (here.length === 0) break;
+      this.journal.budget.ask(here.length, chain.name);
+      const next: Path[] = [];
+      for (const path of here) this.#do(chain, rule, 0, { path, notes: NO_NOTES }, { next, back });
+      here = next.length > here.length ? merge(next) : next;
+    }
+    this.#inside.pop();
+    return merge(back.length === 0 ? here : [...back, ...here]);
+  }
+
+  /** Does a rule's statements from one on. */
+  #do(chain: PlacedChain, rule: PlacedRule, from: number, asked: Asked, ways: Ways): void {
+    let { path, notes } = asked;
+    const { statements } = rule.rule;
+    for (let i = from; i < statements.length; i++) {
+      const statement = statements[i];
+      switch (statement.kind) {
+        case "match": {
+          const result = test(statement, path.packet, this.#around);
+          if (result.kind === "unknown") {
+            ways.next.push(this.#undecided(chain, rule, i, path, result.reason));
+            return;
+          }
+          if (result.kind === "no") {
+            ways.next.push(
+              result.note === undefined
+                ? path
+                : this.#step(chain, rule, path, `no match: ${result.note}`, null),
+            );
+            return;
+          }
+          if (result.note !== undefined) notes = [...notes, result.note];
+          if (result.kind === "chance") {
+            const { probability } = result;
+            ways.next.push(scaled(path, complement(probability)));
+            path = scaled(path, probability);
+            notes = [...notes, `by chance, ${shown(probability)}`];
+          }
+          continue;
+        }
+        case "counter":
+        case "log":
+          continue;
+        case "limit":
+          // Of a limit's two sides a packet is on the one where it is not used up.
+          if (/^rate over /.test(statement.text)) {
+            ways.next.push(this.#step(chain, rule, path, `no match: ${FRESH}`, null));
+            return;
+          }
+          notes = [...notes, FRESH];
+          continue;
+        case "notrack":
+          path = this.#untracked(chain, rule, path, notes);
+          continue;
+        case "update":
+          path = this.#remember(chain, rule, path, notes, statement);
+          continue;
+        case "mangle": {
+          const outcome = mangle(statement, path.packet, this.#around);
+          if (outcome.kind === "unknown") {
+            ways.next.push(this.#undecided(chain, rule, i, path, outcome.reason));
+            return;
+          }
+          if (outcome.kind === "absent") {
+            ways.next.push(path);
+            return;
+          }
+          const changed = outcome.ways.map(({ packet, share, action }): Path => {
+            const noted = action === null ? path : this.#act(chain, rule, path, action, notes);
+            return { ...scaled(noted, share), packet };
+          });
+          for (const one of changed.slice(1)) {
+            this.#do(chain, rule, i + 1, { path: one, notes }, ways);
+          }
+          path = changed[0];
+          continue;
+        }
+        case "unknown":
+          if (isAside(statement.text)) continue;
+          ways.next.push(
+            this.#undecided(chain, rule, i, path, `${statement.text} is not understood`),
+          );
+          return;
+        case "reject": {
+          const action = `rejected with ${answerOf(statement, path.packet)}`;
+          const end = this.#act(chain, rule, path, action, notes);
+          this.#ended.push({ path: end, verdict: "REJECT" });
+          return;
+        }
+        case "nat":
+          if (this.#translate(chain, rule, i, { path, notes }, statement, ways)) return;
+          continue;
+        case "verdict":
+          if (this.#decide(chain, rule, { path, notes }, statement.verdict, null, ways)) return;
+          continue;
+        case "vmap":
+          this.#lookUp(chain, rule, i, { path, notes }, statement, ways);
+          return;
+      }
+    }
+    ways.next.push(path);
+  }
+
+  /** Does what a verdict says; false when the rule goes on. */
+  #decide(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    { path, notes }: Asked,
+    verdict: Verdict,
+    comment: string | null,
+    { next, back }: Ways,
+  ): boolean {
+    const act = (action: string) => this.#act(chain, rule, path, action, notes, comment);
+    switch (verdict.kind) {
+      case "continue":
+        return false;
+      case "accept":
+        this.#accepted.push(act(`accepted in chain ${this.#inside[0].name}`));
+        return true;
+      case "drop":
+        this.#ended.push({ path: act("dropped"), verdict: "DROP" });
+        return true;
+      case "return":
+        back.push(act("returns"));
+        return true;
+      case "jump":
+      case "goto": {
+        const { kind, chain: name } = verdict;
+        const called = this.table.chain(name);
+        if (called === undefined || this.#inside.includes(called)) {
+          const reason = called === undefined
+            ? `what chain ${name} has is not given`
+            : `chain ${name} calls itself`;
+          next.push(this.#doubt(chain, rule, path, reason, "not followed"));
+          return true;
+        }
+        const inside = act(kind === "jump" ? `jumps to ${name}` : `goes to ${name}`);
+        (kind === "jump" ? next : back).push(...this.#walk(called, [inside]));
+        return true;
+      }
+    }
+  }
+
+  /** Does what a verdict map says, for every way that its key may be. */
+  #lookUp(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    at: number,
+    { path, notes }: Asked,
+    { key, map }: VerdictMap,
+    ways: Ways,
+  ): void {
+    const types = typesOf(key);
+    const index = setOf(map, types, this.table);
+    const reading = settle(read(key, path.packet, this.#around.world));
+    const undecided = (reason: string) => {
+      ways.next.push(this.#undecided(chain, rule, at, path, reason));
+    };
+    const follow = (asked: Asked, element: Element) => {
+      const { data, comment } = element;
+      if (data === null || !isVerdict(data)) return undecided("an element is not understood");
+      const by = map.kind === "set" ? asked.notes : [...asked.notes, `by ${named(element, types)}`];
+      const going = { path: asked.path, notes: by };
+      if (!this.#decide(chain, rule, going, data, comment, ways)) {
+        this.#do(chain, rule, at + 1, going, ways);
+      }
+    };
+    if (index === null) return undecided(`what map ${nameOf(map)} holds is not given`);
+    if (reading.kind === "absent") {
+      ways.next.push(path);
+    } else if (reading.kind === "known") {
+      const found = index.find(reading.value);
+      if (found === "unknown") undecided("an element is not understood");
+      else if (found === null) ways.next.push(path);
+      else follow({ path, notes }, found);
+    } else if (reading.kind === "chance" && reading.count <= MOST_WAYS) {
+      const { first, count, note } = reading;
+      const share = fraction(1n, BigInt(count));
+      const why = count === 1 ? [] : [`by chance, ${shown(share)}`, ...note === null ? [] : [note]];
+      const one = { path: scaled(path, share), notes: [...notes, ...why] };
+      for (let number = first; number < first + count; number++) {
+        const found = index.find(number);
+        if (found === "unknown") undecided("an element is not understood");
+        else if (found === null) ways.next.push(one.path);
+        else follow(one, found);
+      }
+    } else {
+      undecided(reading.kind === "unknown" ? reading.reason : "chance has too many ways");
+    }
+  }
+
+  /** Translates addresses, after which the base chain is over; false when the rule goes on. */
+  #translate(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    at: number,
+    { path, notes }: Asked,
+    nat: Nat,
+    { next }: Ways,
+  ): boolean {
+    const { packet } = path;
+    if (nat.family !== null && (nat.family === "ip") !== (packet.family === "IPv4")) return false;
+    const outcome = natWays(nat, packet, this.#around);
+    if (outcome.kind === "unknown") {
+      next.push(this.#undecided(chain, rule, at, path, outcome.reason));
+    } else if (outcome.kind === "nothing") {
+      next.push(path);
+    } else {
+      for (const { target, share, note } of outcome.ways) {
+        const why = note === null ? notes : [...notes, note];
+        for (const change of applyTranslation(packet, target, this.#around.world)) {
+          const done = this.#act(chain, rule, path, change.action, why);
+          const whole = multiply(share, change.share);
+          this.#translated.push({ ...scaled(done, whole), packet: change.packet });
+        }
+      }
+    }
+    return true;
+  }
+
+  /** What cannot be decided counts as no match, unless nothing depends on it. */
+  #undecided(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    at: number,
+    path: Path,
+    reason: string,
+  ): Path {
+    const { statements } = rule.rule;
+    const rest = statements.slice(at).filter((statement) => !isHarmless(statement));
+    if (rest.length === 0) return path;
+    if (rest.length === 1 && this.#isDoneAnyway(chain, rule, path.packet, rest[0])) return path;
+    return this.#doubt(chain, rule, path, reason, "taken as no match");
+  }
+
+  /** Whether what follows the rule does the same to the packet for certain. */
+  #isDoneAnyway(
+    chain: PlacedChain,
+    { number }: PlacedRule,
+    packet: Packet,
+    statement: Statement,
+  ): boolean {
+    if (statement.kind !== "verdict") return false;
+    const { kind } = statement.verdict;
+    if (kind !== "accept" && kind !== "drop" && kind !== "return") return false;
+    const next = chain.rules.at(number);
+    if (next === undefined) {
+      return kind === "return" || this.#inside.length === 1 && chain.base?.policy === kind;
+    }
+    return next.rule.statements.every((other) =>
+      other.kind === "verdict"
+        ? other.verdict.kind === kind
+        : other.kind === "match"
+        ? test(other, packet, this.#around).kind === "yes"
+        : other.kind === "counter" || other.kind === "log"
+    ) && next.rule.statements.some((other) => other.kind === "verdict");
+  }
+
+  #untracked(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    path: Path,
+    notes: readonly string[],
+  ): Path {
+    const { packet } = path;
+    if (packet.state !== null) return path;
+    const action = "connection tracking and NAT leave it alone";
+    const done = this.#act(chain, rule, path, action, notes);
+    return { ...done, packet: { ...packet, state: "UNTRACKED" } };
+  }
+
+  /** Puts the packet into a set. */
+  #remember(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    path: Path,
+    notes: readonly string[],
+    { set, key, operation }: SetUpdate,
+  ): Path {
+    const reading = settle(read(key, path.packet, this.#around.world));
+    if (reading.kind !== "known") return path;
+    const { packet } = path;
+    const entry = entered(set, reading.value);
+    const value = entry.slice(set.length + 1);
+    if (operation === "delete") {
+      const done = this.#act(chain, rule, path, `set ${set} no longer holds ${value}`, notes);
+      const remembered = packet.remembered.filter((other) => other !== entry);
+      return { ...done, packet: { ...packet, remembered } };
+    }
+    const done = this.#act(chain, rule, path, `set ${set} now holds ${value}`, notes);
+    return { ...done, packet: { ...packet, remembered: [...packet.remembered, entry] } };
+  }
+
+  #act(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    path: Path,
+    action: string,
+    notes: readonly string[],
+    comment: string | null = null,
+  ): Path {
+    const text = notes.length === 0 ? action : [action, ...notes].join("; ");
+    return this.#step(chain, rule, path, text, comment ?? rule.rule.comment);
+  }
+
+  #step(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    path: Path,
+    action: string,
+    comment: string | null,
+  ): Path {
+    this.journal.budget.step(chain.name);
+    const { number, text } = rule;
+    const step = this.journal.step(rule, {
+      hook: path.packet.hook,
+      table: this.table.title,
+      chain: chain.name,
+      rule: number,
+      line: rule.rule.line,
+      text,
+      action,
+    });
+    return withStep(path, { step, comment });
+  }
+
+  #doubt(
+    chain: PlacedChain,
+    rule: PlacedRule,
+    path: Path,
+    reason: string,
+    assumption: string,
+  ): Path {
+    const { number, text } = rule;
+    const { line } = rule.rule;
+    this.journal.report({
+      table: this.table.title,
+      chain: chain.name,
+      rule: number,
+      line,
+      text,
+      reason,
+    });
+    return this.#step(chain, rule, path, `${assumption}: ${reason}`, null);
+  }
+}
+
+const FRESH = "the limit is not used up";
+
+function scaled(path: Path, share: Fraction): Path {
+  return { ...path, probability: multiply(path.probability, share) };
+}
+
+function isVerdict(data: NonNullable<Element["data"]>): data is Verdict {
+  return ["accept", "drop", "return", "continue", "jump", "goto"].includes(data.kind);
+}
+
+function named(element: Element, types: readonly string[]): string {
+  return `element ${elementText({ ...element, data: null, comment: null }, types, [])}`;
+}
+
+/** Statements that leave a packet as it is, whether they are done or not. */
+function isHarmless(statement: Statement): boolean {
+  switch (statement.kind) {
+    case "match":
+    case "counter":
+    case "log":
+    case "limit":
+      return true;
+    case "verdict":
+      return statement.verdict.kind === "continue";
+    case "unknown":
+      return /^(?:xt match|quota|ct count) /.test(statement.text) || isAside(statement.text);
+    default:
+      return false;
+  }
+}
+
+/** Statements without bearing on where a packet goes, by their text. */
+function isAside(text: string): boolean {
+  return /^(?:xt match "?comment"?|dup |flow |xt target "?(?:LOG|NFLOG|TCPMSS|CHECKSUM)"?)/.test(
+    text,
+  );
+}
+
+/** How a refusal is answered, in nft's words. */
+function answerOf({ with: answer }: Reject, { family }: Packet): string {
+  if (answer === null) return `${family === "IPv4" ? "icmp" : "icmpv6"} port-unreachable`;
+  return answer.type === "tcp reset" ? answer.type : `${answer.type} ${answer.code}`;
+}
+
+function shown(probability: Fraction): string {
+  return `probability ${Number(toNumber(probability).toFixed(6))}`;
+}
