@@ -135,15 +135,16 @@ export class FamilyRules {
     return findDrift(await this.#access.read(this.family), this.#rules);
   }
 
-  /** What was lost since the last sync, as who flushes a table takes it, in words, or null. */
+  /** What was lost since the last sync, as by who flushes tables, in words, or null. */
   async lost(): Promise<string | null> {
     if (this.#rules === null) return null;
     const { chains } = this.#rules.head;
     for (const name of WATCHED_CHAINS) {
       const present = await this.#access.readChain(this.family, name);
       if (present === null) return "the table was removed";
+      if (present.rules.length === 0) return "the table was flushed";
       const wanted = chains.find((chain) => chain.name === name)!;
-      if (!hasSameRules(present, wanted)) return "the table was flushed";
+      if (!hasSameRules(present, wanted)) return `someone changed chain ${name}`;
     }
     return null;
   }

@@ -35,7 +35,7 @@ class Bed implements AsyncDisposable {
   requested = 0;
   readonly planes: NftablesDataPlane[] = [];
 
-  async start(): Promise<NftablesDataPlane> {
+  async start(watchPeriodMs = 0): Promise<NftablesDataPlane> {
     const engine = {
       apply: (change: PlanChange) => {
         this.learnt.push(change);
@@ -46,7 +46,8 @@ class Bed implements AsyncDisposable {
       engine,
       families: FAMILIES,
       namespaceFd: this.namespace.fd,
-      watchPeriodMs: 50,
+      watchPeriodMs,
+      confirmationMs: 0,
       requestSync: () => this.requested++,
       synced: (syncs) => this.syncs = syncs,
     });
@@ -244,7 +245,7 @@ nftTest("a change that meets a table that someone emptied still arrives", async 
 });
 
 nftTest("a flush of the ruleset, or of the table alone, is noticed", async (bed) => {
-  const plane = await bed.start();
+  const plane = await bed.start(50);
   await bed.update(plane, objects.IPv4.plain);
   const right = await bed.tables();
   for (const flush of ["flush ruleset", `flush table ip6 ${TABLE}`]) {

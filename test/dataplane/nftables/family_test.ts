@@ -262,6 +262,11 @@ Deno.test("a flush is noticed", async () => {
     chains: table.chains.map((chain) => ({ ...chain, rules: [] })),
   });
   assert.equal(await bed.rules.lost(), "the table was flushed");
+  bed.node.tables.set("ip", {
+    ...table,
+    chains: table.chains.map((chain) => ({ ...chain, rules: chain.rules.slice(0, 1) })),
+  });
+  assert.equal(await bed.rules.lost(), "someone changed chain services");
   bed.node.tables.delete("ip");
   assert.equal(await bed.rules.lost(), "the table was removed");
 });
