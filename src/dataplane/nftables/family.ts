@@ -132,7 +132,8 @@ export class FamilyRules {
   /** What others have changed since the last sync. */
   async drift(): Promise<Drift[]> {
     if (this.#rules === null) return [];
-    return findDrift(await this.#access.read(this.family), this.#rules);
+    const drift = findDrift(await this.#access.read(this.family), this.#rules);
+    return drift.filter(({ part, name }) => part !== "chain" || !this.#stale.has(name));
   }
 
   /** What was lost since the last sync, as by who flushes tables, in words, or null. */

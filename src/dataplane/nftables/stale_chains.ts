@@ -31,6 +31,10 @@ export class StaleChains {
     if (!this.#since.has(name)) this.#since.set(name, this.#now());
   }
 
+  has(name: string): boolean {
+    return this.#since.has(name);
+  }
+
   /** Forgets one that is used again, or gone. */
   delete(name: string): void {
     this.#since.delete(name);

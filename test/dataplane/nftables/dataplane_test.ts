@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { RefusedTransaction } from "../../../src/dataplane/nftables/access.ts";
 import { cleanupNftables } from "../../../src/dataplane/nftables/cleanup.ts";
-import { NftablesDataPlane } from "../../../src/dataplane/nftables/dataplane.ts";
+import {
+  NftablesDataPlane,
+  type NftablesOptions,
+} from "../../../src/dataplane/nftables/dataplane.ts";
 import type { FamilySync } from "../../../src/dataplane/nftables/family.ts";
 import type { Table } from "../../../src/dataplane/nftables/language/ast.ts";
 import { TABLE } from "../../../src/dataplane/nftables/names.ts";
@@ -35,7 +38,7 @@ class Bed implements AsyncDisposable {
   requested = 0;
   readonly planes: NftablesDataPlane[] = [];
 
-  async start(watchPeriodMs = 0): Promise<NftablesDataPlane> {
+  async start(options: Partial<NftablesOptions> = {}): Promise<NftablesDataPlane> {
     const engine = {
       apply: (change: PlanChange) => {
         this.learnt.push(change);
@@ -46,10 +49,11 @@ class Bed implements AsyncDisposable {
       engine,
       families: FAMILIES,
       namespaceFd: this.namespace.fd,
-      watchPeriodMs,
+      watchPeriodMs: 0,
       confirmationMs: 0,
       requestSync: () => this.requested++,
       synced: (syncs) => this.syncs = syncs,
+      ...options,
     });
     this.planes.push(plane);
     return plane;
@@ -245,7 +249,7 @@ nftTest("a change that meets a table that someone emptied still arrives", async 
 });
 
 nftTest("a flush of the ruleset, or of the table alone, is noticed", async (bed) => {
-  const plane = await bed.start(50);
+  const plane = await bed.start({ watchPeriodMs: 50 });
   await bed.update(plane, objects.IPv4.plain);
   const right = await bed.tables();
   for (
@@ -394,4 +398,20 @@ nftTest("it tells how each attempt went, and what was written", async (bed) => {
   await bed.nft(`flush set ip ${TABLE} cluster-ips`);
   await bed.update(plane, objects.IPv4.plain.slice(0, 1), "delete");
   assert.deepEqual(told.slice(0, 3), ["IPv4 partial refused", "IPv4 full ok", "IPv6 partial ok"]);
+});
+
+nftTest("what older kernels take away later ends the same", async (bed) => {
+  const plane = await bed.start({ removesChains: false });
+  await bed.update(plane, [...objects.IPv4.plain, ...objects.IPv4.affinity]);
+  await bed.update(plane, objects.IPv4.plain, "delete");
+  await bed.update(plane, objects.IPv4.affinity.slice(1), "delete");
+  const unused = async () =>
+    (await bed.access.read("IPv4"))!.chains.filter(({ rules }) => rules.length === 0).length;
+  assert.equal(await unused(), 4 + 4);
+  assert.deepEqual(await plane.drift(), []);
+  await until(async () => {
+    await plane.sync(bed.planner.plan, { node: null, updated: [], removed: [] });
+    return await unused() === 0;
+  }, "unused chains are taken away");
+  assert.deepEqual(await plane.drift(), []);
 });
