@@ -80,6 +80,13 @@ export interface SocketOptions {
   readonly repeatRequests?: boolean;
 }
 
+/** What the kernel answered to a datagram. */
+export interface Answers {
+  readonly messages: readonly Message[];
+  /** Whether there were more than the socket could hold. */
+  readonly lost: boolean;
+}
+
 /** Something that happened; `overrun`: messages were lost, so read everything anew. */
 export type NetlinkEvent =
   | { readonly kind: "message"; readonly message: Message }
@@ -178,18 +185,27 @@ export class NetlinkSocket {
 
   /**
    * Sends messages that were written beforehand as one datagram, however large, and returns what
-   * the kernel answered while it took them; without answers that it lost, which `lost` says.
-   * For families that take a datagram as a whole, such as batches of nfnetlink.
+   * the kernel answered while it took them. For families that take a datagram as a whole, such as
+   * batches of nfnetlink.
    */
-  exchange(datagram: Uint8Array<ArrayBuffer>): { messages: Message[]; lost: boolean } {
-    this.#drain();
-    if (datagram.length > this.#sendLimit) {
-      if (!setOption(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, datagram.length)) {
-        setOption(this.#fd, SOL_SOCKET, SO_SNDBUF, datagram.length);
-      }
-      this.#sendLimit = datagram.length;
-    }
+  exchange(datagram: Uint8Array<ArrayBuffer>): Answers {
+    this.#makeRoom(datagram);
     this.#transmit(datagram);
+    return this.#drain();
+  }
+
+  /**
+   * The same for what takes the kernel long, while this thread goes on with something else. The
+   * socket may not be used before it is done.
+   */
+  async exchangeLater(datagram: Uint8Array<ArrayBuffer>): Promise<Answers> {
+    this.#makeRoom(datagram);
+    this.#checkSending();
+    const { length } = datagram;
+    const kernel = socketAddress();
+    const sent = await libc().sendtoAsync(this.#fd, datagram, length, 0, kernel, kernel.length);
+    // Only this thread learns why: what could not be sent cannot be sent again either.
+    if (sent < 0) this.#transmit(datagram);
     return this.#drain();
   }
 
@@ -263,9 +279,23 @@ export class NetlinkSocket {
     this.#transmit(this.#out.written);
   }
 
-  #transmit(bytes: Uint8Array<ArrayBuffer>): void {
+  #checkSending(): void {
     if (this.#closed) throw new SystemError(ERRNO.EBADF, "send on a closed netlink socket");
     if (this.#wake !== null) throw new TypeError("a netlink socket for events takes no requests");
+  }
+
+  /** Forgets old answers, and has the socket take a datagram of this length. */
+  #makeRoom({ length }: Uint8Array): void {
+    this.#drain();
+    if (length <= this.#sendLimit) return;
+    if (!setOption(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, length)) {
+      setOption(this.#fd, SOL_SOCKET, SO_SNDBUF, length);
+    }
+    this.#sendLimit = length;
+  }
+
+  #transmit(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#checkSending();
     const kernel = socketAddress();
     check(
       libc().sendto(this.#fd, bytes, bytes.length, 0, kernel, kernel.length),
@@ -274,7 +304,7 @@ export class NetlinkSocket {
   }
 
   /** All messages that are there. */
-  #drain(): { messages: Message[]; lost: boolean } {
+  #drain(): Answers {
     const messages: Message[] = [];
     for (let lost = false;;) {
       try {

@@ -15,23 +15,19 @@ import {
   NLM_F_REQUEST,
   NLMSG_ERROR,
   parseAck,
+  parseMessages,
 } from "../../message.ts";
+import type { Answers } from "../../socket.ts";
 import { Writer } from "../../writer.ts";
 import { SUBSYSTEM } from "../nfnetlink.ts";
 import { BATCH, BATCH_BEGIN, BATCH_END } from "./formats.ts";
-import {
-  describeOperation,
-  locatorOf,
-  type MessageSink,
-  type Operation,
-  writeOperation,
-} from "./operations.ts";
+import { describeMessage } from "./describe.ts";
+import { type MessageSink, type Operation, writeOperation } from "./operations.ts";
 
 /** An operation that the kernel refused. */
 export interface Refusal {
-  /** Its place among the batch's operations. */
+  /** Its place among the batch's operations, from 0. */
   readonly place: number;
-  readonly operation: Operation;
   readonly error: NetlinkError;
 }
 
@@ -60,53 +56,72 @@ export class BatchError extends Error {
   }
 }
 
-/** A batch as one datagram. */
+/** Writes a batch as one datagram, operation after operation. */
+export class BatchWriter {
+  readonly #out = new Writer(64 * 1024);
+  /** For each message, which operation it belongs to. */
+  readonly #places: number[] = [];
+  readonly #sink: MessageSink;
+  #place = FRAME;
+  /** Where the last message begins. */
+  #last = 0;
+
+  /** With a generation the kernel refuses the batch unless that is the rules' present one. */
+  constructor(generation: number | null = null) {
+    this.#sink = {
+      begin: (type, flags) => {
+        this.#last = this.#out.reserve(MESSAGE_HEADER_SIZE);
+        this.#places.push(this.#place);
+        this.#out.setU16(this.#last + 4, type);
+        this.#out.setU16(this.#last + 6, flags | NLM_F_REQUEST);
+        this.#out.setU32(this.#last + 8, this.#places.length);
+        return this.#out;
+      },
+      end: () => {
+        this.#out.setU32(this.#last, this.#out.length - this.#last);
+        this.#out.align();
+      },
+    };
+    writeFrame(this.#sink, BATCH_BEGIN, generation);
+  }
+
+  /** Appends an operation. Throws RangeError or TypeError on a value that does not fit. */
+  add(operation: Operation): void {
+    this.#place++;
+    writeOperation(operation, this.#sink, this.#place + 1);
+  }
+
+  /** The whole; there is nothing to send when no operation does anything. */
+  finish(): EncodedBatch {
+    // The answer to the last operation is the proof that the kernel looked at all of them.
+    const flags = this.#out.written[this.#last + 6] | this.#out.written[this.#last + 7] << 8;
+    this.#out.setU16(this.#last + 6, flags | NLM_F_ACK);
+    const empty = this.#places.length === 1;
+    this.#place = FRAME;
+    writeFrame(this.#sink, BATCH_END, null);
+    return { datagram: this.#out.written, places: this.#places, empty };
+  }
+}
+
+/** A batch as one datagram, whose messages are numbered from 1. */
 export interface EncodedBatch {
   readonly datagram: Uint8Array<ArrayBuffer>;
-  /** For each message, in their order: where it starts, and which operation it belongs to. */
-  readonly messages: readonly { readonly offset: number; readonly place: number }[];
+  /** For each message, in their order, which operation it belongs to. */
+  readonly places: readonly number[];
+  readonly empty: boolean;
 }
 
 /** The place of the messages that begin and end a batch. */
 const FRAME = -1;
 
-/**
- * The datagram of operations; messages are numbered from 1. With a generation the kernel refuses it
- * unless that is the rules' present one. Throws RangeError or TypeError on a value that does not
- * fit.
- */
+/** The datagram of operations. */
 export function encodeBatch(
-  operations: readonly Operation[],
+  operations: Iterable<Operation>,
   generation: number | null = null,
 ): EncodedBatch {
-  const out = new Writer(64 * 1024);
-  const messages: { offset: number; place: number }[] = [];
-  let place = FRAME;
-  const sink: MessageSink = {
-    begin(type, flags) {
-      const offset = out.reserve(MESSAGE_HEADER_SIZE);
-      messages.push({ offset, place });
-      out.setU16(offset + 4, type);
-      out.setU16(offset + 6, flags | NLM_F_REQUEST);
-      out.setU32(offset + 8, messages.length);
-      return out;
-    },
-    end() {
-      const { offset } = messages[messages.length - 1];
-      out.setU32(offset, out.length - offset);
-      out.align();
-    },
-  };
-  writeFrame(sink, BATCH_BEGIN, generation);
-  for (place = 0; place < operations.length; place++) {
-    writeOperation(operations[place], sink, place + 1);
-  }
-  place = FRAME;
-  const last = messages[messages.length - 1].offset;
-  // The answer to the last operation is the proof that the kernel looked at all of them.
-  out.setU16(last + 6, flagsAt(out, last) | NLM_F_ACK);
-  writeFrame(sink, BATCH_END, null);
-  return { datagram: out.written, messages };
+  const writer = new BatchWriter(generation);
+  for (const operation of operations) writer.add(operation);
+  return writer.finish();
 }
 
 function writeFrame(sink: MessageSink, type: number, generation: number | null): void {
@@ -117,40 +132,44 @@ function writeFrame(sink: MessageSink, type: number, generation: number | null):
   sink.end();
 }
 
-function flagsAt(out: Writer, offset: number): number {
-  return out.written[offset + 6] | out.written[offset + 7] << 8;
-}
-
 /** Throws BatchError unless the kernel's answers to a batch say that it was carried out. */
 export function checkAnswers(
-  { datagram, messages }: EncodedBatch,
-  operations: readonly Operation[],
-  answers: readonly Message[],
-  lost: boolean,
+  { datagram, places }: EncodedBatch,
+  { messages, lost }: Answers,
 ): void {
+  const refused = new Map<number, Message>();
+  let done = false;
+  for (const answer of messages) {
+    if (answer.type !== NLMSG_ERROR || places[answer.sequence - 1] === undefined) continue;
+    const isRefusal = answer.payload.some((byte, i) => i < 4 && byte !== 0);
+    if (isRefusal) refused.set(answer.sequence, answer);
+    else done ||= answer.sequence === places.length - 1;
+  }
+  if (refused.size > 0) throw batchError(datagram, places, refused);
+  if (lost) throw new BatchError([], new NetlinkError(ERRNO.ENOBUFS, WHOLE));
+  if (!done) throw malformed("the kernel did not answer a batch of nf_tables");
+}
+
+const WHOLE = "carry out a batch of nf_tables";
+
+function batchError(
+  datagram: Uint8Array,
+  places: readonly number[],
+  refused: ReadonlyMap<number, Message>,
+): BatchError {
   const refusals: Refusal[] = [];
   let whole: NetlinkError | null = null;
-  let done = false;
-  for (const answer of answers) {
-    const message = messages[answer.sequence - 1];
-    if (answer.type !== NLMSG_ERROR || message === undefined) continue;
-    const { place, offset } = message;
-    const operation = operations[place];
-    const length = new DataView(datagram.buffer, datagram.byteOffset).getUint32(offset, true);
-    const error = parseAck(answer, {
-      type: 0,
-      payload: datagram.subarray(offset + MESSAGE_HEADER_SIZE, offset + length),
-      format: operation && locatorOf(operation),
-      what: operation ? describeOperation(operation) : "carry out a batch of nf_tables",
-    });
-    if (error === null) done ||= answer.sequence === messages.length - 1;
-    else if (operation === undefined) whole ??= error;
-    else refusals.push({ place, operation, error });
+  for (const { sequence, type, flags, payload } of parseMessages(datagram)) {
+    const answer = refused.get(sequence);
+    if (answer === undefined) continue;
+    const place = places[sequence - 1];
+    const { what, format } = place === FRAME
+      ? { what: WHOLE, format: BATCH }
+      : describeMessage(type, flags, payload);
+    const error = parseAck(answer, { type, payload, format, what });
+    if (error === null) continue;
+    if (place === FRAME) whole ??= error;
+    else refusals.push({ place, error });
   }
-  const first = whole ?? refusals.sort((a, b) => a.place - b.place)[0]?.error;
-  if (first !== undefined) throw new BatchError(refusals, first);
-  if (lost) {
-    throw new BatchError([], new NetlinkError(ERRNO.ENOBUFS, "carry out a batch of nf_tables"));
-  }
-  if (!done) throw malformed("the kernel did not answer a batch of nf_tables");
+  return new BatchError(refusals, whole ?? refusals[0].error);
 }

@@ -7,7 +7,7 @@
 
 /** NFT_META_*. */
 export const META_KEYS = [
-  "len",
+  "length",
   "protocol",
   "priority",
   "mark",

@@ -23,7 +23,7 @@ import { malformed } from "../../error.ts";
 import type { MessageFormat } from "../../format.ts";
 import { type Message, NetlinkError } from "../../message.ts";
 import { NETLINK_NETFILTER, type NetlinkEvent, NetlinkSocket } from "../../socket.ts";
-import { checkAnswers, encodeBatch } from "./batch.ts";
+import { checkAnswers, encodeBatch, type EncodedBatch } from "./batch.ts";
 import {
   CHAIN,
   ELEMENT_LIST,
@@ -39,6 +39,7 @@ import {
 } from "./formats.ts";
 import {
   type Chain,
+  type ChainName,
   type NamedObject,
   type NamedSet,
   readChain,
@@ -58,6 +59,9 @@ import type { Operation } from "./operations.ts";
 
 /** How often reading is begun anew when the rules change meanwhile. */
 const READ_ATTEMPTS = 10;
+
+/** Bytes of a batch for which another thread is worth it. */
+const LARGE = 256 * 1024;
 
 /** How to commit. */
 export interface CommitOptions {
@@ -90,11 +94,21 @@ export class Nftables {
    * Carries out all of the operations, or throws BatchError and none is done. No operations do
    * nothing.
    */
-  commit(operations: readonly Operation[], { generation }: CommitOptions = {}): void {
-    if (operations.length === 0) return;
+  commit(operations: Iterable<Operation>, { generation }: CommitOptions = {}): void {
     const batch = encodeBatch(operations, generation);
-    const { messages, lost } = this.socket.exchange(batch.datagram);
-    checkAnswers(batch, operations, messages, lost);
+    if (!batch.empty) checkAnswers(batch, this.socket.exchange(batch.datagram));
+  }
+
+  /**
+   * {@link commit} of a batch that was written beforehand. While the kernel takes a large one, this
+   * thread goes on; this object may not be used meanwhile.
+   */
+  async commitLater(batch: EncodedBatch): Promise<void> {
+    if (batch.empty) return;
+    const answers = batch.datagram.length < LARGE
+      ? this.socket.exchange(batch.datagram)
+      : await this.socket.exchangeLater(batch.datagram);
+    checkAnswers(batch, answers);
   }
 
   /** The number of the rules' present state: every batch that changes something counts it up. */
@@ -116,24 +130,22 @@ export class Nftables {
 
   /** A table, or null when there is none of that name. */
   table({ family, table }: TableName): Table | null {
-    try {
-      const [answer] = this.socket.request({
-        type: MESSAGE.getTable,
-        payload: TABLE.encode({ family: FAMILY[family] }, { name: table }),
-        format: TABLE,
-        what: `read table ${family} ${table}`,
-      });
-      return answer === undefined ? null : readTable(answer);
-    } catch (error) {
-      if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
-      throw error;
-    }
+    const what = `read table ${family} ${table}`;
+    const answer = this.#get(MESSAGE.getTable, TABLE, family, { name: table }, what);
+    return answer === null ? null : readTable(answer);
   }
 
   /** The chains of a table, in the order in which they were made. */
   chains(table: TableName): Chain[] {
     return this.#dump(MESSAGE.getChain, CHAIN, table.family, {}, `list chains of ${table.table}`)
       .map(readChain).filter((chain) => sameTable(chain, table));
+  }
+
+  /** A chain, or null when there is none of that name, or no such table. */
+  chain({ family, table, chain }: ChainName): Chain | null {
+    const what = `read chain ${chain} of table ${family} ${table}`;
+    const answer = this.#get(MESSAGE.getChain, CHAIN, family, { table, name: chain }, what);
+    return answer === null ? null : readChain(answer);
   }
 
   /** The rules of a table, or of one of its chains, in order. */
@@ -148,6 +160,13 @@ export class Nftables {
     const filter = { table: table.table };
     return this.#dump(MESSAGE.getSet, SET, table.family, filter, `list sets of ${table.table}`)
       .map(readSet);
+  }
+
+  /** A set or map without its elements, or null when there is none of that name. */
+  set({ family, table, set }: SetName): NamedSet | null {
+    const what = `read set ${set} of table ${family} ${table}`;
+    const answer = this.#get(MESSAGE.getSet, SET, family, { table, name: set }, what);
+    return answer === null ? null : readSet(answer);
   }
 
   /** The elements of a set or map. ENOENT when it is missing. */
@@ -169,9 +188,18 @@ export class Nftables {
    * meanwhile it is read anew; when that does not help it throws EINTR.
    */
   contents(name: TableName): TableContents | null {
+    const reading = this.readContents(name);
+    for (;;) {
+      const { done, value } = reading.next();
+      if (done) return value;
+    }
+  }
+
+  /** {@link contents} in steps of a few milliseconds at most, but for the lists of rules. */
+  *readContents(name: TableName): Generator<void, TableContents | null> {
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
       const generation = this.generation();
-      const contents = this.#contentsOnce(name, generation);
+      const contents = yield* this.#contentsOnce(name, generation);
       if (this.generation() === generation) return contents;
     }
     throw new NetlinkError(ERRNO.EINTR, `read table ${name.family} ${name.table}`, {
@@ -187,20 +215,43 @@ export class Nftables {
     this.close();
   }
 
-  #contentsOnce(name: TableName, generation: number): TableContents | null {
+  *#contentsOnce(
+    name: TableName,
+    generation: number,
+  ): Generator<void, TableContents | null> {
     const table = this.table(name);
     if (table === null) return null;
     try {
-      return {
-        table,
-        chains: this.chains(name),
-        rules: this.rules(name),
-        sets: this.sets(name).map((set) => ({ ...set, elements: this.elements(set) })),
-        objects: this.objects(name),
-        generation,
-      };
+      const chains = this.chains(name);
+      yield;
+      const rules = this.rules(name);
+      yield;
+      const sets: TableContents["sets"][number][] = [];
+      for (const set of this.sets(name)) {
+        sets.push({ ...set, elements: this.elements(set) });
+        yield;
+      }
+      return { table, chains, rules, sets, objects: this.objects(name), generation };
     } catch (error) {
       // Gone since; the generation tells.
+      if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
+      throw error;
+    }
+  }
+
+  /** The one object that a request names; null when it is missing. */
+  #get<V extends object>(
+    type: number,
+    // deno-lint-ignore no-explicit-any
+    format: MessageFormat<any, any>,
+    family: TableFamily,
+    names: V,
+    what: string,
+  ): Message | null {
+    const payload = format.encode({ family: FAMILY[family] }, names);
+    try {
+      return this.socket.request({ type, payload, format, what })[0] ?? null;
+    } catch (error) {
       if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
       throw error;
     }

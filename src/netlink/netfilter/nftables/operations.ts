@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { Locator } from "../../format.ts";
-import { rawAttributes } from "../../attribute.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../../message.ts";
 import type { Writer } from "../../writer.ts";
 import { CHAIN, ELEMENT_LIST, FAMILY, MESSAGE, RULE, SET, TABLE } from "./formats.ts";
@@ -124,72 +122,6 @@ export function writeOperation(operation: Operation, sink: MessageSink, id: numb
       return writeSetName(operation.set, MESSAGE.deleteElements, sink);
   }
 }
-
-/** What an operation does, in one line, for errors. */
-export function describeOperation(operation: Operation): string {
-  const where = ({ family, table }: TableName) => `table ${family} ${table}`;
-  switch (operation.kind) {
-    case "add table":
-    case "delete table":
-      return `${operation.kind} ${operation.table.family} ${operation.table.table}`;
-    case "add chain":
-    case "delete chain":
-      return `${operation.kind} ${operation.chain.chain} of ${where(operation.chain)}`;
-    case "flush": {
-      const { chain } = operation.chain;
-      return `flush ${chain === undefined ? "" : `chain ${chain} of `}${where(operation.chain)}`;
-    }
-    case "append rule":
-    case "insert rule":
-      return `${operation.kind} of chain ${operation.rule.chain} of ${where(operation.rule)}`;
-    case "replace rule":
-    case "delete rule":
-      return `${operation.kind} ${operation.handle} of chain ${operation.rule.chain} of ` +
-        where(operation.rule);
-    default:
-      return `${operation.kind} ${operation.kind.endsWith("elements") ? "of set " : ""}` +
-        `${operation.set.set} of ${where(operation.set)}`;
-  }
-}
-
-/** Names the parts of an operation's messages, for errors. */
-export function locatorOf(operation: Operation): Locator {
-  switch (operation.kind) {
-    case "add table":
-    case "delete table":
-      return TABLE;
-    case "add chain":
-    case "delete chain":
-      return CHAIN;
-    case "add set":
-    case "delete set":
-    case "flush set":
-      return SET;
-    case "add elements":
-    case "delete elements":
-      return ELEMENT_LOCATOR;
-    default:
-      return RULE;
-  }
-}
-
-/** Which of a message's elements is meant, from 0. */
-const ELEMENT_LOCATOR: Locator = {
-  locate(payload, offset) {
-    const attributesStart = ELEMENT_LIST.headerSize;
-    for (const attribute of rawAttributes(payload.subarray(attributesStart))) {
-      const start = attributesStart + attribute.offset + 4;
-      if (attribute.id !== 3 || offset < start) continue;
-      let number = -1;
-      for (const element of rawAttributes(attribute.payload)) {
-        if (start + element.offset > offset) break;
-        number++;
-      }
-      return `element ${number} of the message`;
-    }
-    return ELEMENT_LIST.locate(payload, offset);
-  },
-};
 
 function created({ exclusive = false }: Exclusive): number {
   return NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0);

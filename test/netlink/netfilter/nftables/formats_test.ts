@@ -244,9 +244,9 @@ function written(operation: Operation): unknown {
 
 Deno.test("nftables formats: what a batch says is read as it was written", () => {
   fc.assert(fc.property(fc.array(operation, { minLength: 1, maxLength: 5 }), (operations) => {
-    const { datagram, messages } = encodeBatch(operations, 7);
+    const { datagram, places } = encodeBatch(operations, 7);
     const read = [...parseMessages(datagram)];
-    assert.deepEqual(read.map(({ sequence }) => sequence), messages.map((_, i) => i + 1));
+    assert.deepEqual(read.map(({ sequence }) => sequence), places.map((_, i) => i + 1));
     assert.deepEqual([read[0].type, read.at(-1)?.type], [16, 17]);
     assert.deepEqual(read.slice(1, -1).map(readBack), operations.map(written));
   }));
@@ -327,7 +327,7 @@ Deno.test("nftables formats: many elements are several messages, none too long",
     comment: i % 7 === 0 ? "x".repeat(100) : undefined,
   }));
   const set = { ...T, set: "s" };
-  const { datagram, messages } = encodeBatch([
+  const { datagram, places } = encodeBatch([
     { kind: "flush set", set },
     { kind: "add elements", set, elements },
     { kind: "add elements", set, elements: [] },
@@ -339,5 +339,5 @@ Deno.test("nftables formats: many elements are several messages, none too long",
     read.flatMap(readElements).map(({ key }) => key),
     elements.map(({ key }) => key),
   );
-  assert.deepEqual([...new Set(messages.map(({ place }) => place))], [-1, 0, 1]);
+  assert.deepEqual([...new Set(places)], [-1, 0, 1]);
 });

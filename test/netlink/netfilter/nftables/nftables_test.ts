@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { BatchError } from "../../../../src/netlink/netfilter/nftables/batch.ts";
+import { BatchError, encodeBatch } from "../../../../src/netlink/netfilter/nftables/batch.ts";
 import { dataType, keyLayout } from "../../../../src/netlink/netfilter/nftables/datatypes.ts";
 import type { SetElement } from "../../../../src/netlink/netfilter/nftables/objects.ts";
 import type { Operation } from "../../../../src/netlink/netfilter/nftables/operations.ts";
 import { watchGenerations } from "../../../../src/netlink/netfilter/nftables/nftables.ts";
 import { requires } from "../../../requirements.ts";
 import { copyOperations } from "./copy.ts";
-import { NftNamespace } from "./nft.ts";
+import { NftNamespace } from "./nft_namespace.ts";
 
 const RULESET = Deno.readTextFileSync(new URL("ruleset.nft", import.meta.url));
 const T = { family: "ip", table: "t" } as const;
@@ -165,7 +165,7 @@ Deno.test({
     "netns",
     "nft",
   ),
-  fn() {
+  async fn() {
     using namespace = new NftNamespace();
     const { nftables } = namespace;
     const elements = Array.from(
@@ -173,7 +173,13 @@ Deno.test({
       (_, i) => i % 100 === 0 ? { ...element(i), comment: `number ${i}` } : element(i),
     );
     const set = { ...T, set: "s" };
-    nftables.commit([TABLE, addresses("s"), { kind: "add elements", set, elements }]);
+    const filling = { kind: "add elements", set, elements } as const;
+    await nftables.commitLater(encodeBatch([TABLE, addresses("s"), filling]));
+    await assert.rejects(
+      nftables.commitLater(encodeBatch([{ ...filling, exclusive: true }])),
+      /^BatchError: add elements of set s of table ip t: EEXIST \(at element 0 of the message\)/,
+    );
+    await nftables.commitLater(encodeBatch([]));
     const order = (list: readonly SetElement[]) => list.toSorted((a, b) => compare(a.key, b.key));
     assert.deepEqual(order(nftables.elements(set)), order(elements));
     assert.equal(

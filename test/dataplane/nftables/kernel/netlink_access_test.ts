@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import { RefusedTransaction } from "../../../../src/dataplane/nftables/access.ts";
+import { NetlinkAccess } from "../../../../src/dataplane/nftables/kernel/netlink_access.ts";
+import type { Rule, Table } from "../../../../src/dataplane/nftables/language/ast.ts";
+import { parseRule, parseRuleset } from "../../../../src/dataplane/nftables/language/parse.ts";
+import { printRule } from "../../../../src/dataplane/nftables/language/print.ts";
+import type { Operation } from "../../../../src/dataplane/nftables/transaction.ts";
+import type { Family } from "../../../../src/net/address.ts";
+import { NftNamespace } from "../../../netlink/netfilter/nftables/nft_namespace.ts";
+import { requires } from "../../../requirements.ts";
+import fixture from "../fixtures/kube_proxy.json" with { type: "json" };
+import { sortedTable } from "../tables.ts";
+import { sortedListing, tableTransaction } from "./tables.ts";
+
+/** Rules as nft lists them, in family ip, that are said to the kernel and read as they are. */
+const RULES = Deno.readTextFileSync(new URL("rules.nft", import.meta.url)).split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"));
+
+/** Some that are read, but that we have no need to write. */
+const READ_ONLY = [
+  "limit rate over 10/second burst 20 packets drop",
+  'limit rate 3/minute log prefix "x y" group 3',
+  'log prefix "x" level debug',
+  "log",
+];
+
+/** Some that are not known, or just in part. */
+const UNKNOWN = [
+  "ip dscp cs1 drop",
+  "jhash ip saddr mod 3 seed 0x1 offset 2 vmap { 2 : drop }",
+  "tcp option maxseg size 1000 drop",
+  "meta nftrace set 1",
+  "quota 25 mbytes drop",
+];
+
+function inside(namespace: NftNamespace): NetlinkAccess {
+  return namespace.run(() => NetlinkAccess.open());
+}
+
+function listed(namespace: NftNamespace): string {
+  return sortedListing(namespace.nft("list", "ruleset"));
+}
+
+Deno.test({
+  ...requires(
+    "nftables by netlink: kube-proxy's tables, written by either, are read and listed the same",
+    "root",
+    "netns",
+    "nft",
+  ),
+  async fn() {
+    using byNft = new NftNamespace();
+    using byNetlink = new NftNamespace();
+    const reader = inside(byNft);
+    const writer = inside(byNetlink);
+    for (const { name, family, text } of fixture.cases) {
+      byNft.load(`flush ruleset\n${text}`);
+      byNetlink.nft("flush", "ruleset");
+      const theirs = parseRuleset(byNft.nft("list", "ruleset")).tables[0];
+      const read = await reader.read(family as Family);
+      assert(read !== null);
+      assert.deepEqual(sortedTable(read), sortedTable(theirs), `${family}, ${name}`);
+      await writer.apply(tableTransaction(read));
+      assert.equal(listed(byNetlink), listed(byNft), `${family}, ${name}`);
+      assert.equal(await reader.read(family === "IPv4" ? "IPv6" : "IPv4"), null);
+    }
+    await reader.close();
+    await writer.close();
+  },
+});
+
+Deno.test({
+  ...requires(
+    "nftables by netlink: rules of each kind are said as nft does, and read as it lists them",
+    "root",
+    "netns",
+    "nft",
+  ),
+  async fn() {
+    using byNft = new NftNamespace();
+    using byNetlink = new NftNamespace();
+    const head = "add table ip kube-proxy\n" +
+      "add set ip kube-proxy s { type ipv4_addr; }\n" +
+      "add set ip kube-proxy d { type ipv4_addr; flags dynamic,timeout; timeout 3h; }\n" +
+      "add map ip kube-proxy m { type ipv4_addr . inet_service : verdict; }\n" +
+      "add map ip kube-proxy a { type ipv4_addr : ipv4_addr; }\n" +
+      "add counter ip kube-proxy hits\n" +
+      "add chain ip kube-proxy other\n" +
+      "add chain ip kube-proxy c\n";
+    const rules = (lines: readonly string[]) =>
+      lines.map((line) => `add rule ip kube-proxy c ${line}\n`).join("");
+    byNft.load(head + rules(RULES));
+    byNetlink.load(head);
+    const reader = inside(byNft);
+    const writer = inside(byNetlink);
+    // They are in the form that nft lists.
+    assert.deepEqual(linesOf(byNft), RULES);
+    const expected = RULES.map((line) => sortedRule(parseRule(line)));
+    assert.deepEqual((await chainOf(reader)).rules.map(sortedRule), expected);
+    await writer.apply({
+      family: "ip",
+      table: "kube-proxy",
+      operations: RULES.map((line): Operation => ({
+        action: "add-rule",
+        chain: "c",
+        rule: parseRule(line),
+      })),
+    });
+    assert.deepEqual(linesOf(byNetlink), RULES);
+    assert.deepEqual((await chainOf(writer)).rules.map(sortedRule), expected);
+    assert.deepEqual(expressionsOf(byNetlink), expressionsOf(byNft));
+
+    byNft.load(`flush chain ip kube-proxy c\n${rules([...READ_ONLY, ...UNKNOWN])}`);
+    const read = (await chainOf(reader)).rules;
+    assert.deepEqual(read.slice(0, READ_ONLY.length).map(printRule), READ_ONLY);
+    for (const { statements } of read.slice(READ_ONLY.length)) {
+      assert(statements.some(({ kind }) => kind === "unknown"), JSON.stringify(statements));
+    }
+    for (const line of READ_ONLY) {
+      const rule = parseRule(line);
+      await assert.rejects(
+        writer.apply({
+          family: "ip",
+          table: "kube-proxy",
+          operations: [{ action: "add-rule", chain: "c", rule }],
+        }),
+        /^CompileError: a (limit|log) cannot be said to the kernel by netlink$/,
+      );
+    }
+    await reader.close();
+    await writer.close();
+  },
+});
+
+function linesOf(namespace: NftNamespace): string[] {
+  const lines = sortedListing(namespace.nft("list", "chain", "ip", "kube-proxy", "c")).split("\n");
+  return lines.slice(2, -3).map((line) => line.trim());
+}
+
+function sortedRule(rule: Rule): string {
+  return sortedListing(printRule(rule));
+}
+
+/** What the kernel has of each rule; names of sets that have none of their own are left out. */
+function expressionsOf(namespace: NftNamespace): string[] {
+  return namespace.nftables.rules({ family: "ip", table: "kube-proxy", chain: "c" })
+    .map(({ expressions, comment }) =>
+      JSON.stringify([expressions, comment]).replaceAll(/"__[^"]+"/g, "unnamed")
+    );
+}
+
+async function chainOf(access: NetlinkAccess) {
+  const chain = await access.readChain("IPv4", "c");
+  assert(chain !== null);
+  return chain;
+}
+
+Deno.test({
+  ...requires(
+    "nftables by netlink: what is refused changes nothing; what others flush is seen",
+    "root",
+    "netns",
+    "nft",
+  ),
+  async fn() {
+    using namespace = new NftNamespace();
+    const access = inside(namespace);
+    assert.equal(await access.read("IPv4"), null);
+    assert.equal(await access.readChain("IPv4", "services"), null);
+    const [{ family, text }] = fixture.cases;
+    const table: Table = parseRuleset(text).tables[0];
+    const transaction = tableTransaction(table);
+    await access.apply(transaction);
+    const before = listed(namespace);
+    const refusal = await access.apply({
+      ...transaction,
+      operations: [
+        { action: "flush-chain", name: "services" },
+        { action: "delete-chain", name: "mark-for-masquerade" },
+        { action: "delete-chain", name: "missing" },
+      ],
+    }).then(() => null, (error) => error);
+    assert(refusal instanceof RefusedTransaction);
+    assert.equal(refusal.family, transaction.family);
+    assert.match(
+      refusal.message,
+      /^delete chain mark-for-masquerade of table ip6? kube-proxy: EBUSY \(at name\); and 1 more of the batch$/,
+    );
+    assert.equal(listed(namespace), before);
+
+    const services = () => access.readChain(family as Family, "services");
+    const own = await services();
+    assert.equal(await services(), own);
+    namespace.load("add table ip foreign\n");
+    const again = await services();
+    assert(again !== own);
+    assert.deepEqual(again, own);
+    namespace.nft("flush", "table", transaction.family, "kube-proxy");
+    assert.deepEqual((await services())?.rules, []);
+    namespace.nft("flush", "ruleset");
+    assert.equal(await services(), null);
+    await access.close();
+  },
+});
