@@ -6,10 +6,11 @@
  */
 
 import { timingSafeEqual } from "node:crypto";
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
 import { isLoopback } from "../config/values.ts";
 import { parseAddress } from "../net/address.ts";
+import type { Check } from "./checks.ts";
 import { ApiError } from "./errors.ts";
 import { isSameOrigin } from "./page/security.ts";
 import { SESSION_COOKIE, type Sessions } from "./sessions.ts";
@@ -31,17 +32,17 @@ const PUBLIC = /^\/(?:login|assets\/[^/]+)$/;
  * @param token bearer token (RFC 6750); null: whoever reaches the address may ask.
  * @param sessions of browsers that have shown the token; null where there is none.
  */
-export function guard(token: string | null, sessions: Sessions | null): MiddlewareHandler {
+export function guard(token: string | null, sessions: Sessions | null): Check {
   if (token === null) return ownNames();
   const isToken = tokenCheck(token);
-  return async (context, next) => {
-    if (arrivalOf(context).trusted) return await next();
-    if (PUBLIC.test(context.req.path)) return await next();
+  return async (context) => {
+    if (arrivalOf(context).trusted) return;
+    if (PUBLIC.test(context.req.path)) return;
     const header = context.req.header("authorization");
     if (header !== undefined) {
       const given = /^Bearer +(.+)$/i.exec(header)?.[1].trim() ?? "";
-      if (await isToken(given)) return await next();
-    } else if (await hasSession(context, sessions)) return await next();
+      if (await isToken(given)) return;
+    } else if (await hasSession(context, sessions)) return;
     else if (wantsPage(context)) {
       const { pathname, search } = new URL(context.req.url);
       return context.redirect(`/login?next=${encodeURIComponent(pathname + search)}`, 303);
@@ -59,10 +60,10 @@ function arrivalOf(context: Context): Arrival {
  * Refuses names that are not this machine's: a foreign page whose name was made to resolve to a
  * loopback address (DNS rebinding) would read the answers otherwise.
  */
-function ownNames(): MiddlewareHandler {
+function ownNames(): Check {
   let known = "";
-  return (context, next) => {
-    if (!arrivalOf(context).loopback) return next();
+  return (context) => {
+    if (!arrivalOf(context).loopback) return null;
     const { url } = context.req.raw;
     const start = url.indexOf("//") + 2;
     const host = url.slice(start, url.indexOf("/", start));
@@ -71,7 +72,7 @@ function ownNames(): MiddlewareHandler {
       checkHost(url);
       known = host;
     }
-    return next();
+    return null;
   };
 }
 

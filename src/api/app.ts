@@ -7,6 +7,7 @@
 
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { type Arrival, guard } from "./access.ts";
+import { type Check, checks } from "./checks.ts";
 import { invalidRequest, notFound, onError } from "./errors.ts";
 import { addConntrack } from "./conntrack.ts";
 import { addDiff } from "./diff.ts";
@@ -14,7 +15,7 @@ import { addDocument } from "./document.ts";
 import { addEvents } from "./events.ts";
 import { DriftWatch } from "./events/drift_watch.ts";
 import { EventStreams, STREAM_LIMITS, type StreamLimits } from "./events/stream.ts";
-import { addExplain } from "./explain.ts";
+import { addExplain, EXPLAIN_PATH } from "./explain.ts";
 import { addHealth } from "./health.ts";
 import { addHistory } from "./history.ts";
 import { identify } from "./identify.ts";
@@ -57,7 +58,7 @@ export interface ApiOptions {
 /** Answers that are large and often the same. */
 const TAGGED = ["/api/v1/services", "/api/v1/services/*", "/api/v1/rules/*", "/openapi.json"];
 
-function application(): OpenAPIHono {
+function application(...before: readonly Check[]): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result) => {
       if (!result.success) throw invalidRequest(result.error, result.target);
@@ -65,13 +66,13 @@ function application(): OpenAPIHono {
   });
   app.onError(onError);
   app.notFound(notFound(app));
-  app.use(identify());
+  app.use(checks(...before));
   return app;
 }
 
 /** What answers on `--healthz-bind-address`. */
 export function healthApp(state: ApiState, metrics: Metrics): OpenAPIHono {
-  const app = application();
+  const app = application(identify());
   addHealth(app, state, metrics);
   return app;
 }
@@ -82,7 +83,7 @@ export function metricsApp(
   metrics: Metrics,
   zpages: Zpages | null = null,
 ): OpenAPIHono {
-  const app = application();
+  const app = application(identify());
   addMetrics(app, state, metrics);
   addProxyMode(app, state);
   addPing(app, metrics.slis);
@@ -92,11 +93,14 @@ export function metricsApp(
 
 /** What answers on `--api-bind-address`: the rule-query API, and everything above. */
 export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions): OpenAPIHono {
-  const app = application();
   const { token } = options;
   const sessions = token === null ? null : new Sessions(token);
-  app.use(guard(token, sessions));
-  if (state.syncing !== undefined) app.use("/api/*", syncsFirst(state.syncing.bind(state)));
+  const syncing = state.syncing?.bind(state) ?? (() => false);
+  const app = application(
+    identify(EXPLAIN_PATH),
+    guard(token, sessions),
+    syncsFirst(syncing, "/api/"),
+  );
   for (const path of TAGGED) app.use(path, ...tagged());
   addHealth(app, state, metrics);
   addProxyMode(app, state);

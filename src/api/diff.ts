@@ -8,7 +8,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Difference } from "../dataplane/dataplane.ts";
 import { ApiError, errorResponse } from "./errors.ts";
 import type { DriftWatch } from "./events/drift_watch.ts";
-import { DisagreementView } from "./explain.ts";
+import { DisagreementView } from "./explanation.ts";
 import { frontendKind, protocol } from "./schemas.ts";
 import type { ApiState } from "./state.ts";
 import { verify } from "./witness/verify.ts";
@@ -109,7 +109,7 @@ export function addDiff(
       if (wanted === "false") {
         return context.json({ mode: state.mode, differences, verification: null }, 200);
       }
-      const rulesOf = rules ?? (state.node.iptables === undefined ? "synced" : "node");
+      const rulesOf = rules ?? (hasRules(state) ? "node" : "synced");
       const verification = {
         rules: witnesses.second === "plan" ? "plan" as const : rulesOf,
         ...await verify(state, witnesses, rulesOf, cursor),
@@ -119,6 +119,11 @@ export function addDiff(
       if (wanted === "true") verifying = false;
     }
   });
+}
+
+/** Whether the node's rules are at hand as they are this moment. */
+function hasRules({ node }: ApiState): boolean {
+  return node.iptables !== undefined || node.nftables !== undefined;
 }
 
 /** Whoever asks while an answer is under way gets that one. */

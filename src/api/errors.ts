@@ -7,10 +7,10 @@
 import { z } from "@hono/zod-openapi";
 import { getLogger } from "@logtape/logtape";
 import type { Context, ErrorHandler, NotFoundHandler } from "hono";
-import type {} from "hono/request-id";
 import { HTTPException } from "hono/http-exception";
 import type { RouterRoute } from "hono/types";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { setCommonHeaders } from "./identify.ts";
 
 const logger = getLogger(["switchyard", "api"]);
 
@@ -47,6 +47,7 @@ export function errorResponse(description: string) {
 
 function answer(context: Context, error: ApiError): Response {
   const { code, message, field } = error;
+  setCommonHeaders(context);
   return context.json({ error: { code, message, field } }, error.status);
 }
 

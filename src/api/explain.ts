@@ -5,32 +5,31 @@
  */
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context, TypedResponse } from "hono";
 import type { PacketQuery as Packet } from "../engine/handle.ts";
+import { familyOf, parseAddress } from "../net/address.ts";
 import { jsonBody } from "./body.ts";
 import { ApiError, errorResponse } from "./errors.ts";
+import { Explanation, explanation } from "./explanation.ts";
+import { commonHeaders } from "./identify.ts";
 import { historyId, notKept } from "./history.ts";
-import { validQuery } from "./query.ts";
+import { type PlainQuery, validQuery } from "./query.ts";
 import {
   address,
-  frontendKind,
+  MAX_ADDRESS,
   packetName,
   PacketQuery,
-  probability,
   protocol,
   sameFamily,
   sameFamilyError,
-  sourceClass,
-  verdict,
 } from "./schemas.ts";
 import type { ApiState } from "./state.ts";
 import { witnessesOfThen } from "./witness/past.ts";
-import {
-  engineAnswer,
-  rulesAnswer,
-  type RulesOf,
-  type Testimony,
-  type Witnesses,
-} from "./witness/witnesses.ts";
+import type { RulesOf, Witnesses } from "./witness/witnesses.ts";
+import { WordedAnswers } from "./witness/worded.ts";
+
+/** Where it is asked; its answers carry the headers of all answers themselves. */
+export const EXPLAIN_PATH = "/api/v1/explain";
 
 /** Longest body, bytes. */
 const MAX_BODY_BYTES = 1 << 16;
@@ -38,8 +37,8 @@ const MAX_BODY_BYTES = 1 << 16;
 const rulesOf = z.enum(["synced", "node"], { error: "expected synced or node" }).default("synced")
   .openapi({
     description:
-      "which rules are asked in iptables and ipvs mode: those of the last sync, or what the " +
-      "node has this moment; other modes have none and ask the plan",
+      "which rules are asked in iptables, ipvs and nftables mode: those of the last sync, or what " +
+      "the node has this moment; userspace mode has none and asks the plan",
   });
 
 const asOf = historyId.optional().openapi({
@@ -64,78 +63,6 @@ const ExplainQuery = z.strictObject({
   asOf,
 }).refine(sameFamily, sameFamilyError);
 
-const Ends = z.object({ address: z.string(), port: z.int() });
-
-const Backend = Ends.extend({ probability, masquerade: z.boolean() });
-
-const Step = z.object({
-  hook: z.string().nullable().openapi({ description: "netfilter's hook", example: "PREROUTING" }),
-  table: z.string().nullable(),
-  chain: z.string().nullable(),
-  rule: z.int().nullable().openapi({ description: "number in its chain, from 1" }),
-  line: z.int().nullable().openapi({ description: "line in the text of the rules, from 1" }),
-  text: z.string(),
-  action: z.string(),
-}).openapi("Step");
-
-const Outcome = z.object({
-  verdict,
-  backend: Ends.nullable(),
-  masquerade: z.boolean(),
-  probability,
-  steps: z.array(z.int()).readonly().openapi({ description: "indexes into the answer's steps" }),
-}).openapi("Outcome");
-
-const UnknownRule = z.object({
-  table: z.string(),
-  chain: z.string(),
-  rule: z.int().nullable(),
-  line: z.int().nullable(),
-  text: z.string(),
-  reason: z.string(),
-}).openapi("UnknownRule");
-
-/** Something that the two witnesses say otherwise. */
-export const DisagreementView = z.object({
-  field: z.enum(["verdict", "service", "backends", "probability", "masquerade"]),
-  engine: z.string(),
-  rules: z.string().openapi({ description: "what the rules say, or the plan without rules" }),
-  known: z.string().nullable().openapi({
-    description: "why it has to be so in this mode; null: something is wrong",
-  }),
-}).openapi("Disagreement");
-
-const Explanation = z.object({
-  name: z.string().optional(),
-  verdict,
-  service: z.string().nullable().openapi({ example: "default/hostnames" }),
-  backends: z.array(Backend).readonly(),
-  masquerade: z.boolean().openapi({ description: "whichever backend it gets" }),
-  steps: z.array(Step).readonly(),
-  outcomes: z.array(Outcome).readonly().openapi({ description: "the distinct ends; together 1" }),
-  unknown: z.array(UnknownRule).readonly().openapi({
-    description: "rules that mattered and could not be decided",
-  }),
-  frontend: frontendKind.nullable(),
-  sourceClass,
-  answeredBy: z.enum(["engine", "rules"]).openapi({
-    description: "the witness that forwards in this mode, whose word the answer is",
-  }),
-  witnesses: z.tuple([z.literal("engine"), z.enum(["rules", "plan"])]),
-  engine: z.object({
-    verdict,
-    backend: Ends.nullable().openapi({ description: "the one that this packet would take now" }),
-    reason: z.string(),
-  }),
-  asOf: z.int().optional().openapi({ description: "the entry of the history that was asked" }),
-  disagreements: z.array(DisagreementView).readonly().openapi({
-    description: "about a new connection; empty when both witnesses say the same",
-  }),
-}).openapi("Explanation");
-
-/** The answer about one packet. */
-export type ExplanationView = z.infer<typeof Explanation>;
-
 const responses = {
   200: {
     description: "where the packet goes",
@@ -149,12 +76,12 @@ const responses = {
 };
 
 const description =
-  "Asked of the packet engine and of the rules (iptables and ipvs mode) or the plan (all others). Changes " +
-  "nothing.";
+  "Asked of the packet engine and of the rules, or of the plan where a mode has none (userspace). " +
+  "Changes nothing.";
 
 const getRoute = createRoute({
   method: "get",
-  path: "/api/v1/explain",
+  path: EXPLAIN_PATH,
   summary: "Where a packet goes, and why",
   description,
   request: { query: ExplainQuery },
@@ -163,7 +90,7 @@ const getRoute = createRoute({
 
 const postRoute = createRoute({
   method: "post",
-  path: "/api/v1/explain",
+  path: EXPLAIN_PATH,
   summary: "Where a packet goes, and why",
   description,
   request: {
@@ -185,22 +112,52 @@ export function addExplain(
   witnesses: Witnesses,
   bodyTimeoutMs: number,
 ): void {
-  const answer = async (name: string | undefined, packet: Packet, when: When) => {
-    const asked = when.asOf === undefined
-      ? witnesses
-      : await witnessesAsOf(state, packet, when.rules, when.asOf);
-    return explanation(asked, await asked.ask(packet, when.rules), name, when.asOf);
+  const worded = new WordedAnswers(
+    witnesses,
+    (said) => JSON.stringify(explanation(witnesses, said)),
+  );
+  const answer = async (
+    context: Context,
+    name: string | undefined,
+    packet: Packet,
+    { rules, asOf }: When,
+  ) => {
+    if (asOf === undefined && rules === "synced" && packet.sourcePort === undefined) {
+      return jsonText(context, withName(name, await worded.about(packet)));
+    }
+    const asked = asOf === undefined ? witnesses : await witnessesAsOf(state, packet, rules, asOf);
+    const said = { ...explanation(asked, await asked.ask(packet, rules)), asOf };
+    return jsonText(context, withName(name, JSON.stringify(said)));
   };
   app.openAPIRegistry.registerPath(getRoute);
-  app.get(getRoute.path, async (context) => {
-    const { name, rules, asOf, ...packet } = validQuery(context, ExplainQuery);
-    return context.json(await answer(name, packet, { rules, asOf }), 200);
+  app.get(getRoute.path, (context) => {
+    const { name, rules, asOf, ...packet } = validQuery(context, ExplainQuery, plainQuestion);
+    return answer(context, name, packet, { rules, asOf });
   });
   app.post(postRoute.path, jsonBody({ maxBytes: MAX_BODY_BYTES, maxMs: bodyTimeoutMs }));
-  app.openapi(postRoute, async (context) => {
+  app.openapi(postRoute, (context) => {
     const { name, ...packet } = context.req.valid("json");
-    return context.json(await answer(name, packet, context.req.valid("query")), 200);
+    return answer(context, name, packet, context.req.valid("query"));
   });
+}
+
+/** The question in a query that has nothing unusual; null: let {@link ExplainQuery} judge it. */
+function plainQuestion(query: PlainQuery): z.output<typeof ExplainQuery> | null {
+  const { source: from, dest: to, port: digits, protocol, ...rest } = query;
+  for (const _ in rest) return null;
+  if (protocol !== "TCP" && protocol !== "UDP" && protocol !== "SCTP") return null;
+  if (from === undefined || to === undefined || !/^[1-9][0-9]{0,4}$/.test(digits)) return null;
+  const port = Number(digits);
+  if (port > 65_535 || Math.max(from.length, to.length) > MAX_ADDRESS) return null;
+  const source = parseAddress(from);
+  const dest = parseAddress(to);
+  if (source === null || dest === null || familyOf(source) !== familyOf(dest)) return null;
+  return { source, dest, port, protocol, rules: "synced" };
+}
+
+/** Adds what the packet is called to the text of an object that is not empty. */
+function withName(name: string | undefined, text: string): string {
+  return name === undefined ? text : `{"name":${JSON.stringify(name)},${text.slice(1)}`;
 }
 
 /** Which state is asked: by default, that of now. */
@@ -224,26 +181,11 @@ async function witnessesAsOf(
   return await witnessesOfThen(state, then, packet);
 }
 
-function explanation(
-  witnesses: Witnesses,
-  said: Testimony,
-  name: string | undefined,
-  asOf: number | undefined,
-): z.input<typeof Explanation> {
-  const { verdict, backend, reason, frontend, sourceClass } = said.engine;
-  const answeredBy = witnesses.second === "rules" ? "rules" : "engine";
-  const answer = answeredBy === "rules"
-    ? rulesAnswer(said)
-    : engineAnswer(said, witnesses.masqueradesAlways);
-  return {
-    ...(name === undefined ? {} : { name }),
-    ...answer,
-    frontend,
-    sourceClass,
-    answeredBy,
-    witnesses: ["engine", witnesses.second],
-    engine: { verdict, backend, reason },
-    disagreements: said.disagreements,
-    ...(asOf === undefined ? {} : { asOf }),
-  };
+type Answer = TypedResponse<z.input<typeof Explanation>, 200, "json">;
+
+/** The answer, whose text has the shape of an explanation. */
+function jsonText(context: Context, text: string): Answer {
+  // The framework's way through an object of headers takes longer than all the rest of the answer.
+  const headers = { ...commonHeaders(context), "Content-Type": "application/json" };
+  return new Response(text, { headers }) as Response & Answer;
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import type {} from "hono/request-id";
+import type { Check } from "./checks.ts";
 
 /** Longest id that a client may give its request. */
 const MOST_CHARACTERS = 128;
@@ -13,17 +14,31 @@ const MOST_CHARACTERS = 128;
 /**
  * Gives the request an id, the client's own where that is a plain word, and the answer the headers
  * that all have. They are set before there is an answer, which would have to be copied to get more.
+ *
+ * @param except a path whose handler gives its answers {@link commonHeaders} itself, for speed.
  */
-export function identify(): MiddlewareHandler {
-  return (context, next) => {
+export function identify(except: string | null = null): Check {
+  return (context) => {
     const given = context.req.header("X-Request-Id");
     const id = given !== undefined && isPlain(given) ? given : crypto.randomUUID();
     context.set("requestId", id);
-    context.header("X-Request-Id", id);
-    context.header("X-Content-Type-Options", "nosniff");
-    context.header("Cache-Control", "no-store");
-    return next();
+    if (context.req.path !== except) setCommonHeaders(context);
+    return null;
   };
+}
+
+/** The headers that all answers have. */
+export function commonHeaders(context: Context): Record<string, string> {
+  return {
+    "X-Request-Id": context.get("requestId"),
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+  };
+}
+
+/** Has the answer that comes carry {@link commonHeaders}. */
+export function setCommonHeaders(context: Context): void {
+  for (const [name, value] of Object.entries(commonHeaders(context))) context.header(name, value);
 }
 
 function isPlain(id: string): boolean {

@@ -8,6 +8,7 @@ import { render } from "../dataplane/iptables/render.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
 import type { Answer, AnswerInShort, Flow } from "../explain/answer.ts";
 import { sayByPlan } from "../explain/from_plan.ts";
+import { sourcesAlike } from "../plan/decide.ts";
 import { explainer } from "../explain/iptables/explain.ts";
 import { renderedSources } from "../explain/iptables/rendered_source.ts";
 import type { Family } from "../net/address.ts";
@@ -29,6 +30,7 @@ export class PlanViews {
   readonly #index: () => FrontendIndex;
   readonly #rendered: () => RenderedRules;
   readonly #pods: () => ReadonlyMap<string, string>;
+  #basis: readonly unknown[] = [];
   #evaluated: { readonly of: readonly (RuleSet | null)[]; readonly ask: Ask } | null = null;
 
   /** ipvs mode's state as a witness. */
@@ -67,14 +69,42 @@ export class PlanViews {
       : iptables.rules(family);
   }
 
+  /** What {@link byPlan} and {@link byRules} rest on: another object when any of it is. */
+  get basis(): object {
+    const parts = [this.state.revision(), ...this.#rulesOfMode()];
+    const known = this.#basis;
+    const same = parts.length === known.length && parts.every((part, i) => part === known[i]);
+    if (!same) this.#basis = parts;
+    return this.#basis;
+  }
+
+  #rulesOfMode(): readonly unknown[] {
+    const { mode, families } = this.state;
+    if (mode === "ipvs") return this.ipvs.synced();
+    if (mode === "nftables") return this.nftables.synced();
+    return mode === "iptables" ? families.map((family) => this.rules(family)) : [];
+  }
+
   /** Where a flow goes by the plan. */
   byPlan(flow: Flow): AnswerInShort {
     return sayByPlan(flow, this.state.plan(), this.index);
   }
 
-  /** Where a flow goes by {@link rules}, or by ipvs mode's state. Throws TooManyWays. */
+  /** Tells of which sources the same can be said by the plan as of this flow's. */
+  alikeByPlan(flow: Flow): (source: string) => boolean {
+    return sourcesAlike(this.state.plan(), flow, this.index);
+  }
+
+  /** Where a flow goes by the rules of the mode that runs. Throws TooManyWays. */
   byRules(flow: Flow): Answer {
-    return this.state.mode === "ipvs" ? this.ipvs.ask(flow) : this.#byIptables(flow);
+    switch (this.state.mode) {
+      case "ipvs":
+        return this.ipvs.ask(flow);
+      case "nftables":
+        return this.nftables.ask(flow);
+      default:
+        return this.#byIptables(flow);
+    }
   }
 
   #byIptables(flow: Flow): Answer {

@@ -8,14 +8,25 @@ import type { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { invalidRequest } from "./errors.ts";
 
+/** A query in which nothing is escaped and no name comes twice. */
+export type PlainQuery = Readonly<Record<string, string>>;
+
 type Query = Record<string, string | readonly string[]>;
 
-/** A request's query by its schema. Throws ApiError. */
+/**
+ * A request's query by its schema. Throws ApiError.
+ *
+ * @param plain a short way for what is asked most: the schema's own output, or null if in doubt.
+ */
 export function validQuery<Schema extends z.ZodType>(
   context: Context,
   schema: Schema,
+  plain: (query: PlainQuery) => z.output<Schema> | null,
 ): z.output<Schema> {
-  const query = plainQuery(context.req.url) ?? anyQuery(context);
+  const found = plainQuery(context.req.url);
+  const known = found === null ? null : plain(found);
+  if (known !== null) return known;
+  const query = found ?? anyQuery(context);
   const result = schema.safeParse(query);
   if (!result.success) throw invalidRequest(result.error, "query");
   return result.data;
@@ -24,11 +35,11 @@ export function validQuery<Schema extends z.ZodType>(
 /** What has to be decoded, or could be taken for something else than text. */
 const SPECIAL = /[%+#]|__proto__/;
 
-/** A query in which nothing is escaped and no name comes twice; null: it is another. */
-function plainQuery(url: string): Query | null {
+/** A URL's query if it is a plain one. */
+function plainQuery(url: string): PlainQuery | null {
   const start = url.indexOf("?", 8) + 1;
   if (start === 0 || SPECIAL.test(url)) return null;
-  const query: Query = {};
+  const query: Record<string, string> = {};
   for (let at = start; at < url.length;) {
     let end = url.indexOf("&", at);
     if (end < 0) end = url.length;

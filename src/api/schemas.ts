@@ -10,9 +10,12 @@ import { familyOf, parseAddress } from "../net/address.ts";
 /** Packets that one request may ask about. */
 export const MAX_PACKETS = 10_000;
 
+/** Longest address in any notation, characters. */
+export const MAX_ADDRESS = 64;
+
 /** An address in any notation, made canonical. */
 export const address = z.string({ error: "expected an IP address" }).max(
-  64,
+  MAX_ADDRESS,
   "expected an IP address",
 )
   .transform((text, context): string => {

@@ -6,7 +6,7 @@
  */
 
 import { setImmediate } from "node:timers";
-import type { MiddlewareHandler } from "hono";
+import type { Check } from "./checks.ts";
 
 /** What is left to the sync, as a multiple of the time that answers take. */
 const LEFT_TO_SYNC = 2;
@@ -17,13 +17,10 @@ const SHORTEST_PAUSE_MS = 4;
 /** A pause is no longer than this, whatever the answer before it took, milliseconds. */
 const LONGEST_PAUSE_MS = 100;
 
-/** Lets requests pass, one after the other with pauses while a sync is under way. */
-export function syncsFirst(syncing: () => boolean): MiddlewareHandler {
+/** Lets requests to a path pass, one after the other with pauses while a sync is under way. */
+export function syncsFirst(syncing: () => boolean, path: string): Check {
   const row = new Row(syncing);
-  return (_, next) => {
-    const turn = row.turn();
-    return turn === null ? next() : turn.then(next);
-  };
+  return (context) => context.req.path.startsWith(path) ? row.turn() : null;
 }
 
 class Row {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ExplanationView } from "../api/explain.ts";
+import type { ExplanationView } from "../api/explanation.ts";
 import { PlanViews } from "../api/plan_views.ts";
 import type { ApiState } from "../api/state.ts";
 import { Witnesses } from "../api/witness/witnesses.ts";

@@ -24,7 +24,13 @@ import {
   TCP_STATES,
   TupleRecord,
 } from "./abi.ts";
-import type { ConntrackEntry, LookupResult, PacketQuery } from "./handle.ts";
+import {
+  type BasedResult,
+  type Basis,
+  type ConntrackEntry,
+  type LookupResult,
+  type PacketQuery,
+} from "./handle.ts";
 import type { EngineExports } from "./module.ts";
 import type { Scratch } from "./scratch.ts";
 import type { PlanTables } from "./tables.ts";
@@ -51,17 +57,46 @@ export class Questions {
   readonly #engine: EngineExports;
   readonly #scratch: Scratch;
   readonly #tables: PlanTables;
+  readonly #words: Uint32Array<ArrayBuffer>;
 
   constructor(engine: EngineExports, scratch: Scratch, tables: PlanTables) {
     this.#engine = engine;
     this.#scratch = scratch;
     this.#tables = tables;
+    const { buffer, byteOffset } = scratch.view;
+    this.#words = new Uint32Array(buffer, byteOffset, AnswerRecord.Size / 4);
   }
 
   /** Where a packet would go now. Throws TypeError when an address is none or families differ. */
   lookup(query: PacketQuery, nowMs: number): LookupResult {
+    this.#ask(query, nowMs);
+    return this.#answer(query);
+  }
+
+  /** The same, or null when it rests on what is known. */
+  lookupIfChanged(query: PacketQuery, nowMs: number, known: Basis | null): BasedResult | null {
+    this.#ask(query, nowMs);
+    if (known !== null && this.#restsOn(known)) return null;
+    const basis = Uint32Array.of(this.#tables.revision, ...this.#words);
+    return { basis, result: this.#answer(query) };
+  }
+
+  /** The engine's answer counts within the plan that gives its numbers their meaning. */
+  #restsOn(basis: Basis): boolean {
+    if (basis[0] !== this.#tables.revision) return false;
+    for (let i = 0; i < this.#words.length; i++) {
+      if (basis[i + 1] !== this.#words[i]) return false;
+    }
+    return true;
+  }
+
+  #ask(query: PacketQuery, nowMs: number): void {
     this.#writeQuery(query);
     this.#engine.lookup(nowMs);
+  }
+
+  /** The engine's answer in the scratch area, in words. */
+  #answer(query: PacketQuery): LookupResult {
     const { view } = this.#scratch;
     const reason: LookupReason = view.getUint8(AnswerRecord.Reason);
     const backendId = view.getUint32(AnswerRecord.Backend, true);

@@ -22,6 +22,8 @@ import {
 import { Questions } from "./answers.ts";
 import type {
   BackendCounters,
+  BasedResult,
+  Basis,
   ConntrackEntry,
   EngineCounters,
   LookupResult,
@@ -197,7 +199,16 @@ export class Engine {
     return queries.map((query) => this.#questions.lookup(query, nowMs));
   }
 
-  /** The same in records of fixed size: see records.ts. */
+  /** One answer of lookup, or null when it rests on what is known. */
+  lookupIfChanged(
+    query: PacketQuery,
+    known: Basis | null,
+    nowMs = this.#nowMs,
+  ): BasedResult | null {
+    return this.#questions.lookupIfChanged(query, nowMs, known);
+  }
+
+  /** The same as lookup in records of fixed size: see records.ts. */
   lookupRecords(questions: Uint8Array, nowMs = this.#nowMs): RecordAnswers {
     return this.#recordQuestions.lookup(questions, nowMs);
   }

@@ -41,6 +41,18 @@ export interface LookupResult {
   readonly reason: string;
 }
 
+/**
+ * What an answer rests on, to be given back to the engine: while it is the same, so is the answer
+ * about a packet, and about one of another source but for that source's name.
+ */
+export type Basis = Uint32Array;
+
+/** An answer, and what it rests on. */
+export interface BasedResult {
+  readonly basis: Basis;
+  readonly result: LookupResult;
+}
+
 /** Answers in records of fixed size: see records.ts. */
 export interface RecordAnswers {
   readonly records: Uint8Array<ArrayBuffer>;
@@ -94,7 +106,12 @@ export interface EngineHandle {
   apply(change: PlanChange): Promise<void>;
   /** Answers in the order asked. */
   lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]>;
-  /** The same in records of fixed size, which the caller has checked: see records.ts. */
+  /**
+   * The answer to one question, or null when it rests on what an earlier answer did, to a question
+   * that differed in nothing but its source.
+   */
+  lookupIfChanged(query: PacketQuery, known: Basis | null): Promise<BasedResult | null>;
+  /** The same as lookup in records of fixed size, which the caller has checked: see records.ts. */
   lookupRecords(questions: Uint8Array): Promise<RecordAnswers>;
   counters(): Promise<EngineCounters>;
   /** A page of entries: at most `limit`, starting after `cursor` (0 first); `next` is null at the end. */

@@ -8,6 +8,8 @@
 import type { PlanChange } from "../plan/plan.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import type {
+  BasedResult,
+  Basis,
   ConntrackEntry,
   EngineCounters,
   EngineHandle,
@@ -47,6 +49,12 @@ export class LocalEngine implements EngineHandle {
   // deno-lint-ignore require-await
   async lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]> {
     return this.engine.lookup(queries, this.#now());
+  }
+
+  /** Rejects with a TypeError when an address is none. */
+  // deno-lint-ignore require-await
+  async lookupIfChanged(query: PacketQuery, known: Basis | null): Promise<BasedResult | null> {
+    return this.engine.lookupIfChanged(query, known, this.#now());
   }
 
   lookupRecords(questions: Uint8Array): Promise<RecordAnswers> {

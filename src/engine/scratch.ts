@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addressBytes, formatAddress, type Network } from "../net/address.ts";
+import { addressBytes, formatAddress, type Network, writeIPv4 } from "../net/address.ts";
 import { NetworkRecord } from "./abi.ts";
 
 const MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
@@ -29,7 +29,11 @@ export class Scratch {
 
   /** Writes a canonical address as 16 bytes; IPv4 is mapped. */
   writeAddress(offset: number, address: string): void {
-    this.#writeMapped(offset, addressBytes(address), MAPPED_PREFIX);
+    if (writeIPv4(address, this.bytes, offset + MAPPED_PREFIX.length)) {
+      this.bytes.set(MAPPED_PREFIX, offset);
+    } else {
+      this.#writeMapped(offset, addressBytes(address), MAPPED_PREFIX);
+    }
   }
 
   readAddress(offset: number): string {

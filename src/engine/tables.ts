@@ -64,6 +64,9 @@ interface PortState {
   frontends: number[];
 }
 
+/** Changes that engines have taken over. */
+let revisions = 0;
+
 /** The plan as the engine has it. */
 export class PlanTables {
   readonly #engine: EngineExports;
@@ -74,6 +77,7 @@ export class PlanTables {
   readonly #names = new Map<number, string>();
   readonly #backends = new Map<number, KnownBackend & { readonly generation: number }>();
   readonly #live = new Set<number>();
+  #revision = 0;
 
   /** @param masquerade addresses to masquerade to; null: the node's first of each family. */
   constructor(engine: EngineExports, scratch: Scratch, masquerade: readonly string[] | null) {
@@ -88,12 +92,18 @@ export class PlanTables {
    * rest works.
    */
   apply({ node, updated, removed }: PlanChange): void {
+    this.#revision = ++revisions;
     if (node !== null) this.#setNode(node);
     // A frontend may pass from one Service to another: all leave before any takes its place.
     for (const key of removed) this.#removeFrontends(key);
     for (const service of updated) this.#removeFrontends(serviceKey(service));
     for (const key of removed) this.#removeService(key);
     for (const service of updated) this.#update(service);
+  }
+
+  /** Another number after each change, and in each engine; below 2³². */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** kube-proxy's service port name of an id. */

@@ -14,6 +14,8 @@ import { setImmediate } from "node:timers";
 import type { NodeInfo, PlanChange, ServicePlan } from "../plan/plan.ts";
 import { DROP_REASONS, DropReason } from "./abi.ts";
 import type {
+  BasedResult,
+  Basis,
   ConntrackEntry,
   EngineCounters,
   EngineHandle,
@@ -21,6 +23,7 @@ import type {
   PacketQuery,
   RecordAnswers,
 } from "./handle.ts";
+import { IdleWatch } from "../idle.ts";
 import { LocalEngine, WITNESS } from "./local.ts";
 
 /** Without a question for so long, the engine is let go of. */
@@ -31,13 +34,11 @@ const PART = 64;
 /** An {@link EngineHandle} over an engine that is there only while it is asked. */
 export class WitnessEngine implements EngineHandle {
   readonly #make: () => LocalEngine;
-  readonly #idleMs: number;
+  readonly #idle: IdleWatch;
   #node: NodeInfo | null = null;
   /** By "namespace/name". */
   readonly #services = new Map<string, ServicePlan>();
   #engine: Promise<LocalEngine> | null = null;
-  /** Whether anybody has asked since the timer began. */
-  #asked = false;
 
   constructor(
     { make = () => LocalEngine.create(), idleMs = IDLE_MS }: {
@@ -47,7 +48,7 @@ export class WitnessEngine implements EngineHandle {
     } = {},
   ) {
     this.#make = make;
-    this.#idleMs = idleMs;
+    this.#idle = new IdleWatch(idleMs, () => this.#engine = null);
   }
 
   /** Rejects when the plan is malformed and there is an engine that has to take it. */
@@ -63,6 +64,11 @@ export class WitnessEngine implements EngineHandle {
   /** Rejects with a TypeError when an address is none. */
   async lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]> {
     return (await this.#filled()).lookup(queries);
+  }
+
+  /** Rejects with a TypeError when an address is none. */
+  async lookupIfChanged(query: PacketQuery, known: Basis | null): Promise<BasedResult | null> {
+    return (await this.#filled()).lookupIfChanged(query, known);
   }
 
   async lookupRecords(questions: Uint8Array): Promise<RecordAnswers> {
@@ -81,11 +87,15 @@ export class WitnessEngine implements EngineHandle {
 
   /** The engine with the plan of this moment and all changes up to the use of the answer. */
   #filled(): Promise<LocalEngine> {
-    this.#asked = true;
-    if (this.#engine !== null) return this.#engine;
+    if (this.#engine !== null) {
+      this.#idle.use();
+      return this.#engine;
+    }
     const engine = this.#fill();
     this.#engine = engine;
-    engine.then(() => this.#watch(engine), () => this.#drop(engine));
+    engine.then(() => this.#idle.use(), () => {
+      if (this.#engine === engine) this.#engine = null;
+    });
     return engine;
   }
 
@@ -98,19 +108,6 @@ export class WitnessEngine implements EngineHandle {
       await new Promise((resolve) => setImmediate(resolve));
     }
     return filled;
-  }
-
-  #watch(engine: Promise<LocalEngine>): void {
-    this.#asked = false;
-    const timer = setTimeout(
-      () => this.#asked ? this.#watch(engine) : this.#drop(engine),
-      this.#idleMs,
-    );
-    Deno.unrefTimer(timer);
-  }
-
-  #drop(engine: Promise<LocalEngine>): void {
-    if (this.#engine === engine) this.#engine = null;
   }
 }
 

@@ -58,26 +58,33 @@ function hasLeadingZero(quad: string): boolean {
 
 const CANONICAL_IPV4 = /^(?:(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}$/;
 
-/** The bytes of a dotted quad; by hand, as clusters have a hundred thousand of them. */
 function parseIPv4(text: string): Uint8Array<ArrayBuffer> | null {
   const bytes = new Uint8Array(4);
+  return writeIPv4(text, bytes, 0) ? bytes : null;
+}
+
+/**
+ * Writes the four bytes of a dotted quad, and says whether it was one: what was written counts only
+ * then. By hand, as clusters have a hundred thousand of them.
+ */
+export function writeIPv4(text: string, bytes: Uint8Array, at: number): boolean {
   let octet = 0;
   let value = -1;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code === DOT) {
-      if (value < 0 || octet === 3) return null;
-      bytes[octet++] = value;
+      if (value < 0 || octet === 3) return false;
+      bytes[at + octet++] = value;
       value = -1;
     } else {
-      if (code < ZERO || code > NINE) return null;
+      if (code < ZERO || code > NINE) return false;
       value = Math.max(value, 0) * 10 + code - ZERO;
-      if (value > 255) return null;
+      if (value > 255) return false;
     }
   }
-  if (value < 0 || octet !== 3) return null;
-  bytes[3] = value;
-  return bytes;
+  if (value < 0 || octet !== 3) return false;
+  bytes[at + 3] = value;
+  return true;
 }
 
 const [DOT, ZERO, NINE] = [".", "0", "9"].map((char) => char.charCodeAt(0));

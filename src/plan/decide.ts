@@ -107,9 +107,7 @@ export function decide(
   const service = servicePortName(port);
   const refused = { ...nothing, service, frontend: frontend.kind };
   const { sourceRanges } = frontend;
-  const admitted = sourceRanges === null ||
-    sourceRanges.some((range) => networkContains(parseNetwork(range)!, source));
-  if (!admitted) {
+  if (sourceRanges !== null && !isInAny(sourceRanges, source)) {
     const reason = `${source} is in none of the source ranges ${sourceRanges.join(", ")}`;
     return { ...refused, verdict: "DROP", reason };
   }
@@ -130,6 +128,37 @@ export function decide(
     masquerade: backends.every((backend) => backend.masquerade),
     reason: flat`${frontend.kind} ${dialled}: policy ${policy}, ${share} of class ${sourceClass}`,
   };
+}
+
+/**
+ * Tells of which other canonical sources {@link decide} says the same as of this query's, as long as
+ * the plan is the same: only their names are others. Throws a TypeError when an address is none.
+ */
+export function sourcesAlike(
+  plan: Plan,
+  query: DecisionQuery,
+  index: FrontendIndex = new FrontendIndex(plan),
+): (source: string) => boolean {
+  const { node } = plan;
+  const source = requireAddress(query.source);
+  const sourceClass = classifySource(node, source);
+  const match = index.find(requireAddress(query.dest), query.port, query.protocol);
+  if (match === null) return (other) => classifySource(node, other) === sourceClass;
+  const { port: { endpoints }, frontend: { sourceRanges } } = match;
+  // What goes back to where it comes from is masqueraded. One text is looked through sooner than as
+  // many objects, which are all over the memory.
+  const addresses = ["", ...endpoints.map((endpoint) => endpoint.address), ""].join(" ");
+  const isBackend = (address: string) => addresses.includes(` ${address} `);
+  if (isBackend(source)) return (other) => other === source;
+  const admitted = sourceRanges === null || isInAny(sourceRanges, source);
+  return (other) =>
+    classifySource(node, other) === sourceClass && !isBackend(other) &&
+    (sourceRanges === null || isInAny(sourceRanges, other) === admitted);
+}
+
+function isInAny(networks: readonly string[], source: string): boolean {
+  const bytes = addressBytes(source);
+  return networksOf(networks).some((network) => networkContainsBytes(network, bytes));
 }
 
 function candidates(

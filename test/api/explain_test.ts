@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { renderedTables } from "../../src/explain/iptables/rendered.ts";
 import { formatSave } from "../../src/dataplane/iptables/save_text.ts";
@@ -207,5 +208,44 @@ Deno.test("explain takes bodies as lookup does: bounded, JSON, one packet", asyn
     assert.equal(await status({ ...post(packet), body: " ".repeat(70_000) }), 413);
     assert.equal(await status({ method: "POST", body: "x" }), 415);
     assert.equal((await ask("/api/v1/explain?rules=x", post(packet))).status, 400);
+  });
+});
+
+Deno.test("a question asked in plain text gets the answer of the same one escaped", async () => {
+  const values = (...all: string[]) => fc.constantFrom(...all);
+  const question = fc.record({
+    source: values("10.180.9.9", "010.180.9.9", "fd00::9", "::ffff:10.180.9.9", "nowhere", ""),
+    dest: values("10.0.1.175", "10.0.01.175", "fd00::1", "10.0.1.175 ", "10.0.1.175/32"),
+    port: values("80", "080", "0", "65535", "65536", "8.0", "", "-1", "1e1"),
+    protocol: values("TCP", "UDP", "SCTP", "tcp", "", "toString"),
+    rules: values("synced", "node", "none"),
+    name: values("a", ""),
+    other: values("1"),
+  }, { requiredKeys: ["source", "dest"] });
+  await withQueryApi(await proxy("userspace"), async (ask) => {
+    const said = async (query: string) => {
+      const { status, json } = await ask(`/api/v1/explain?${query}`);
+      return { status, json };
+    };
+    const same = async (question: Record<string, string | undefined>) => {
+      const all = Object.entries(question).map(([key, value]) => `${key}=${value}`);
+      const escaped = all.map((one) => `%${one.charCodeAt(0).toString(16)}${one.slice(1)}`);
+      assert.deepEqual(await said(all.join("&")), await said(escaped.join("&")));
+    };
+    await fc.assert(fc.asyncProperty(question, same), { numRuns: 200 });
+    await same(Object.fromEntries(Object.entries(packet).map(([key, value]) => [key, `${value}`])));
+  });
+});
+
+Deno.test("answers and refusals carry what all answers carry", async () => {
+  await withQueryApi(await proxy("userspace"), async (ask) => {
+    const bad = query({ ...packet, port: 0 });
+    for (const path of [query(packet), bad, query({ ...packet, asOf: 99 })]) {
+      const { headers } = await ask(path, { headers: { "x-request-id": "mine-1" } });
+      assert.equal(headers.get("x-request-id"), "mine-1");
+      assert.equal(headers.get("x-content-type-options"), "nosniff");
+      assert.equal(headers.get("cache-control"), "no-store");
+      assert.match(headers.get("content-type")!, /^application\/json\b/);
+    }
   });
 });

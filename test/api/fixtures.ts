@@ -2,6 +2,7 @@
 
 import type {
   BackendCounters,
+  BasedResult,
   EngineCounters,
   EngineHandle,
   LookupResult,
@@ -165,6 +166,7 @@ const nearCounters: BackendCounters = {
 export class EchoEngine implements EngineHandle {
   asked: readonly PacketQuery[] = [];
   failure: Error | null = null;
+  #answers = 0;
   totals: EngineCounters = {
     packets: 10,
     bytes: 1000,
@@ -194,6 +196,11 @@ export class EchoEngine implements EngineHandle {
       masquerade: false,
       reason: "echo",
     })));
+  }
+
+  async lookupIfChanged(query: PacketQuery): Promise<BasedResult> {
+    const [result] = await this.lookup([query]);
+    return { basis: Uint32Array.of(++this.#answers), result };
   }
 
   lookupRecords(): Promise<RecordAnswers> {

@@ -7,7 +7,7 @@ import { validQuery } from "../../src/api/query.ts";
 const ANY = z.record(z.string(), z.union([z.string(), z.array(z.string())]));
 
 const app = new Hono();
-app.get("/mine", (context) => context.json(validQuery(context, ANY)));
+app.get("/mine", (context) => context.json(validQuery(context, ANY, () => null)));
 app.get("/framework", (context) => {
   const found: [string, string | string[]][] = Object.entries(context.req.queries())
     .map(([name, values]) => [name, values.length === 1 ? values[0] : values]);

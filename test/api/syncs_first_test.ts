@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
+import { checks } from "../../src/api/checks.ts";
 import { syncsFirst } from "../../src/api/syncs_first.ts";
 import { withQueryApi } from "./http.ts";
 import { RealState, web } from "./real_state.ts";
@@ -10,7 +11,7 @@ const PACKET = "source=203.0.113.9&dest=10.0.1.175&port=80&protocol=TCP";
 function noting(syncing: () => boolean) {
   const through: number[] = [];
   const app = new Hono();
-  app.use(syncsFirst(syncing));
+  app.use(checks(syncsFirst(syncing, "/")));
   app.get("/:i", (context) => {
     through.push(Number(context.req.param("i")));
     return context.body(null);
@@ -50,7 +51,7 @@ Deno.test("when the sync ends all the others follow", async () => {
 Deno.test("one that takes long keeps neither the others nor later ones waiting", async () => {
   let syncing = true;
   const app = new Hono();
-  app.use(syncsFirst(() => syncing));
+  app.use(checks(syncsFirst(() => syncing, "/")));
   const slow = Promise.withResolvers<void>();
   app.get("/slow", async (context) => {
     await slow.promise;

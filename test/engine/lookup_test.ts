@@ -126,3 +126,27 @@ Deno.test("the witness answers like the engine it holds", async () => {
   assert.equal((await witness.counters()).backends.length, 3);
   await assert.rejects(witness.lookup([{ ...QUERY, dest: "nowhere" }]), TypeError);
 });
+
+Deno.test("who knows what an answer rests on is answered again only when that has changed", async () => {
+  const bench = new Bench([{ backends: ["10.60.0.2:80", "10.60.0.3:80"], scheduler: "rr" }]);
+  const { engine } = bench;
+  const { sourcePort: _, ...query } = QUERY;
+  const first = engine.lookupIfChanged(query, null)!;
+  assert.deepEqual(first.result, engine.lookup([query])[0]);
+  assert.equal(engine.lookupIfChanged(query, first.basis), null);
+  const other = { ...query, source: "10.50.0.77" };
+  assert.equal(engine.lookupIfChanged(other, first.basis), null);
+  assert.deepEqual(engine.lookup([other])[0], first.result);
+  bench.send({ ...query, sourcePort: 5000 });
+  const second = engine.lookupIfChanged(query, first.basis)!;
+  assert.notDeepEqual(second.result.backend, first.result.backend);
+  bench.send({ ...query, sourcePort: 5001 });
+  assert.equal(engine.lookupIfChanged(query, first.basis), null);
+  engine.apply({ node: null, updated: [], removed: ["nobody/knows"] });
+  assert.notEqual(engine.lookupIfChanged(query, first.basis), null);
+  const witness = LocalEngine.create();
+  await witness.apply({ node: NODE, updated: [], removed: [] });
+  const nothing = await witness.lookupIfChanged(query, second.basis);
+  assert.equal(nothing!.result.verdict, "PASS");
+  assert.equal(await witness.lookupIfChanged(query, nothing!.basis), null);
+});

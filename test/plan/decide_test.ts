@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { classifySource, decide } from "../../src/plan/decide.ts";
+import { classifySource, decide, sourcesAlike } from "../../src/plan/decide.ts";
 import type { PlannerConfig } from "../../src/plan/node.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { apply, endpoint, ingress, service, slice } from "../services/objects.ts";
@@ -174,4 +174,39 @@ Deno.test("who is masqueraded on the way where", async (t) => {
       }
     });
   }
+});
+
+Deno.test("sources that are alike are decided about alike", () => {
+  const ports = [{ name: "http", port: 80, protocol: "TCP" as const, nodePort: NODE_PORT }];
+  const plan = planned(
+    {},
+    service("web", {
+      type: "LoadBalancer",
+      ports,
+      loadBalancerSourceRanges: ["203.0.113.0/24", "10.244.9.0/24"],
+      externalTrafficPolicy: LOCAL,
+    }, { status: ingress("198.51.100.8") }),
+    slice("web", ["10.244.0.11", "10.245.0.12"], { ports: [{ name: "http", port: 8080 }] }),
+  );
+  const [own] = plan.node.addresses;
+  const sources = [
+    ...["10.244.0.5", "10.244.0.6", "10.244.9.1", "10.244.9.2", "10.244.0.11", "10.245.0.12"],
+    ...["203.0.113.1", "203.0.113.2", "192.0.2.1", "192.0.2.2", "127.0.0.1", own],
+  ];
+  const service80 = [...plan.services.values()][0].ports[0].frontends;
+  let alike = 0;
+  for (const { address, port } of [...service80, { address: "192.0.2.9", port: 9 }]) {
+    for (const source of sources) {
+      const query = { source, dest: address ?? own, port, protocol: "TCP" as const };
+      const isAlike = sourcesAlike(plan, query);
+      const said = (source: string) =>
+        JSON.stringify(decide(plan, { ...query, source })).replace(`${source} is`, "it is");
+      for (const other of sources) {
+        if (!isAlike(other)) continue;
+        assert.equal(said(other), said(source), `${other}, ${source} to ${query.dest}`);
+        if (other !== source) alike++;
+      }
+    }
+  }
+  assert.ok(alike > 20, `${alike} pairs`);
 });

@@ -6,7 +6,7 @@
 
 import type { FC } from "hono/jsx";
 import { formatSocketAddress } from "../../net/address.ts";
-import type { ExplanationView } from "../explain.ts";
+import type { ExplanationView } from "../explanation.ts";
 import type { ProblemView, Reply } from "./client.ts";
 import { Agreement, Chances, Steps, VerdictLine } from "./explanation.tsx";
 import { PathDrawing } from "./path/drawing.tsx";
@@ -106,9 +106,9 @@ const Answer: FC<{ form: PacketForm; explanation: ExplanationView }> = (
 export const ExplainPage: FC<{
   form: PacketForm;
   example: Partial<PacketForm>;
-  iptables: boolean;
+  rules: boolean;
   reply: Reply<ExplanationView> | null;
-}> = ({ form, example, iptables, reply }) => {
+}> = ({ form, example, rules, reply }) => {
   const problem = reply === null || reply.ok ? null : reply.problem;
   return (
     <div id="explain">
@@ -160,7 +160,7 @@ export const ExplainPage: FC<{
           form={form}
           options={[["TCP", "TCP"], ["UDP", "UDP"], ["SCTP", "SCTP"]]}
         />
-        {iptables && (
+        {rules && (
           <Choice
             name="rules"
             label="Rules"

@@ -6,7 +6,7 @@
 
 import type { FC } from "hono/jsx";
 import { formatSocketAddress } from "../../net/address.ts";
-import type { ExplanationView } from "../explain.ts";
+import type { ExplanationView } from "../explanation.ts";
 import { Badge, Bar, Notice, percent, type Tone } from "./parts.tsx";
 
 const TONES: Readonly<Record<ExplanationView["verdict"], Tone>> = {

@@ -19,7 +19,7 @@ import { Problem } from "./parts.tsx";
 import { pageHeaders } from "./security.ts";
 import { addServicePage } from "./service_route.tsx";
 import type { DiffView } from "../diff.ts";
-import type { ExplanationView } from "../explain.ts";
+import type { ExplanationView } from "../explanation.ts";
 
 /** Paths of pages, for middleware; `*` as Hono takes it. */
 const PAGE_PATHS = ["/", "/services/*", "/explain", "/drift", "/history/*", "/docs", "/login"];
@@ -70,6 +70,9 @@ function whenBoth<A, B>(a: Reply<A>, b: Reply<B>, both: (a: A, b: B) => PageProp
   return b.ok ? both(a.body, b.body) : <Problem problem={b.problem} />;
 }
 
+/** Modes whose rules can be asked as they are on the node this moment. */
+const MODES_WITH_RULES: readonly string[] = ["iptables", "nftables"];
+
 async function explain(context: Context, api: ApiClient, show: Show): Promise<Response> {
   const asked = context.req.query();
   const entries = Object.entries(EMPTY_FORM).map(([name, empty]) => [name, asked[name] ?? empty]);
@@ -84,7 +87,7 @@ async function explain(context: Context, api: ApiClient, show: Show): Promise<Re
   const example = frontend
     ? { source: sources.pod ?? sources.outside, dest: frontend.address, port: `${frontend.port}` }
     : {};
-  const iptables = node.ok && node.body.mode === "iptables";
-  const children = <ExplainPage form={form} example={example} iptables={iptables} reply={reply} />;
+  const rules = node.ok && MODES_WITH_RULES.includes(node.body.mode);
+  const children = <ExplainPage form={form} example={example} rules={rules} reply={reply} />;
   return show(context, { title: "Explain", section: "/explain", children });
 }

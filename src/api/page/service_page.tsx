@@ -8,7 +8,7 @@
 import type { FC } from "hono/jsx";
 import { formatSocketAddress } from "../../net/address.ts";
 import type { SourceClass } from "../../plan/plan.ts";
-import type { ExplanationView } from "../explain.ts";
+import type { ExplanationView } from "../explanation.ts";
 import { pathTo, type Reply, withQuery } from "./client.ts";
 import { Agreement, Steps, VerdictLine } from "./explanation.tsx";
 import { Badge, Bar, Fact, Notice, percent, Problem } from "./parts.tsx";

@@ -6,7 +6,7 @@
 
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { ConnectionListView } from "../conntrack.ts";
-import type { ExplanationView } from "../explain.ts";
+import type { ExplanationView } from "../explanation.ts";
 import { type ApiClient, pathTo, withQuery } from "./client.ts";
 import type { Node } from "./overview.tsx";
 import type { Show } from "./layout.tsx";

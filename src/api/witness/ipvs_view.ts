@@ -35,7 +35,7 @@ export class IpvsView {
 
   /** Where a flow goes as of the last sync; by the plan where none was made. Throws TooManyWays. */
   ask(flow: Flow): Answer {
-    const states = this.#synced();
+    const states = this.synced();
     const index = this.#index();
     const known = this.#evaluated;
     const same = known !== null && known.index === index &&
@@ -66,7 +66,8 @@ export class IpvsView {
     );
   }
 
-  #synced(): readonly IpvsState[] {
+  /** The states of the last sync; by the plan where none was made. */
+  synced(): readonly IpvsState[] {
     const { node, families } = this.#state;
     if (node.ipvs === undefined) return this.#planned();
     return families.flatMap((family) => node.ipvs!.state(family) ?? []);

@@ -7,8 +7,14 @@
 import { DEFAULT_NFTABLES_OPTIONS } from "../../dataplane/nftables/options.ts";
 import { render } from "../../dataplane/nftables/render.ts";
 import type { RuleSet } from "../../dataplane/nftables/rules.ts";
+import type { Answer, Flow } from "../../explain/answer.ts";
+import { explainer } from "../../explain/nftables/explain.ts";
+import { renderedTable } from "../../explain/nftables/rendered_source.ts";
+import { type TableSource, wholeTable } from "../../explain/nftables/tables.ts";
 import type { Family } from "../../net/address.ts";
-import type { ApiState } from "../state.ts";
+import type { ApiState, NodeTables } from "../state.ts";
+
+type Ask = (flow: Flow) => Answer;
 
 /** Rules that the plan would become, and what of the plan they have not. */
 interface RenderedTables {
@@ -20,6 +26,7 @@ interface RenderedTables {
 /** The rules of all families; what was made of them is kept while they stay. */
 export class NftablesView {
   readonly #state: ApiState;
+  #evaluated: { readonly of: readonly (RuleSet | null)[]; readonly ask: Ask } | null = null;
   #rendered: { readonly revision: number; readonly tables: RenderedTables } | null = null;
 
   constructor(state: ApiState) {
@@ -41,6 +48,31 @@ export class NftablesView {
     return nftables === undefined
       ? this.rendered.rules.get(family) ?? null
       : nftables.rules(family);
+  }
+
+  /** What {@link ask} goes by: the rules of all families. */
+  synced(): readonly (RuleSet | null)[] {
+    return this.#state.families.map((family) => this.rules(family));
+  }
+
+  /** Where a flow goes by {@link rules}. Throws TooManyWays. */
+  ask(flow: Flow): Answer {
+    const of = this.synced();
+    if (this.#evaluated === null || of.some((rules, i) => rules !== this.#evaluated!.of[i])) {
+      const tables = of.filter((rules) => rules !== null).map(renderedTable);
+      this.#evaluated = { of, ask: this.#explainer(tables) };
+    }
+    return this.#evaluated.ask(flow);
+  }
+
+  /** What answers by the table that the node has of a family this moment. */
+  async read(family: Family, node: NodeTables): Promise<Ask> {
+    const table = await node.read(family);
+    return this.#explainer(table === null ? [] : [wholeTable(table)]);
+  }
+
+  #explainer(tables: readonly TableSource[]): Ask {
+    return explainer({ tables, nodeAddresses: this.#state.plan().node.addresses });
   }
 }
 

@@ -5,7 +5,8 @@
  * @module
  */
 
-import type { LookupResult, PacketQuery } from "../../engine/handle.ts";
+import type { ProxyMode } from "../../dataplane/dataplane.ts";
+import type { Basis, LookupResult, PacketQuery } from "../../engine/handle.ts";
 import { parseSave } from "../../dataplane/iptables/save_text.ts";
 import type { Answer, AnswerBackend, AnswerInShort, Flow, Step } from "../../explain/answer.ts";
 import { outcomesOf } from "../../explain/from_plan.ts";
@@ -26,7 +27,7 @@ export type RulesOf = "synced" | "node";
 /** What both say about one packet. */
 export interface Testimony {
   readonly engine: LookupResult;
-  /** The second witness: rules in iptables and ipvs mode, the plan in all others. */
+  /** The second witness: the mode's rules, or the plan where it has none. */
   readonly rules: Said;
   readonly disagreements: readonly KnownDisagreement[];
 }
@@ -38,6 +39,19 @@ type Said = Answer | AnswerInShort;
 export interface KnownDisagreement extends Disagreement {
   readonly known: string | null;
 }
+
+/** What both say, and how long and of which other packets they say the same. */
+export interface LastingTestimony extends Testimony {
+  /** While the engine's answer rests on this, it is the same. */
+  readonly basis: Basis;
+  /** Whether both say the same of a packet from another source, but for its name. */
+  readonly alike: (source: string) => boolean;
+  /** Whether the second witness names the source: once, then. */
+  readonly namesSource: boolean;
+}
+
+/** In all others the plan is the second witness. */
+const MODES_WITH_RULES: readonly ProxyMode[] = ["iptables", "ipvs", "nftables"];
 
 /** A question to the second witness. */
 type Ask = (flow: Flow) => Said;
@@ -55,7 +69,7 @@ export class Witnesses {
   }
 
   get #hasRules(): boolean {
-    return this.#state.mode === "iptables" || this.#state.mode === "ipvs";
+    return MODES_WITH_RULES.includes(this.#state.mode);
   }
 
   /** What the second witness is. */
@@ -79,6 +93,29 @@ export class Witnesses {
     const answers = await this.#state.engine.lookup(questions);
     const { rules, disagreements } = this.compare(packet, answers.at(-1)!, second);
     return { engine: answers[0], rules, disagreements };
+  }
+
+  /** Another object as soon as the second witness may say something else. */
+  get state(): object {
+    return this.#views.basis;
+  }
+
+  /**
+   * As {@link ask} about a packet from any port and the rules of the last sync, or null when the
+   * engine's answer rests on what is known. Throws ApiError.
+   */
+  async askIfChanged(packet: PacketQuery, known: Basis | null): Promise<LastingTestimony | null> {
+    const answer = await this.#state.engine.lookupIfChanged(packet, known);
+    if (answer === null) return null;
+    const { basis, result: engine } = answer;
+    let alike = (source: string) => source === packet.source;
+    const second = (flow: Flow) => {
+      if (this.#hasRules) return this.#views.byRules(flow);
+      alike = this.#views.alikeByPlan(flow);
+      return this.#views.byPlan(flow);
+    };
+    const said = this.compare(packet, engine, second);
+    return { engine, ...said, basis, alike, namesSource: !this.#hasRules };
   }
 
   /** Answers for a family, all from one state of the rules. Throws ApiError. */
@@ -126,11 +163,12 @@ export class Witnesses {
   }
 
   async #readNow(family: Family): Promise<Ask> {
-    const { iptables, ipvs } = this.#state.node;
-    if (iptables === undefined && ipvs === undefined) {
+    const { iptables, ipvs, nftables } = this.#state.node;
+    if (iptables === undefined && ipvs === undefined && nftables === undefined) {
       throw new ApiError(409, "not_programmed", "rules: this node is not programmed", "rules");
     }
     try {
+      if (nftables !== undefined) return await this.#views.nftables.read(family, nftables);
       if (iptables === undefined) return await this.#views.ipvs.read(family, ipvs!);
       const tables = { [family]: parseSave(await iptables.saved(family)) };
       return explainer({ tables, nodeAddresses: this.#state.plan().node.addresses });

@@ -59,6 +59,7 @@ export class UserspaceDataPlane implements DataPlane {
     this.engine = {
       apply: (change) => remote.apply(change),
       lookup: (queries) => remote.lookup(queries),
+      lookupIfChanged: (query, known) => remote.lookupIfChanged(query, known),
       lookupRecords: (questions) =>
         askInBatches(remote.lookupRecords, questions, RECORDS_BETWEEN_PACKETS),
       counters: () => remote.counters(),

@@ -10,6 +10,8 @@
 import { setImmediate } from "node:timers/promises";
 import { Engine } from "../../engine/engine.ts";
 import type {
+  BasedResult,
+  Basis,
   ConntrackEntry,
   EngineCounters,
   LookupResult,
@@ -43,6 +45,7 @@ export type WorkerMethods = {
   /** See {@link NodeRouting.apply}. */
   program(transaction: Transaction): string[];
   lookup(queries: readonly PacketQuery[]): LookupResult[];
+  lookupIfChanged(query: PacketQuery, known: Basis | null): BasedResult | null;
   lookupRecords(questions: Uint8Array): RecordAnswers;
   counters(): EngineCounters;
   conntrack(
@@ -136,6 +139,7 @@ const methods: WorkerMethods = {
   apply: (change) => running().engine.apply(change),
   program: (transaction) => running().routing.apply(transaction),
   lookup: (queries) => running().engine.lookup(queries),
+  lookupIfChanged: (query, known) => running().engine.lookupIfChanged(query, known),
   lookupRecords: (questions) => running().engine.lookupRecords(questions),
   counters: () => running().engine.counters(),
   conntrack: (cursor, limit) => running().engine.conntrack(cursor, limit),

@@ -6,7 +6,7 @@
  */
 
 import { formatSocketAddress } from "../../../net/address.ts";
-import type { ExplanationView } from "../../explain.ts";
+import type { ExplanationView } from "../../explanation.ts";
 
 type Step = ExplanationView["steps"][number];
 type Outcome = ExplanationView["outcomes"][number];
