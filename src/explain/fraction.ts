@@ -32,6 +32,8 @@ export function parseProbability(text: string): Fraction | null {
 
 /** The product. */
 export function multiply(a: Fraction, b: Fraction): Fraction {
+  if (a === ONE) return b;
+  if (b === ONE) return a;
   return { numerator: a.numerator * b.numerator, denominator: a.denominator * b.denominator };
 }
 

@@ -7,8 +7,9 @@
 import type { Answer, AnswerBackend, Outcome, Step, Verdict } from "../answer.ts";
 import { add, exceeds, type Fraction, toNumber } from "../fraction.ts";
 import type { Evaluation } from "./evaluator.ts";
-import { serviceOf } from "./service.ts";
-import type { Path, Trail } from "./walk.ts";
+import { serviceOf as serviceOfComment } from "./service.ts";
+import type { Trail } from "./steps.ts";
+import type { Path } from "./walk.ts";
 
 interface Ending {
   readonly verdict: Verdict;
@@ -18,8 +19,15 @@ interface Ending {
   readonly likeliest: Path;
 }
 
+/** The Service that a rule of a chain with a comment is for; null: none. */
+export type ServiceOf = (chain: string | null, comment: string | null) => string | null;
+
 /** The answer about a flow. */
-export function answerOf(name: string, evaluation: Evaluation): Answer {
+export function answerOf(
+  name: string,
+  evaluation: Evaluation,
+  serviceOf: ServiceOf = serviceOfComment,
+): Answer {
   const endings = distinctEndings(evaluation);
   const verdict = overall(endings);
   const steps = new StepList();
@@ -34,7 +42,7 @@ export function answerOf(name: string, evaluation: Evaluation): Answer {
   return {
     name,
     verdict,
-    service: service(decisive) ?? service(endings),
+    service: service(decisive, serviceOf) ?? service(endings, serviceOf),
     backends: backends(endings),
     masquerade: decisive.every((ending) => ending.masquerade),
     steps: steps.list,
@@ -100,7 +108,7 @@ function backends(endings: readonly Ending[]): AnswerBackend[] {
 }
 
 /** The first Service that a rule on the way names. */
-function service(endings: readonly Ending[]): string | null {
+function service(endings: readonly Ending[], serviceOf: ServiceOf): string | null {
   for (const { likeliest } of endings) {
     let name: string | null = null;
     for (let at = likeliest.trail; at !== null; at = at.before) {
@@ -117,27 +125,16 @@ function service(endings: readonly Ending[]): string | null {
 /** Steps, each once, however many outcomes share it. */
 class StepList {
   readonly list: Step[] = [];
-  readonly #known = new Map<Step, number>();
-  readonly #indexes = new Map<string, number>();
+  readonly #indexes = new Map<Step, number>();
 
   /** The indexes of a trail's steps, the first step first. */
   add(trail: Trail | null): number[] {
     const steps: Step[] = [];
     for (let at = trail; at !== null; at = at.before) steps.push(at.step);
-    return steps.reverse().map((step) => this.#enter(step));
-  }
-
-  #enter(step: Step): number {
-    // Most often it is the very step of another trail.
-    const known = this.#known.get(step);
-    if (known !== undefined) return known;
-    const key = `${step.hook} ${step.table} ${step.line} ${step.text} ${step.action}`;
-    let index = this.#indexes.get(key);
-    if (index === undefined) {
-      index = this.list.push(step) - 1;
-      this.#indexes.set(key, index);
-    }
-    this.#known.set(step, index);
-    return index;
+    return steps.reverse().map((step) => {
+      let index = this.#indexes.get(step);
+      if (index === undefined) this.#indexes.set(step, index = this.list.push(step) - 1);
+      return index;
+    });
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { familyOf, formatSocketAddress } from "../../net/address.ts";
-import { type Fraction, fraction } from "../fraction.ts";
+import { type Fraction, fraction, ONE } from "../fraction.ts";
 import { type NatRange, portsOf, remap } from "./nat.ts";
 import { type Ip, ip, isTracked, type Packet } from "./packet.ts";
 import type { World } from "./world.ts";
@@ -33,20 +33,18 @@ export type Marking = Extract<
 
 const hex = (mark: number) => `0x${mark.toString(16)}`;
 
-const WHOLE = fraction(1n, 1n);
-
 /** A packet with its marks changed. */
 export function applyMarking(packet: Packet, target: Marking): Change {
   const { mark, connectionMark } = packet;
   if (target.kind.startsWith("connmark") && !isTracked(packet)) {
-    return { packet, share: WHOLE, action: "nothing: there is no connection" };
+    return { packet, share: ONE, action: "nothing: there is no connection" };
   }
   switch (target.kind) {
     case "mark": {
       const changed = ((mark & ~target.mask) ^ target.value) >>> 0;
       return {
         packet: { ...packet, mark: changed },
-        share: WHOLE,
+        share: ONE,
         action: `mark becomes ${hex(changed)}`,
       };
     }
@@ -57,7 +55,7 @@ export function applyMarking(packet: Packet, target: Marking): Change {
         : ((connectionMark & ~target.connectionMask) ^ (mark & target.packetMask)) >>> 0;
       return {
         packet: { ...packet, connectionMark: changed },
-        share: WHOLE,
+        share: ONE,
         action: `connection mark becomes ${hex(changed)}`,
       };
     }
@@ -66,14 +64,14 @@ export function applyMarking(packet: Packet, target: Marking): Change {
         0;
       return {
         packet: { ...packet, mark: changed },
-        share: WHOLE,
+        share: ONE,
         action: `mark becomes ${hex(changed)}, from the connection's`,
       };
     }
     case "notrack":
       return {
         packet: packet.state === null ? { ...packet, state: "UNTRACKED" } : packet,
-        share: WHOLE,
+        share: ONE,
         action: "connection tracking and NAT leave it alone",
       };
   }
@@ -105,24 +103,27 @@ export function applyTranslation(packet: Packet, target: Translation, world: Wor
     case "tproxy": {
       const mark = ((packet.mark & ~target.mark.mask) ^ target.mark.value) >>> 0;
       const action = `goes to the node's own socket on port ${target.port}, or nowhere without one`;
-      return [{ packet: { ...packet, mark, intercepted: true }, share: WHOLE, action }];
+      return [{ packet: { ...packet, mark, intercepted: true }, share: ONE, action }];
     }
   }
 }
 
 function redirect(packet: Packet, { addresses, ports }: NatRange): Change[] {
-  const targets = (addresses ?? [packet.dest.text]).flatMap((address) =>
-    portsOf(ports, packet.destPort).map((port) => ({ address, port }))
+  const to = addresses ?? [packet.dest.text];
+  const toPorts = portsOf(ports, packet.destPort);
+  const count = to.length * toPorts.length;
+  const share = count === 1 ? ONE : fraction(1n, BigInt(count));
+  return to.flatMap((address) =>
+    toPorts.map((port): Change => ({
+      packet: { ...packet, dest: ip(address), destPort: port, redirected: true },
+      share,
+      action: `destination becomes ${formatSocketAddress(address, port)}`,
+    }))
   );
-  return targets.map(({ address, port }) => ({
-    packet: { ...packet, dest: ip(address), destPort: port, redirected: true },
-    share: fraction(1n, BigInt(targets.length)),
-    action: `destination becomes ${formatSocketAddress(address, port)}`,
-  }));
 }
 
 function masquerade(packet: Packet, source: Ip, action: string): Change {
-  return { packet: { ...packet, source, masqueraded: true }, share: WHOLE, action };
+  return { packet: { ...packet, source, masqueraded: true }, share: ONE, action };
 }
 
 function listed({ addresses }: NatRange, source: Ip): string {

@@ -12,8 +12,9 @@ import { type BalancedWay, type Balancer, type BalancerStep, WITHHELD } from "./
 import { type Hook, ip, isLoopback, LOOPBACK, type Packet } from "./packet.ts";
 import { isAddress, Sender } from "./sender.ts";
 import { isLocal, linkTo, type World } from "./world.ts";
-import type { RuleSet } from "./ruleset.ts";
-import { Budget, type End, type Path, TableWalk, TakenSteps } from "./walk.ts";
+import type { RuleSet, Table } from "./ruleset.ts";
+import { OtherSteps } from "./steps.ts";
+import { Budget, type End, type Path, TableWalk, withStep } from "./walk.ts";
 
 /** Every end that a packet may find, and the rules that could not be decided. */
 export interface Evaluation {
@@ -49,7 +50,7 @@ const TABLES: Readonly<Record<Hook, readonly string[]>> = {
 class Journey {
   readonly #ended: End[] = [];
   readonly #budget = new Budget();
-  readonly #taken = new TakenSteps();
+  readonly #steps = new OtherSteps();
   readonly #unknown = new Map<string, UnknownRule>();
   /** Those that the balancer took out of the hook that is being asked, to send them on. */
   #dispatched: Path[] = [];
@@ -108,14 +109,15 @@ class Journey {
     for (const path of routed) {
       const { packet } = path;
       if (packet.intercepted || isLocal(packet.dest, this.world)) {
-        done.push(...this.#hook([routeTo(path, "INPUT", "to the node itself")]));
+        const input = { ...packet, hook: "INPUT" } as const;
+        done.push(...this.#hook([this.#route(path, "to the node itself", input)]));
         done.push(...this.#dispatch());
         continue;
       }
       const out = linkTo(packet.dest, this.world);
-      const on = routeTo(path, "FORWARD", "on through the node", { out });
-      const forwarded = this.#hook([on]);
-      done.push(...this.#hook(forwarded.map((path) => move(path, { hook: "POSTROUTING" }))));
+      const forward = { ...packet, hook: "FORWARD", out } as const;
+      const forwarded = this.#hook([this.#route(path, "on through the node", forward)]);
+      done.push(...this.#hook(forwarded.map((path) => moveTo(path, "POSTROUTING"))));
     }
     return done;
   }
@@ -123,18 +125,19 @@ class Journey {
   /** From the node: what it sends to itself leaves through lo and comes in again, still NEW. */
   #send(first: Path): readonly Path[] {
     const done: Path[] = [];
-    for (const path of this.#hook([routeTo(first, "OUTPUT", this.#origin(first.packet))])) {
+    for (const path of this.#hook([this.#route(first, this.#origin(first.packet))])) {
       const out = linkTo(path.packet.dest, this.world);
-      const left = this.#hook([move(path, { hook: "POSTROUTING", out })]);
+      const leaving = { ...path.packet, hook: "POSTROUTING", out } as const;
+      const left = this.#hook([{ ...path, packet: leaving }]);
       if (out !== LOOPBACK) {
         done.push(...left);
         continue;
       }
-      const back = left.map((path) =>
-        routeTo(path, "PREROUTING", "back in through lo", { in: LOOPBACK, out: "none" })
-      );
-      const arrived = this.#hook(back);
-      done.push(...this.#hook(arrived.map((path) => move(path, { hook: "INPUT" }))));
+      const arrived = this.#hook(left.map((path) => {
+        const again = { ...path.packet, hook: "PREROUTING", in: LOOPBACK, out: "none" } as const;
+        return this.#route(path, "back in through lo", again);
+      }));
+      done.push(...this.#hook(arrived.map((path) => moveTo(path, "INPUT"))));
     }
     return [...done, ...this.#dispatch()];
   }
@@ -152,11 +155,12 @@ class Journey {
   #dispatch(): readonly Path[] {
     const leaving = this.#dispatched.map((path) => {
       const out = linkTo(path.packet.dest, this.world);
-      return routeTo(path, "OUTPUT", "sent on by IPVS", { in: "none", out });
+      const packet = { ...path.packet, hook: "OUTPUT", in: "none", out } as const;
+      return this.#route(path, "sent on by IPVS", packet);
     });
     this.#dispatched = [];
     const left = this.#hook(leaving);
-    return this.#hook(left.map((path) => move(path, { hook: "POSTROUTING" })));
+    return this.#hook(left.map((path) => moveTo(path, "POSTROUTING")));
   }
 
   /** The balancer's turn: those that stay in the hook, as it sends them nowhere or to this node. */
@@ -166,15 +170,15 @@ class Journey {
     const { ways, refused, unknown } = this.balancer.schedule(packet);
     for (const one of unknown) this.#report(one);
     if (refused !== null) {
-      this.#ended.push({ path: trace(path, refused), verdict: "REJECT" });
+      this.#ended.push({ path: this.#trace(path, refused), verdict: "REJECT" });
       return [];
     }
     if (ways.length === 0) return [path];
     const staying: Path[] = [];
     for (const way of ways) {
-      const sent = send(path, way);
+      const sent = this.#trace(send(path, way), way.step);
       if (isLocal(sent.packet.dest, this.world)) staying.push(sent);
-      else if (packet.source.ask(isLoopback, null)) this.#ended.push(withheld(sent));
+      else if (packet.source.ask(isLoopback, null)) this.#ended.push(this.#withheld(sent));
       else this.#dispatched.push(sent);
     }
     return staying;
@@ -185,22 +189,31 @@ class Journey {
     let here = paths;
     for (const name of here.length === 0 ? [] : TABLES[here[0].packet.hook]) {
       if (name === BALANCER) {
-        here = here.flatMap((path) => this.#balance(path));
+        if (this.balancer !== null) here = here.flatMap((path) => this.#balance(path));
         continue;
       }
       const table = this.rules.table(name);
-      const asked = here.filter(({ packet }) => name !== "nat" || this.#translates(packet));
-      const others = here.filter(({ packet }) => name === "nat" && !this.#translates(packet));
       if (table !== undefined) {
-        const report = (unknown: UnknownRule) => this.#report(unknown);
-        const walk = new TableWalk(table, this.world, report, this.#budget, this.#taken);
-        const { accepted, ended } = walk.run(asked);
-        this.#ended.push(...ended);
-        here = [...accepted, ...others];
+        here = name === "nat" ? this.#nat(table, here) : this.#ask(table, here);
       }
       if (name === "raw") here = here.map((path) => this.#track(path));
     }
     return here;
+  }
+
+  #nat(table: Table, here: readonly Path[]): readonly Path[] {
+    const asked = here.filter(({ packet }) => this.#translates(packet));
+    if (asked.length === here.length) return this.#ask(table, here);
+    const others = here.filter(({ packet }) => !this.#translates(packet));
+    return [...this.#ask(table, asked), ...others];
+  }
+
+  #ask(table: Table, here: readonly Path[]): readonly Path[] {
+    if (here.length === 0) return here;
+    const walk = new TableWalk(table, this.world, this.#report, this.#budget, this.#steps);
+    const { accepted, ended } = walk.run(here);
+    this.#ended.push(...ended);
+    return accepted;
   }
 
   /** NAT is for the first packet of a connection, once for each side. */
@@ -211,57 +224,56 @@ class Journey {
 
   /** Connection tracking, which comes after table raw. */
   #track(path: Path): Path {
-    return path.packet.state === null ? move(path, { state: this.state }) : path;
+    const { packet } = path;
+    return packet.state === null ? { ...path, packet: { ...packet, state: this.state } } : path;
   }
 
-  #report(unknown: UnknownRule): void {
+  readonly #report = (unknown: UnknownRule): void => {
     const key = `${unknown.table} ${unknown.line} ${unknown.reason}`;
     if (!this.#unknown.has(key)) this.#unknown.set(key, unknown);
+  };
+
+  /** Notes the routing decision behind which a packet is as given. */
+  #route(path: Path, action: string, packet: Packet = path.packet): Path {
+    const step = this.#steps.once({
+      hook: null,
+      table: null,
+      chain: null,
+      rule: null,
+      line: null,
+      text: `routing of ${packet.dest.text}`,
+      action,
+    });
+    return withStep({ ...path, packet }, { step, comment: null });
+  }
+
+  /** Notes what the balancer did. */
+  #trace(path: Path, { table, chain, rule, line, text, action }: BalancerStep): Path {
+    const { hook } = path.packet;
+    const step = this.#steps.once({ hook, table, chain, rule, line, text, action });
+    return withStep(path, { step, comment: null });
+  }
+
+  /** The kernel lets nothing with a loopback address out of the node. */
+  #withheld(path: Path): End {
+    const { packet: { source }, trail } = path;
+    const action = `dropped: ${source.text} ${WITHHELD}`;
+    const step = this.#steps.once({ ...trail!.step, action });
+    return { path: withStep(path, { step, comment: null }), verdict: "DROP" };
   }
 }
 
-function move(path: Path, change: Partial<Packet>): Path {
-  return { ...path, packet: { ...path.packet, ...change } };
-}
-
-/** Notes what the balancer did. */
-function trace(path: Path, step: BalancerStep): Path {
-  const { hook } = path.packet;
-  return { ...path, trail: { step: { hook, ...step }, comment: null, before: path.trail } };
+function moveTo(path: Path, hook: Hook): Path {
+  return { ...path, packet: { ...path.packet, hook } };
 }
 
 /** The packet on its way to a server. */
-function send(path: Path, { address, port, method, share, step }: BalancedWay): Path {
-  const { packet, probability } = path;
+function send({ packet, probability, trail }: Path, way: BalancedWay): Path {
+  const { address, port, method, share } = way;
   const virtual = { address: packet.dest, port: packet.destPort, method };
-  const change = { dest: ip(address), destPort: port, redirected: true, virtual };
-  return trace(
-    { ...move(path, change), probability: multiply(probability, share) },
-    step,
-  );
-}
-
-/** The kernel lets nothing with a loopback address out of the node. */
-function withheld(path: Path): End {
-  const { packet: { source }, trail } = path;
-  const step = { ...trail!.step, action: `dropped: ${source.text} ${WITHHELD}` };
-  return { path: { ...path, trail: { step, comment: null, before: trail } }, verdict: "DROP" };
-}
-
-/** Moves to a hook and notes the routing decision as a step. */
-function routeTo(path: Path, hook: Hook, action: string, change: Partial<Packet> = {}): Path {
-  const { dest } = path.packet;
-  const step = {
-    hook: null,
-    table: null,
-    chain: null,
-    rule: null,
-    line: null,
-    text: `routing of ${dest.text}`,
-    action,
-  };
   return {
-    ...move(path, { hook, ...change }),
-    trail: { step, comment: null, before: path.trail },
+    packet: { ...packet, dest: ip(address), destPort: port, redirected: true, virtual },
+    probability: multiply(probability, share),
+    trail,
   };
 }

@@ -60,6 +60,8 @@ export function parsePorts(text: string): readonly [number, number] {
 }
 
 function expand(text: string): string[] {
+  const single = parseAddress(text);
+  if (single !== null) return [single];
   const [first, last = first] = text.split("-").map(parseAddress);
   if (!first || !last || familyOf(first) !== familyOf(last)) {
     throw new NotUnderstood(`${text} is not an address or a range of addresses`);

@@ -13,8 +13,8 @@ import {
   type TableName,
   TABLES,
 } from "../../dataplane/iptables/rules.ts";
-import { type SaveRule, type SaveTable, splitWords } from "../../dataplane/iptables/save_text.ts";
-import type { UnderstoodOnce } from "./ruleset.ts";
+import { type SaveTable, splitWords } from "../../dataplane/iptables/save_text.ts";
+import type { KnownRule } from "./ruleset.ts";
 
 /** The kernel's chains. */
 export const BUILT_IN: Readonly<Record<TableName, readonly string[]>> = {
@@ -58,10 +58,10 @@ export function chainTables(
 }
 
 /** A rule whose words are found when they are asked for. */
-export class RenderedRule implements SaveRule, UnderstoodOnce {
+export class RenderedRule implements KnownRule {
   #tokens: readonly string[] | null = null;
 
-  /** @param origin see {@link UnderstoodOnce}. */
+  /** @param origin see {@link KnownRule}. */
   constructor(
     readonly chain: string,
     private readonly spec: string,
@@ -71,6 +71,11 @@ export class RenderedRule implements SaveRule, UnderstoodOnce {
 
   get tokens(): readonly string[] {
     return this.#tokens ??= words(this.chain, this.spec);
+  }
+
+  /** As it was rendered, which is as iptables-save would write it. */
+  get text(): string {
+    return `-A ${this.chain} ${this.spec}`;
   }
 }
 

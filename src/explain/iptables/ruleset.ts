@@ -11,6 +11,7 @@ import { MATCH_MODULES } from "./matches/modules.ts";
 import { NotUnderstood, type Test, unknown } from "./matches/result.ts";
 import { type Extensions, type MatchUse, sortWords } from "./options.ts";
 import { demandedDest, RuleIndex } from "./rule_index.ts";
+import { RuleSteps } from "./steps.ts";
 import { compileTarget, type Target, targetOptions } from "./targets.ts";
 
 /** A rule. */
@@ -28,6 +29,7 @@ export interface Rule {
   /** The one address whose packets it can match; null: it may match others. */
   readonly dest: string | null;
   readonly target: Target;
+  readonly steps: RuleSteps;
 }
 
 /** A chain. */
@@ -50,10 +52,15 @@ const EXTENSIONS: Extensions = {
   },
 };
 
-/** A rule that has been read before: it is understood once for all readings. */
-export interface UnderstoodOnce {
-  /** The same in each reading, as long as neither the rule nor the chain it leads to changes. */
+/** What may be known of a rule beside its words. */
+export interface KnownRule extends SaveRule {
+  /**
+   * The same in each reading, as long as neither the rule nor the chain it leads to changes: a rule
+   * that has been read before is understood once for all readings.
+   */
   readonly origin?: object;
+  /** As iptables-save would write it. */
+  readonly text?: string;
 }
 
 /** Where a table's rules come from. */
@@ -63,7 +70,7 @@ export interface TableSource {
   /** Of a built-in chain; null on all others. */
   policy(chain: string): string | null;
   /** In order; none of a chain that is not there. */
-  rules(chain: string): readonly (SaveRule & UnderstoodOnce)[];
+  rules(chain: string): readonly KnownRule[];
 }
 
 /** A table that was read as a whole. */
@@ -99,14 +106,16 @@ class SavedSource implements TableSource {
 const MOST_CHAINS = 1024;
 
 /** What a rule says, wherever it stands. */
-type Meaning = Omit<Rule, "number" | "line">;
+type Meaning = Omit<Rule, "number" | "line" | "steps">;
 
-/** By {@link UnderstoodOnce.origin}. */
+/** By {@link KnownRule.origin}. */
 const MEANINGS = new WeakMap<object, Meaning>();
 
 /** One table. */
 export class Table {
   readonly #chains = new Recent<string, Chain>(MOST_CHAINS);
+
+  readonly #isChain = (name: string) => this.has(name);
 
   constructor(private readonly source: TableSource) {}
 
@@ -127,27 +136,36 @@ export class Table {
     });
   }
 
-  #understand(rule: SaveRule & UnderstoodOnce, number: number): Rule {
+  #understand(rule: KnownRule, number: number): Rule {
     const { origin } = rule;
     let meaning = origin === undefined ? undefined : MEANINGS.get(origin);
     if (meaning === undefined) {
       meaning = this.#meaning(rule);
       if (origin !== undefined) MEANINGS.set(origin, meaning);
     }
-    return { number, line: rule.line, ...meaning };
+    const { text, comment, tests, dest, target } = meaning;
+    const { chain, line } = rule;
+    const steps = new RuleSteps({ table: this.name, chain, rule: number, line, text });
+    return { number, line, text, comment, tests, dest, target, steps };
   }
 
-  #meaning(rule: SaveRule): Meaning {
+  #meaning(rule: KnownRule): Meaning {
     const { matches, target } = sortWords(rule.tokens, EXTENSIONS);
-    const comment = matches.find((use) => use.module === "comment")?.options[0]?.args[0] ?? null;
+    const comment = matches.find(({ module }) => module === "comment");
     return {
-      text: `-A ${rule.chain} ${joinWords(rule.tokens.map(onOneLine))}`.trimEnd(),
-      comment,
-      tests: matches.filter((use) => use.module !== "comment").map(compileMatch),
+      text: rule.text ?? textOf(rule),
+      comment: comment?.options[0]?.args[0] ?? null,
+      tests: matches.filter(({ module }) => module !== "comment").map(compileMatch),
       dest: demandedDest(matches),
-      target: target === null ? { kind: "none" } : compileTarget(target, (name) => this.has(name)),
+      target: target === null ? NO_TARGET : compileTarget(target, this.#isChain),
     };
   }
+}
+
+const NO_TARGET: Target = { kind: "none" };
+
+function textOf({ chain, tokens }: SaveRule): string {
+  return `-A ${chain} ${joinWords(tokens.map(onOneLine))}`.trimEnd();
 }
 
 /** Control characters could forge output on a terminal. */

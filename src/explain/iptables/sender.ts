@@ -115,47 +115,51 @@ function isSaidOf<Subject>(list: readonly unknown[], subject: Subject): boolean 
   return true;
 }
 
+class SenderAddress extends Asked<Address> implements Ip {
+  get id(): string {
+    return "";
+  }
+
+  get text(): string {
+    return this.exactly().text;
+  }
+
+  get bytes(): Uint8Array {
+    return this.exactly().bytes;
+  }
+}
+
+class SenderPort extends Asked<number | null> implements SourcePort {
+  get number(): number | null {
+    return this.exactly();
+  }
+}
+
 /** The sender of one packet. */
 export class Sender {
-  readonly address: Ip;
-  readonly port: SourcePort;
-  readonly #text: string;
-  readonly #number: number | null;
-  readonly #ofAddress: Asked<Address>;
-  readonly #ofPort: Asked<number | null>;
+  readonly #address: SenderAddress;
+  readonly #port: SenderPort;
 
-  /** @param port null: any. */
-  constructor(address: string, port: number | null) {
-    this.#text = address;
-    this.#number = port;
-    const ofAddress = this.#ofAddress = new Asked<Address>(ip(address));
-    const ofPort = this.#ofPort = new Asked<number | null>(port);
-    this.address = {
-      id: "",
-      get text() {
-        return ofAddress.exactly().text;
-      },
-      get bytes() {
-        return ofAddress.exactly().bytes;
-      },
-      ask: (question, context) => ofAddress.ask(question, context),
-    };
-    this.port = {
-      get number() {
-        return ofPort.exactly();
-      },
-      ask: (question, context) => ofPort.ask(question, context),
-    };
+  /**
+   * @param text the address, canonical.
+   * @param number the port; null: any.
+   */
+  constructor(private readonly text: string, private readonly number: number | null) {
+    this.#address = new SenderAddress(ip(text));
+    this.#port = new SenderPort(number);
+  }
+
+  get address(): Ip {
+    return this.#address;
+  }
+
+  get port(): SourcePort {
+    return this.#port;
   }
 
   /** What has been asked so far. */
   questions(): SenderQuestions {
-    return new Questions(
-      this.#text,
-      this.#number,
-      this.#ofAddress.list(),
-      this.#ofPort.list(),
-    );
+    return new Questions(this.text, this.number, this.#address.list(), this.#port.list());
   }
 }
 

@@ -5,57 +5,14 @@
  * @module
  */
 
-import type { Step, UnknownRule } from "../answer.ts";
-import {
-  add,
-  complement,
-  exceeds,
-  type Fraction,
-  multiply,
-  ONE,
-  toNumber,
-  ZERO,
-} from "../fraction.ts";
+import type { UnknownRule } from "../answer.ts";
+import { add, complement, exceeds, type Fraction, multiply, toNumber } from "../fraction.ts";
 import { applyMarking, applyTranslation, type Change } from "./apply.ts";
-import type { Hook, Packet } from "./packet.ts";
-import type { World } from "./world.ts";
+import type { Packet } from "./packet.ts";
 import type { Chain, Rule, Table } from "./ruleset.ts";
+import type { OtherSteps, Trail } from "./steps.ts";
 import type { Target } from "./targets.ts";
-
-/** The steps behind a packet, the latest first. */
-export interface Trail {
-  readonly step: Step;
-  /** The comment of the rule that acted. */
-  readonly comment: string | null;
-  readonly before: Trail | null;
-}
-
-/** Steps of one rule that are looked through: most rules do one and the same to all paths. */
-const MOST_TAKEN = 16;
-
-/** Steps that other paths took before: most often the next path's are no others. */
-export class TakenSteps {
-  readonly #byRule = new Map<Rule, Step[]>();
-
-  take(table: Table, chain: Chain, rule: Rule, hook: Hook, action: string): Step {
-    let steps = this.#byRule.get(rule);
-    if (steps === undefined) this.#byRule.set(rule, steps = []);
-    const taken = steps.find((step) => step.action === action && step.hook === hook);
-    if (taken !== undefined) return taken;
-    const { number, line, text } = rule;
-    const step = {
-      hook,
-      table: table.name,
-      chain: chain.name,
-      rule: number,
-      line,
-      text,
-      action,
-    };
-    if (steps.length < MOST_TAKEN) steps.push(step);
-    return step;
-  }
-}
+import type { World } from "./world.ts";
 
 /** One of the ways that the packet may have gone so far. */
 export interface Path {
@@ -105,9 +62,9 @@ const HARMLESS: readonly Target["kind"][] = ["none", "aside"];
 /** The target kinds that are the same wherever they stand. */
 const SIMPLE: readonly Target["kind"][] = ["accept", "drop", "return"];
 
-/** A path at one rule. */
+/** A path at a rule that it may match. */
 interface Split {
-  /** Null: the rule never matches. */
+  /** Null: the rule does not match. */
   readonly matched: Path | null;
   /** What goes on to the next rule; null: the rule always matches. */
   readonly rest: Path | null;
@@ -115,10 +72,14 @@ interface Split {
   readonly notes: readonly string[];
 }
 
+const NO_NOTES: readonly string[] = [];
+
 /** Walks one table's chains for one hook. */
 export class TableWalk {
   readonly #accepted: Path[] = [];
   readonly #ended: End[] = [];
+  /** The chains that the walk is in, the innermost last. */
+  readonly #inside: string[] = [];
 
   constructor(
     private readonly table: Table,
@@ -126,89 +87,106 @@ export class TableWalk {
     /** Takes up rules that mattered and could not be decided. */
     private readonly report: (unknown: UnknownRule) => void,
     private readonly budget: Budget,
-    private readonly taken: TakenSteps,
+    private readonly others: OtherSteps,
   ) {}
 
-  /** Sends paths into the hook's built-in chain. */
+  /** Sends paths, at least one, into the hook's built-in chain. */
   run(paths: readonly Path[]): { accepted: readonly Path[]; ended: readonly End[] } {
-    if (paths.length > 0) {
-      const chain = this.table.chain(paths[0].packet.hook);
-      for (const path of this.#walk(chain, paths, [])) {
-        if (chain.policy !== "DROP") {
-          this.#accepted.push(path);
-          continue;
-        }
-        const step = {
-          hook: path.packet.hook,
-          table: this.table.name,
-          chain: chain.name,
-          rule: null,
-          line: null,
-          text: `-P ${chain.name} DROP`,
-          action: "dropped by the chain's policy",
-        };
-        const trail = { step, comment: null, before: path.trail };
-        this.#ended.push({ path: { ...path, trail }, verdict: "DROP" });
-      }
-    }
-    return { accepted: merge(this.#accepted), ended: this.#ended };
+    const chain = this.table.chain(paths[0].packet.hook);
+    const left = this.#walk(chain, paths);
+    if (chain.policy === "DROP") { for (const path of left) this.#drop(chain, path); }
+    const accepted = chain.policy === "DROP"
+      ? this.#accepted
+      : this.#accepted.length === 0
+      ? left
+      : [...this.#accepted, ...left];
+    return { accepted: merge(accepted), ended: this.#ended };
+  }
+
+  #drop({ name }: Chain, path: Path): void {
+    const step = this.others.once({
+      hook: path.packet.hook,
+      table: this.table.name,
+      chain: name,
+      rule: null,
+      line: null,
+      text: `-P ${name} DROP`,
+      action: "dropped by the chain's policy",
+    });
+    this.#ended.push({ path: withStep(path, { step, comment: null }), verdict: "DROP" });
   }
 
   /** Those that come back from the chain: from its end, by RETURN, or from where it went by goto. */
-  #walk(chain: Chain, paths: readonly Path[], callers: readonly string[]): readonly Path[] {
-    const inside = [...callers, chain.name];
+  #walk(chain: Chain, paths: readonly Path[]): readonly Path[] {
+    this.#inside.push(chain.name);
     const back: Path[] = [];
     let here = paths;
     for (const rule of rulesFor(chain, paths)) {
       if (here.length === 0) break;
       this.budget.ask(here.length, chain.name);
-      const next: Path[] = [];
-      for (const path of here) {
-        const { matched, rest, notes } = this.#ask(chain, rule, path);
-        if (matched !== null) this.#act(chain, rule, matched, notes, inside, next, back);
-        if (rest !== null) next.push(rest);
-      }
-      here = next.length > here.length ? merge(next) : next;
+      here = this.#meet(chain, rule, here, back);
     }
-    return merge([...back, ...here]);
+    this.#inside.pop();
+    return merge(back.length === 0 ? here : [...back, ...here]);
   }
 
-  /** Splits a path by whether the rule matches. */
-  #ask(chain: Chain, rule: Rule, path: Path): Split {
+  /** Those that go on to the next rule. */
+  #meet(chain: Chain, rule: Rule, here: readonly Path[], back: Path[]): readonly Path[] {
+    let next: Path[] | null = null;
+    for (let i = 0; i < here.length; i++) {
+      const split = this.#ask(chain, rule, here[i]);
+      if (split === null) {
+        next?.push(here[i]);
+        continue;
+      }
+      next ??= here.slice(0, i);
+      const { matched, rest, notes } = split;
+      if (matched !== null) this.#act(chain, rule, matched, notes, next, back);
+      if (rest !== null) next.push(rest);
+    }
+    if (next === null) return here;
+    return next.length > here.length ? merge(next) : next;
+  }
+
+  /** Splits a path by whether the rule matches; null: it does not, and nothing is to be said. */
+  #ask(chain: Chain, rule: Rule, path: Path): Split | null {
     let { packet } = path;
-    let probability = ONE;
+    let chance: Fraction | null = null;
     let doubt: string | null = null;
-    const notes: string[] = [];
-    const refused = (rest: Path): Split => ({ matched: null, rest, notes });
+    let notes = NO_NOTES;
     for (const test of rule.tests) {
       const result = test(packet, this.world);
       if (result.kind === "unknown") {
         doubt ??= result.reason;
         continue;
       }
-      if (result.note !== undefined) notes.push(result.note);
+      if (result.note !== undefined) notes = [...notes, result.note];
       if (result.kind === "no") {
-        if (result.note === undefined) return refused(withPacket(path, packet));
+        if (result.note === undefined) {
+          return packet === path.packet ? null : goesOn(path, packet);
+        }
         const left = this.#step(chain, rule, path, `no match: ${result.note}`);
-        return refused(withPacket(left, packet));
+        return goesOn(left, packet);
       }
-      if (result.kind === "chance") probability = multiply(probability, result.probability);
-      else if (result.remember !== undefined) {
+      if (result.kind === "chance") {
+        chance = chance === null ? result.probability : multiply(chance, result.probability);
+      } else if (result.remember !== undefined) {
         packet = { ...packet, remembered: [...packet.remembered, result.remember] };
       }
     }
     if (doubt !== null) {
-      if (HARMLESS.includes(rule.target.kind)) return refused(path);
-      if (this.#doneAnyway(chain, rule, packet)) return refused(path);
-      return refused(this.#doubt(chain, rule, path, doubt, "taken as no match"));
+      if (HARMLESS.includes(rule.target.kind)) return null;
+      if (this.#doneAnyway(chain, rule, packet)) return null;
+      const left = this.#doubt(chain, rule, path, doubt, "taken as no match");
+      return goesOn(left, path.packet);
     }
     const asked = withPacket(path, packet);
-    if (!exceeds(probability, ZERO)) return refused(asked);
-    if (!exceeds(ONE, probability)) return { matched: asked, rest: null, notes };
+    if (chance === null || isCertain(chance)) return { matched: asked, rest: null, notes };
+    if (chance.numerator === 0n) return { matched: null, rest: asked, notes };
     return {
-      matched: { ...asked, probability: multiply(path.probability, probability) },
-      rest: { ...asked, probability: multiply(path.probability, complement(probability)) },
-      notes: [`by chance, ${shown(probability)}`, ...notes],
+      matched: { ...asked, probability: multiply(path.probability, chance) },
+      rest: { ...asked, probability: multiply(path.probability, complement(chance)) },
+      notes: [`by chance, ${shown(chance)}`, ...notes],
     };
   }
 
@@ -229,12 +207,17 @@ export class TableWalk {
     rule: Rule,
     path: Path,
     notes: readonly string[],
-    inside: readonly string[],
     next: Path[],
     back: Path[],
   ): void {
     const { target } = rule;
-    const step = (action: string) => this.#step(chain, rule, path, [action, ...notes].join("; "));
+    const step = (action: string) =>
+      this.#step(
+        chain,
+        rule,
+        path,
+        notes.length === 0 ? action : [action, ...notes].join("; "),
+      );
     switch (target.kind) {
       case "none":
         next.push(step("nothing"));
@@ -257,15 +240,12 @@ export class TableWalk {
       case "jump":
       case "goto": {
         const { kind, chain: name } = target;
-        if (inside.includes(name)) {
+        if (this.#inside.includes(name)) {
           next.push(this.#doubt(chain, rule, path, `chain ${name} calls itself`, "not followed"));
           break;
         }
-        const returned = this.#walk(
-          this.table.chain(name),
-          [step(kind === "jump" ? `jumps to ${name}` : `goes to ${name}`)],
-          inside,
-        );
+        const inside = step(kind === "jump" ? `jumps to ${name}` : `goes to ${name}`);
+        const returned = this.#walk(this.table.chain(name), [inside]);
         (kind === "jump" ? next : back).push(...returned);
         break;
       }
@@ -294,10 +274,10 @@ export class TableWalk {
     }
   }
 
-  #step(chain: Chain, rule: Rule, path: Path, action: string): Path {
+  #step(chain: Chain, rule: Rule, path: Path, action: string, comment = rule.comment): Path {
     this.budget.step(chain.name);
-    const step = this.taken.take(this.table, chain, rule, path.packet.hook, action);
-    return { ...path, trail: { step, comment: rule.comment, before: path.trail } };
+    const step = rule.steps.take(path.packet.hook, action, this.others);
+    return withStep(path, { step, comment });
   }
 
   #doubt(chain: Chain, rule: Rule, path: Path, reason: string, assumption: string): Path {
@@ -309,29 +289,39 @@ export class TableWalk {
       text: rule.text,
       reason,
     });
-    const doubted = this.#step(chain, rule, path, `${assumption}: ${reason}`);
-    return { ...doubted, trail: { ...doubted.trail!, comment: null } };
+    return this.#step(chain, rule, path, `${assumption}: ${reason}`, null);
   }
 }
-
 /** The rules that any of the paths may match: where they go to stays the same within a table. */
 function rulesFor({ rules, index }: Chain, paths: readonly Path[]): readonly Rule[] {
-  const dest = paths.at(0)?.packet.dest.text;
-  const same = dest !== undefined && paths.every(({ packet }) => packet.dest.text === dest);
-  return same ? index.forDest(dest) : rules;
+  const dest = paths[0].packet.dest.text;
+  return paths.every(({ packet }) => packet.dest.text === dest) ? index.forDest(dest) : rules;
 }
 
 function withPacket(path: Path, packet: Packet): Path {
   return path.packet === packet ? path : { ...path, packet };
 }
 
-function changed(path: Path, { packet, share }: Change): Path {
-  return { ...path, packet, probability: multiply(path.probability, share) };
+/** A path with one step more. */
+export function withStep(
+  { packet, probability, trail }: Path,
+  { step, comment }: Omit<Trail, "before">,
+): Path {
+  return { packet, probability, trail: { step, comment, before: trail } };
+}
+
+/** What goes on to the next rule, and nothing else. */
+function goesOn(path: Path, packet: Packet): Split {
+  return { matched: null, rest: withPacket(path, packet), notes: NO_NOTES };
+}
+
+function changed({ trail, probability }: Path, { packet, share }: Change): Path {
+  return { packet, probability: multiply(probability, share), trail };
 }
 
 /** Makes one of paths that differ in nothing but how they came about; the likeliest trail stays. */
-function merge(paths: readonly Path[]): readonly Path[] {
-  if (paths.length < 2) return paths;
+export function merge(paths: readonly Path[]): readonly Path[] {
+  if (paths.length < 2 || differInDest(paths)) return paths;
   const distinct = new Map<string, Path>();
   for (const path of paths) {
     const key = keyOf(path.packet);
@@ -346,6 +336,13 @@ function merge(paths: readonly Path[]): readonly Path[] {
   return [...distinct.values()];
 }
 
+/** Whether no two go to the same address, as the ways to a Service's endpoints do. */
+function differInDest(paths: readonly Path[]): boolean {
+  const dests = new Set<string>();
+  for (const { packet } of paths) dests.add(packet.dest.text);
+  return dests.size === paths.length;
+}
+
 /** Everything that rules can change in a packet. */
 function keyOf(packet: Packet): string {
   const { source, dest, destPort, mark, connectionMark, remembered } = packet;
@@ -358,6 +355,18 @@ function keyOf(packet: Packet): string {
   ].join(" ");
 }
 
+function isCertain({ numerator, denominator }: Fraction): boolean {
+  return numerator >= denominator;
+}
+
+/** Chances of rules in words: the same few are told again and again. */
+const SHOWN = new WeakMap<Fraction, string>();
+
 function shown(probability: Fraction): string {
-  return `probability ${Number(toNumber(probability).toFixed(6))}`;
+  let text = SHOWN.get(probability);
+  if (text === undefined) {
+    text = `probability ${Number(toNumber(probability).toFixed(6))}`;
+    SHOWN.set(probability, text);
+  }
+  return text;
 }

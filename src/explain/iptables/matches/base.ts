@@ -16,6 +16,7 @@ import {
   type Test,
   truth,
   unknown,
+  YES,
 } from "./result.ts";
 
 /** IANA protocol numbers of what flows may be. */
@@ -73,34 +74,7 @@ export const base: MatchModule = {
     "-c": 2,
     "--set-counters": 2,
   },
-  compile: (options) => {
-    const source = addresses((packet) => packet.source);
-    const dest = addresses((packet) => packet.dest);
-    const input = link((packet) => packet.in);
-    const output = link((packet) => packet.out);
-    const nothing = () => () => truth(true);
-    return compileEach(options, {
-      "-s": source,
-      "--source": source,
-      "--src": source,
-      "-d": dest,
-      "--destination": dest,
-      "--dst": dest,
-      "-p": protocol,
-      "--protocol": protocol,
-      "-i": input,
-      "--in-interface": input,
-      "-o": output,
-      "--out-interface": output,
-      // Only the first packet of a connection is asked about, and no fragment begins one.
-      "-f": () => () => NO,
-      "--fragment": () => () => NO,
-      "-4": () => (packet) => truth(packet.family === "IPv4"),
-      "-6": () => (packet) => truth(packet.family === "IPv6"),
-      "-c": nothing,
-      "--set-counters": nothing,
-    });
-  },
+  compile: (options) => compileEach(options, COMPILERS),
 };
 
 function addresses(of: (packet: Packet) => Ip): (option: Option) => Test {
@@ -185,3 +159,31 @@ function link(of: (packet: Packet) => Link): (option: Option) => Test {
     };
   };
 }
+
+const source = addresses((packet) => packet.source);
+const dest = addresses((packet) => packet.dest);
+const input = link((packet) => packet.in);
+const output = link((packet) => packet.out);
+const nothing = () => () => YES;
+
+const COMPILERS: Readonly<Record<string, (option: Option) => Test>> = {
+  "-s": source,
+  "--source": source,
+  "--src": source,
+  "-d": dest,
+  "--destination": dest,
+  "--dst": dest,
+  "-p": protocol,
+  "--protocol": protocol,
+  "-i": input,
+  "--in-interface": input,
+  "-o": output,
+  "--out-interface": output,
+  // Only the first packet of a connection is asked about, and no fragment begins one.
+  "-f": () => () => NO,
+  "--fragment": () => () => NO,
+  "-4": () => (packet) => truth(packet.family === "IPv4"),
+  "-6": () => (packet) => truth(packet.family === "IPv6"),
+  "-c": nothing,
+  "--set-counters": nothing,
+};

@@ -5,6 +5,7 @@
  */
 
 import { fraction, parseProbability } from "../../fraction.ts";
+import { Recent } from "../../recent.ts";
 import { invert, type MatchModule, NotUnderstood, type Result } from "./result.ts";
 
 export const statistic: MatchModule = {
@@ -24,7 +25,14 @@ export const statistic: MatchModule = {
   },
 };
 
+/** Equal numbers of endpoints make for equal chances: few texts are read again and again. */
+const RANDOM = new Recent<string, Result>(1024);
+
 function random(text = ""): Result {
+  return RANDOM.get(text, () => chanceOf(text));
+}
+
+function chanceOf(text: string): Result {
   const probability = parseProbability(text);
   if (probability === null) throw new NotUnderstood(`${text} is not a probability`);
   return { kind: "chance", probability };
