@@ -4,6 +4,11 @@ import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { renderedTables } from "../../src/explain/iptables/rendered.ts";
 import { formatSave } from "../../src/dataplane/iptables/save_text.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
+import { parseRuleset } from "../../src/dataplane/nftables/language/parse.ts";
+import { printTable } from "../../src/dataplane/nftables/language/print.ts";
+import { DEFAULT_NFTABLES_OPTIONS } from "../../src/dataplane/nftables/options.ts";
+import { render as renderTables } from "../../src/dataplane/nftables/render.ts";
+import { tableOf } from "../../src/dataplane/nftables/rules.ts";
 import { post, withQueryApi } from "./http.ts";
 import { plain, RealState, slice, web } from "./real_state.ts";
 
@@ -33,7 +38,10 @@ function savedOf(state: RealState) {
   };
 }
 
-for (const mode of ["iptables", "userspace"] as const) {
+/** A chain that packets come by in a mode with rules. */
+const CHAINS = { iptables: "KUBE-SERVICES", nftables: "services", userspace: null };
+
+for (const mode of ["iptables", "nftables", "userspace"] as const) {
   Deno.test(`explain in ${mode} mode: both witnesses agree`, async () => {
     await withQueryApi(await proxy(mode), async (ask) => {
       const { status, json } = await ask("/api/v1/explain", post({ ...packet, name: "a" }));
@@ -49,10 +57,12 @@ for (const mode of ["iptables", "userspace"] as const) {
       assert.equal(json.frontend, "ClusterIP");
       assert.equal(json.sourceClass, "pod");
       assert.deepEqual(json.disagreements, []);
-      assert.equal(json.answeredBy, mode === "iptables" ? "rules" : "engine");
-      assert.deepEqual(json.witnesses, ["engine", mode === "iptables" ? "rules" : "plan"]);
+      const expected = CHAINS[mode];
+      assert.equal(json.answeredBy, expected === null ? "engine" : "rules");
+      assert.deepEqual(json.witnesses, ["engine", expected === null ? "plan" : "rules"]);
       const chains = json.steps.map((step: { chain: string | null }) => step.chain);
-      assert.equal(chains.includes("KUBE-SERVICES"), mode === "iptables");
+      if (expected === null) assert.deepEqual(chains.filter((chain: string) => chain !== null), []);
+      else assert.ok(chains.includes(expected), chains.join());
       assert.match(json.steps.at(-1).action, /policy Cluster, scheduler random over 3 backends/);
       const got = await ask(query({ ...packet, name: "a" }));
       assert.deepEqual(got.json, json);
@@ -155,6 +165,50 @@ Deno.test("rules=node asks what the node really has", async () => {
     const unreadable = await ask(asked);
     assert.equal(unreadable.status, 503);
     assert.equal(unreadable.json.error.code, "node_unreadable");
+  });
+});
+
+Deno.test("in nftables mode, rules=node asks the table that the node has", async () => {
+  const state = await proxy("nftables", true);
+  const { rules } = renderTables(state.plan(), "IPv4", DEFAULT_NFTABLES_OPTIONS);
+  const whole = printTable(tableOf(rules));
+  let text: string | null = whole;
+  state.node = {
+    nftables: {
+      rules: (family) => family === "IPv4" ? rules : null,
+      read: () => Promise.resolve(text === null ? null : parseRuleset(text).tables[0]),
+    },
+  };
+  await withQueryApi(state, async (ask) => {
+    const asked = query({ ...packet, rules: "node" });
+    assert.deepEqual((await ask(asked)).json.disagreements, []);
+    assert.deepEqual((await ask("/api/v1/diff?verify=true")).json.verification.disputes, []);
+    text = whole.replace(/^.*dnat to 10\.180\.0\.2:8080$/m, "");
+    const { json: broken } = await ask(asked);
+    assert.deepEqual(broken.disagreements.map(({ field }: { field: string }) => field), [
+      "backends",
+    ]);
+    text = null;
+    const { json: gone } = await ask(asked);
+    assert.deepEqual([gone.verdict, gone.disagreements[0].rules], ["PASS", "PASS"]);
+    assert.deepEqual((await ask(query(packet))).json.disagreements, []);
+    const { verification } = (await ask("/api/v1/diff?verify=true")).json;
+    assert.equal(verification.rules, "node");
+    assert.ok(verification.disputes.length > 0);
+  });
+});
+
+Deno.test("nftables mode refuses other ports of cluster IPs, which is known", async () => {
+  await withQueryApi(await proxy("nftables"), async (ask) => {
+    const { json } = await ask(query({ ...packet, port: "81" }));
+    assert.equal(json.verdict, "REJECT");
+    const [{ field, engine, rules, known }] = json.disagreements;
+    assert.deepEqual([field, engine, rules], ["verdict", "PASS", "REJECT"]);
+    assert.match(known, /^nftables mode refuses what comes to other ports of cluster IPs/);
+    const { text } = await ask("/explain?source=10.244.0.5&dest=10.0.1.175&port=80&protocol=TCP");
+    assert.match(text, /service-\S+-default\/web\/tcp\/http, to 10\.180\.0\.1/);
+    assert.match(text, /rule \d+ chooses by chance/);
+    assert.match(text, /on the node this moment/);
   });
 });
 

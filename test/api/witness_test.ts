@@ -5,25 +5,27 @@ import { PlanViews } from "../../src/api/plan_views.ts";
 import type { ApiState } from "../../src/api/state.ts";
 import { verify } from "../../src/api/witness/verify.ts";
 import { Witnesses } from "../../src/api/witness/witnesses.ts";
+import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { DEFAULT_IPVS_OPTIONS } from "../../src/dataplane/ipvs/options.ts";
+import { DEFAULT_NFTABLES_OPTIONS } from "../../src/dataplane/nftables/options.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { service, slice } from "../dataplane/ipvs/plans.ts";
 import { nodeChange, plannerConfig, type Scenario, ScenarioCluster } from "../scenarios/format.ts";
 import { loadScenarios } from "../scenarios/runner.ts";
 import { RealState } from "./real_state.ts";
 
+/** The modes whose rules choose by chance. */
+const NETFILTER: readonly ProxyMode[] = ["iptables", "nftables"];
+
 /** Table nat comes before filter: the node port takes what the external IP's rule would refuse. */
 const DISPUTED = "an external IP takes a node port's number at the node's address";
 
-async function run(
-  scenario: Scenario,
-  mode: "iptables" | "ipvs" | "userspace",
-): Promise<number> {
+async function run(scenario: Scenario, mode: ProxyMode): Promise<number> {
   const { configuration, steps } = scenario;
   const { families, nodePortAddresses, masqueradeAll } = configuration;
   const cluster = new ScenarioCluster();
-  const scheduler = mode === "iptables" ? "random" : "rr";
+  const scheduler = NETFILTER.includes(mode) ? "random" : "rr";
   const planner = new Planner({ ...plannerConfig(configuration), scheduler });
   const real = new RealState(mode);
   let revision = 0;
@@ -37,6 +39,7 @@ async function run(
       rules: { ...DEFAULT_RULE_OPTIONS, nodePortAddresses },
       masqueradeAll,
     },
+    nftablesOptions: { ...DEFAULT_NFTABLES_OPTIONS, nodePortAddresses },
     node: {},
     engine: real.engine,
     serviceNetworks: [],
@@ -56,14 +59,14 @@ async function run(
     revision++;
     const found = await verify(state, witnesses, "synced", null);
     asked += found.asked;
-    if (mode === "iptables" && step.name === DISPUTED) assert.ok(found.disputes.length > 0);
+    if (NETFILTER.includes(mode) && step.name === DISPUTED) assert.ok(found.disputes.length > 0);
     else assert.deepEqual(found.disputes, [], step.name);
     if (mode === "userspace") assert.equal(found.known, 0);
   }
   return asked;
 }
 
-for (const mode of ["iptables", "ipvs", "userspace"] as const) {
+for (const mode of ["iptables", "ipvs", "nftables", "userspace"] as const) {
   const second = mode === "userspace" ? "plan" : `${mode} rules`;
   Deno.test(`engine and ${second} agree about every scenario`, async () => {
     let asked = 0;
@@ -72,7 +75,7 @@ for (const mode of ["iptables", "ipvs", "userspace"] as const) {
   });
 }
 
-for (const mode of ["iptables", "ipvs"] as const) {
+for (const mode of ["iptables", "ipvs", "nftables"] as const) {
   Deno.test(`${mode} mode: what a Service sends to the node itself is not disputed`, async () => {
     const real = new RealState(mode);
     const [nodeAddress] = real.plan().node.addresses;

@@ -1,11 +1,12 @@
 /**
- * Where kube-proxy's iptables rules are known to do otherwise than the plan asks, always and on
+ * Where kube-proxy's rules are known to do otherwise than the plan asks, always and on
  * purpose the same as kube-proxy.
  *
  * @module
  */
 
 import type { ProxyMode } from "../../dataplane/dataplane.ts";
+import { CHAIN } from "../../dataplane/nftables/names.ts";
 import type { LookupResult } from "../../engine/handle.ts";
 import type { AnswerInShort } from "../../explain/answer.ts";
 import { WITHHELD } from "../../explain/iptables/balancer.ts";
@@ -37,6 +38,10 @@ const DELIVERED =
   "what a Service sends to an address of the node itself is delivered there, before anything would " +
   "masquerade it, as with kube-proxy";
 
+const CHECKED =
+  "nftables mode refuses what comes to other ports of cluster IPs, and drops what comes to addresses " +
+  "that no Service has of those that cluster IPs are taken from, as kube-proxy does";
+
 /** As {@link knownDifference}, where only the one says that a packet is masqueraded. */
 export function knownMasquerade(
   { backend, masquerade }: LookupResult,
@@ -59,8 +64,22 @@ export function knownDifference(
   rules: AnswerInShort,
   hasEndpoints: boolean | null,
 ): string | null {
-  if (mode === "ipvs") return byIpvs(source, engine, rules);
-  return hasEndpoints === false ? withoutEndpoints(engine, rules) : null;
+  switch (mode) {
+    case "ipvs":
+      return byIpvs(source, engine, rules);
+    case "nftables":
+      return byNftables(engine, rules);
+    default:
+      return hasEndpoints === false ? withoutEndpoints(engine, rules) : null;
+  }
+}
+
+function byNftables(engine: LookupResult, { verdict, steps }: AnswerInShort): string | null {
+  const refused = verdict === "REJECT" || verdict === "DROP";
+  const checked = steps.some(({ chain, action }) =>
+    chain === CHAIN.clusterIPsCheck && /^(?:rejected|dropped)\b/.test(action)
+  );
+  return engine.verdict === "PASS" && refused && checked ? CHECKED : null;
 }
 
 function byIpvs(

@@ -75,7 +75,10 @@ function choiceOf(own: readonly (readonly Step[])[]): Stop[] {
   if (own.length < 2 || chain === null || parting.some((step) => step?.chain !== chain)) return [];
   const numbers = parting.map((step) => step?.rule ?? 0);
   const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
-  return [{ title: chain, detail: `rules ${first}–${last} choose by chance` }];
+  const chooses = first === last
+    ? `rule ${first} chooses by chance`
+    : `rules ${first}–${last} choose by chance`;
+  return [{ title: chain, detail: chooses }];
 }
 
 /** The way to a backend ends where it is chosen: what comes behind it is the same for all. */
