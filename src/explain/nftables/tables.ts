@@ -65,12 +65,12 @@ export interface PlacedChain {
   readonly rules: readonly PlacedRule[];
 }
 
-/** One table of a node; what was asked for is kept. */
+/** One table of a node; what was asked for is kept as long as its source has it. */
 export class NodeTable {
   /** Family and name, as steps call it. */
   readonly title: string;
-  readonly #chains = new Map<Chain, PlacedChain>();
-  readonly #sets = new Map<NamedSet, SetIndex>();
+  readonly #chains = new WeakMap<Chain, PlacedChain>();
+  readonly #sets = new WeakMap<NamedSet, SetIndex>();
 
   constructor(readonly source: TableSource) {
     this.title = `${source.family} ${source.name}`;
