@@ -19,6 +19,8 @@ export interface NftablesAccess {
   read(family: Family): Promise<Table | null>;
   /** One chain of it; null when there is none, or no table. */
   readChain(family: Family, name: string): Promise<Chain | null>;
+  /** Ends it. What is under way is waited for. */
+  close(): Promise<void>;
 }
 
 /** The node refused a transaction, and is as it was before. */

@@ -11,16 +11,15 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
-import { ProgramRunner } from "../iptables/programs.ts";
 import { type KeptFamily, throwFailures, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { type NftablesAccess, RefusedTransaction } from "./access.ts";
 import { differencesOf, type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
+import { NetlinkAccess } from "./kernel/netlink_access.ts";
 import type { Table } from "./language/ast.ts";
-import { NftAccess } from "./nft_access.ts";
 import { CHAIN } from "./names.ts";
 import { DEFAULT_NFTABLES_OPTIONS, type NftablesRuleOptions } from "./options.ts";
-import { checkKernel, findNft, removesChains, SKIP_KERNEL_CHECK } from "./program.ts";
+import { checkKernel, removesChains, SKIP_KERNEL_CHECK } from "./program.ts";
 import type { RuleSet } from "./rules.ts";
 
 const logger = getLogger(["switchyard", "nftables"]);
@@ -34,7 +33,7 @@ export interface NftablesOptions extends UpkeepOptions {
   readonly rules?: Partial<NftablesRuleOptions>;
   /** Descriptor of the node's network namespace; absent: this process's own. */
   readonly namespaceFd?: number;
-  /** Default: by the node's program nft. */
+  /** Default: by netlink. It is closed with the data plane. */
   readonly access?: NftablesAccess;
   /**
    * Whether the kernel takes a chain away together with what leads to it; default: if it is new
@@ -49,7 +48,7 @@ export interface NftablesOptions extends UpkeepOptions {
 export class NftablesDataPlane implements DataPlane {
   readonly mode = "nftables";
   readonly engine: EngineHandle;
-  readonly #runner: ProgramRunner;
+  readonly #namespace: NetworkNamespace | null;
   readonly #access: NftablesAccess;
   readonly #families: readonly FamilyRules[];
   readonly #upkeep: Upkeep<FamilySync>;
@@ -58,10 +57,14 @@ export class NftablesDataPlane implements DataPlane {
   readonly #lastSyncs = new Map<Family, FamilySync>();
   #sent: readonly SentRules[] = [];
 
-  private constructor(options: NftablesOptions, runner: ProgramRunner, access: NftablesAccess) {
+  private constructor(
+    options: NftablesOptions,
+    namespace: NetworkNamespace | null,
+    access: NftablesAccess,
+  ) {
     this.engine = options.engine;
     this.#options = options;
-    this.#runner = runner;
+    this.#namespace = namespace;
     this.#access = access;
     const kernel = { removesChains: options.removesChains ?? removesChains(Deno.osRelease()) };
     this.#families = options.families.map((family) => new FamilyRules(family, access, kernel));
@@ -69,7 +72,7 @@ export class NftablesDataPlane implements DataPlane {
     this.#upkeep = new Upkeep(
       this.#families.map((rules) => this.#kept(rules)),
       options,
-      { logger, inside: (fn) => runner.inside(fn), isRefusal },
+      { logger, inside: (fn) => this.inside(fn), isRefusal },
     );
   }
 
@@ -88,22 +91,21 @@ export class NftablesDataPlane implements DataPlane {
 
   /**
    * Sees whether the node can do it; changes nothing yet. Needs CAP_NET_ADMIN in the namespace.
-   * Rejects with one line when nft is not installed, or it, or the kernel, is too old.
+   * Rejects with one line when the kernel is too old, or has no nf_tables.
    */
   static async start(options: NftablesOptions): Promise<NftablesDataPlane> {
-    const namespace = options.namespaceFd === undefined
-      ? null
-      : NetworkNamespace.fromFd(options.namespaceFd);
-    const runner = new ProgramRunner(namespace);
+    const { namespaceFd, families } = options;
+    const namespace = namespaceFd === undefined ? null : NetworkNamespace.fromFd(namespaceFd);
     if ((Deno.env.get(SKIP_KERNEL_CHECK) ?? "") === "") checkKernel(Deno.osRelease());
-    let { access } = options;
-    if (access === undefined) {
-      await findNft(runner);
-      access = new NftAccess(runner);
+    const access = options.access ?? inside(namespace, () => NetlinkAccess.open());
+    try {
+      // A node that refuses to tell will refuse all else.
+      for (const family of families) await tryFamily(access, family);
+    } catch (error) {
+      await access.close();
+      throw error;
     }
-    // A node that refuses to tell will refuse all else.
-    for (const family of options.families) await tryFamily(access, family);
-    return new NftablesDataPlane(options, runner, access);
+    return new NftablesDataPlane(options, namespace, access);
   }
 
   get families(): readonly Family[] {
@@ -140,7 +142,7 @@ export class NftablesDataPlane implements DataPlane {
 
   /** Runs a synchronous function in the node's network namespace. */
   inside<T>(fn: () => T): T {
-    return this.#runner.inside(fn);
+    return inside(this.#namespace, fn);
   }
 
   /** What others have changed of the rules since the last sync. */
@@ -178,7 +180,12 @@ export class NftablesDataPlane implements DataPlane {
   /** Stops watching. The rules stay, so that traffic goes on. */
   async stop(): Promise<void> {
     await this.#upkeep.stop();
+    await this.#access.close();
   }
+}
+
+function inside<T>(namespace: NetworkNamespace | null, fn: () => T): T {
+  return namespace === null ? fn() : namespace.run(fn);
 }
 
 async function tryFamily(access: NftablesAccess, family: Family): Promise<void> {

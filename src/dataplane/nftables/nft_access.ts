@@ -45,6 +45,11 @@ export class NftAccess implements NftablesAccess {
     return table?.chains.find((chain) => chain.name === name) ?? null;
   }
 
+  /** Programs end by themselves. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async #list(what: "table" | "chain", family: Family, ...name: string[]): Promise<Table | null> {
     const args = ["list", what, tableFamily(family), TABLE, ...name];
     const result = await this.#runner.run("nft", args);

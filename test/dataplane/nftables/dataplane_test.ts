@@ -1,14 +1,15 @@
-/** nftables mode on real tables, in network namespaces of its own. */
+/** nftables mode on real tables, in network namespaces of its own, by netlink and by nft. */
 
 import assert from "node:assert/strict";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
-import { RefusedTransaction } from "../../../src/dataplane/nftables/access.ts";
+import { type NftablesAccess, RefusedTransaction } from "../../../src/dataplane/nftables/access.ts";
 import { cleanupNftables } from "../../../src/dataplane/nftables/cleanup.ts";
 import {
   NftablesDataPlane,
   type NftablesOptions,
 } from "../../../src/dataplane/nftables/dataplane.ts";
 import type { FamilySync } from "../../../src/dataplane/nftables/family.ts";
+import { NetlinkAccess } from "../../../src/dataplane/nftables/kernel/netlink_access.ts";
 import type { Table } from "../../../src/dataplane/nftables/language/ast.ts";
 import { TABLE } from "../../../src/dataplane/nftables/names.ts";
 import { NftAccess } from "../../../src/dataplane/nftables/nft_access.ts";
@@ -32,11 +33,21 @@ class Bed implements AsyncDisposable {
   readonly planner = testPlanner({ nodePortAddresses: ["primary"] });
   readonly namespace = NetworkNamespace.create();
   readonly runner = new ProgramRunner(this.namespace);
+  /** What looks at tables here. */
   readonly access = new NftAccess(this.runner);
   readonly learnt: PlanChange[] = [];
   syncs: readonly FamilySync[] = [];
   requested = 0;
   readonly planes: NftablesDataPlane[] = [];
+
+  constructor(readonly by: "netlink" | "nft") {}
+
+  /** What a data plane uses. */
+  open(): NftablesAccess {
+    return this.by === "nft"
+      ? new NftAccess(this.runner)
+      : this.namespace.run(() => NetlinkAccess.open());
+  }
 
   async start(options: Partial<NftablesOptions> = {}): Promise<NftablesDataPlane> {
     const engine = {
@@ -49,6 +60,7 @@ class Bed implements AsyncDisposable {
       engine,
       families: FAMILIES,
       namespaceFd: this.namespace.fd,
+      access: this.open(),
       watchPeriodMs: 0,
       confirmationMs: 0,
       requestSync: () => this.requested++,
@@ -116,17 +128,19 @@ function renamed(object: ClusterObject): ClusterObject {
   return { ...object, metadata: other } as ClusterObject;
 }
 
-function nftTest(name: string, fn: (bed: Bed) => Promise<void>): void {
-  Deno.test({
-    ...requires(`nftables: ${name}`, "root", "netns", "nft"),
-    async fn() {
-      await using bed = new Bed();
-      await fn(bed);
-    },
-  });
+function accessTest(name: string, fn: (bed: Bed) => Promise<void>): void {
+  for (const by of ["netlink", "nft"] as const) {
+    Deno.test({
+      ...requires(`nftables (${by}): ${name}`, "root", "netns", "nft"),
+      async fn() {
+        await using bed = new Bed(by);
+        await fn(bed);
+      },
+    });
+  }
 }
 
-nftTest("what was written is read back as the same, in both families", async (bed) => {
+accessTest("what was written is read back as the same, in both families", async (bed) => {
   const plane = await bed.start();
   assert.deepEqual(await bed.tables(), [null, null]);
   const lines = await bed.update(plane, everything);
@@ -142,7 +156,7 @@ nftTest("what was written is read back as the same, in both families", async (be
   assert.deepEqual(again.sent().map(({ text }) => text), ["", ""]);
 });
 
-nftTest("changes arrive one by one and end as a clean start does", async (bed) => {
+accessTest("changes arrive one by one and end as a clean start does", async (bed) => {
   const plane = await bed.start();
   await bed.update(plane, []);
   for (const group of [...Object.values(objects.IPv4), ...Object.values(objects.IPv6)]) {
@@ -155,13 +169,13 @@ nftTest("changes arrive one by one and end as a clean start does", async (bed) =
   assert.deepEqual(await plane.drift(), []);
   const changed = await bed.tables();
 
-  await using clean = new Bed();
+  await using clean = new Bed(bed.by);
   const { plan } = bed.planner;
   await (await clean.start()).sync(plan, { node: plan.node, updated: [], removed: [] });
   assert.deepEqual(changed, await clean.tables());
 });
 
-nftTest("tables of others stay, also after cleanup, and ours all go", async (bed) => {
+accessTest("tables of others stay, also after cleanup, and ours all go", async (bed) => {
   await bed.nft(`
     add table inet ${TABLE}
     add chain inet ${TABLE} input { type filter hook input priority 0; }
@@ -183,7 +197,7 @@ nftTest("tables of others stay, also after cleanup, and ours all go", async (bed
   assert.equal(await bed.listed(), before);
 });
 
-nftTest("what someone changes is told and repaired by the next full sync", async (bed) => {
+accessTest("what someone changes is told and repaired by the next full sync", async (bed) => {
   const plane = await bed.start();
   await bed.update(plane, objects.IPv4.plain);
   const right = await bed.tables();
@@ -214,7 +228,7 @@ nftTest("what someone changes is told and repaired by the next full sync", async
   assert.deepEqual(await bed.tables(), right);
 });
 
-nftTest(
+accessTest(
   "base chains of an older kube-proxy, and a table put to sleep, are put right",
   async (bed) => {
     await bed.nft(`
@@ -236,7 +250,7 @@ nftTest(
   },
 );
 
-nftTest("a change that meets a table that someone emptied still arrives", async (bed) => {
+accessTest("a change that meets a table that someone emptied still arrives", async (bed) => {
   const plane = await bed.start();
   await bed.update(plane, objects.IPv4.plain);
   await bed.nft(`flush set ip ${TABLE} cluster-ips`);
@@ -248,7 +262,7 @@ nftTest("a change that meets a table that someone emptied still arrives", async 
   assert.deepEqual(await plane.drift(), []);
 });
 
-nftTest("a flush of the ruleset, or of the table alone, is noticed", async (bed) => {
+accessTest("a flush of the ruleset, or of the table alone, is noticed", async (bed) => {
   const plane = await bed.start({ watchPeriodMs: 50 });
   await bed.update(plane, objects.IPv4.plain);
   const right = await bed.tables();
@@ -263,11 +277,12 @@ nftTest("a flush of the ruleset, or of the table alone, is noticed", async (bed)
   }
 });
 
-nftTest("a refused transaction is reported by its line and changes nothing", async (bed) => {
+accessTest("a refused transaction is reported by its line and changes nothing", async (bed) => {
   const plane = await bed.start();
   await bed.update(plane, objects.IPv4.plain);
   const before = await bed.tables();
-  const refused = bed.access.apply({
+  const access = bed.open();
+  const refused = access.apply({
     family: "ip",
     table: TABLE,
     operations: [
@@ -277,16 +292,17 @@ nftTest("a refused transaction is reported by its line and changes nothing", asy
   });
   await assert.rejects(refused, (error) => {
     assert.ok(error instanceof RefusedTransaction);
-    assert.match(
-      error.message,
-      /^nft refused line 2 \(delete chain ip kube-proxy masquerading\): .*busy.* \(exit status 1\)$/,
-    );
+    const message = bed.by === "nft"
+      ? /^nft refused line 2 \(delete chain ip kube-proxy masquerading\): .*busy.* \(exit status 1\)$/
+      : /^delete chain .*masquerading.*: EBUSY/;
+    assert.match(error.message, message);
     return true;
   });
+  await access.close();
   assert.deepEqual(await bed.tables(), before);
 });
 
-nftTest("a transaction whose making fails changes nothing", async (bed) => {
+accessTest("a transaction whose making fails changes nothing", async (bed) => {
   const plane = await bed.start();
   await bed.update(plane, objects.IPv4.plain);
   const before = await bed.tables();
@@ -294,12 +310,14 @@ nftTest("a transaction whose making fails changes nothing", async (bed) => {
     yield { action: "flush-chain", name: "services" } as const;
     throw new Error("made no further");
   }
-  const apply = bed.access.apply({ family: "ip", table: TABLE, operations: operations() });
+  const access = bed.open();
+  const apply = access.apply({ family: "ip", table: TABLE, operations: operations() });
   await assert.rejects(apply, /made no further/);
+  await access.close();
   assert.deepEqual(await bed.tables(), before);
 });
 
-nftTest("clients stay with their endpoints over a restart and other changes", async (bed) => {
+accessTest("clients stay with their endpoints over a restart and other changes", async (bed) => {
   const plane = await bed.start();
   await bed.update(plane, objects.IPv4.affinity);
   const sets = async () =>
@@ -330,7 +348,7 @@ nftTest("clients stay with their endpoints over a restart and other changes", as
   assert.deepEqual(await again.drift(), []);
 });
 
-nftTest("networks of cluster IPs, once known, drop what nobody has", async (bed) => {
+accessTest("networks of cluster IPs, once known, drop what nobody has", async (bed) => {
   const plane = await bed.start();
   await bed.update(plane, []);
   await bed.update(plane, [{
@@ -345,34 +363,37 @@ nftTest("networks of cluster IPs, once known, drop what nobody has", async (bed)
   );
 });
 
-nftTest("source ranges that overlap or adjoin are read back as they were written", async (bed) => {
-  const plane = await bed.start();
-  const ranges = [
-    ["10.0.0.0/8", "10.1.0.0/16"],
-    ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"],
-    ["0.0.0.0/0"],
-    ["0.0.0.0/1", "128.0.0.0/1"],
-    ["203.0.113.7/32", "203.0.113.8/32", "198.51.100.0/24"],
-  ];
-  await bed.update(
-    plane,
-    ranges.map((loadBalancerSourceRanges, index): ClusterObject => ({
-      kind: "Service",
-      metadata: { name: `lb-${index}`, namespace: "ns" },
-      spec: {
-        type: "LoadBalancer",
-        clusterIP: `172.30.1.${index}`,
-        ports: [{ name: "", protocol: "TCP", port: 80 }],
-        loadBalancerSourceRanges,
-      },
-      status: { loadBalancer: { ingress: [{ ip: `192.0.2.${index}` }] } },
-    })),
-  );
-  assert.equal((await bed.listed()).match(/chain firewall-[A-Z2-7]/g)?.length, ranges.length);
-  assert.deepEqual(await plane.drift(), []);
-});
+accessTest(
+  "source ranges that overlap or adjoin are read back as they were written",
+  async (bed) => {
+    const plane = await bed.start();
+    const ranges = [
+      ["10.0.0.0/8", "10.1.0.0/16"],
+      ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"],
+      ["0.0.0.0/0"],
+      ["0.0.0.0/1", "128.0.0.0/1"],
+      ["203.0.113.7/32", "203.0.113.8/32", "198.51.100.0/24"],
+    ];
+    await bed.update(
+      plane,
+      ranges.map((loadBalancerSourceRanges, index): ClusterObject => ({
+        kind: "Service",
+        metadata: { name: `lb-${index}`, namespace: "ns" },
+        spec: {
+          type: "LoadBalancer",
+          clusterIP: `172.30.1.${index}`,
+          ports: [{ name: "", protocol: "TCP", port: 80 }],
+          loadBalancerSourceRanges,
+        },
+        status: { loadBalancer: { ingress: [{ ip: `192.0.2.${index}` }] } },
+      })),
+    );
+    assert.equal((await bed.listed()).match(/chain firewall-[A-Z2-7]/g)?.length, ranges.length);
+    assert.deepEqual(await plane.drift(), []);
+  },
+);
 
-nftTest("it tells how each attempt went, and what was written", async (bed) => {
+accessTest("it tells how each attempt went, and what was written", async (bed) => {
   const plane = await bed.start();
   const told: string[] = [];
   plane.observe({
@@ -400,7 +421,7 @@ nftTest("it tells how each attempt went, and what was written", async (bed) => {
   assert.deepEqual(told.slice(0, 3), ["IPv4 partial refused", "IPv4 full ok", "IPv6 partial ok"]);
 });
 
-nftTest("what older kernels take away later ends the same", async (bed) => {
+accessTest("what older kernels take away later ends the same", async (bed) => {
   const plane = await bed.start({ removesChains: false });
   await bed.update(plane, [...objects.IPv4.plain, ...objects.IPv4.affinity]);
   await bed.update(plane, objects.IPv4.plain, "delete");

@@ -58,6 +58,10 @@ export class FakeNode implements NftablesAccess {
     const table = await this.read(family);
     return table?.chains.find((chain) => chain.name === name) ?? null;
   }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 interface DraftSet {
