@@ -12,6 +12,7 @@ import {
   type ProgramRunner,
   type Programs,
 } from "./programs.ts";
+import { type NodeRules, RulesReader } from "./read.ts";
 import { NFT_CHAINS } from "./transaction_text.ts";
 
 /** The effects of the data plane on a node's rules. */
@@ -20,6 +21,8 @@ export interface RulesAccess {
   readonly chainLimit: number;
   /** iptables-save's text of all tables. */
   read(family: Family): Promise<string>;
+  /** The same, told in pieces as it comes. */
+  readPieces(family: Family, take: (piece: string) => void): Promise<void>;
   /**
    * Carries out restore text, whole or in pieces that are made meanwhile and may be empty; a table
    * whose COMMIT is not reached stays as it was.
@@ -27,6 +30,13 @@ export interface RulesAccess {
   restore(family: Family, text: string | Iterable<string>): Promise<void>;
   /** The rules of one chain, as lines of `iptables -S`; null when there is no such chain. */
   listChain(family: Family, table: string, chain: string): Promise<string | null>;
+}
+
+/** Reads what a node has. Rejects as {@link RulesAccess.read} does, and with `SaveTextError`. */
+export async function readNodeRules(access: RulesAccess, family: Family): Promise<NodeRules> {
+  const reader = new RulesReader(family);
+  await access.readPieces(family, (piece) => reader.push(piece));
+  return reader.end();
 }
 
 /** iptables-restore refused a text. What tables were before the refused line's stays done. */
@@ -62,10 +72,15 @@ export class NodeRulesAccess implements RulesAccess {
   }
 
   async read(family: Family): Promise<string> {
+    const pieces: string[] = [];
+    await this.readPieces(family, (piece) => pieces.push(piece));
+    return pieces.join("");
+  }
+
+  async readPieces(family: Family, take: (piece: string) => void): Promise<void> {
     const program = programName(this.#programs, family, "-save");
-    const result = await this.#runner.run(program, []);
+    const result = await this.#runner.run(program, [], undefined, take);
     if (result.code !== 0) throw new Error(`${program} ${endOf(result)}`);
-    return result.stdout;
   }
 
   async restore(family: Family, text: string | Iterable<string>): Promise<void> {

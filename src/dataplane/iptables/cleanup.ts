@@ -6,12 +6,12 @@
  */
 
 import { FAMILIES, type Family } from "../../net/address.ts";
-import { NodeRulesAccess, type RulesAccess } from "./apply.ts";
+import { NodeRulesAccess, readNodeRules, type RulesAccess } from "./apply.ts";
 import { countLines, diffTable, type TableDiff } from "./diff.ts";
 import { JUMPS } from "./jumps.ts";
 import { CHAIN } from "./names.ts";
 import { hasLegacyTables, installedPrograms, type ProgramRunner } from "./programs.ts";
-import { NODE_TABLES, type NodeRules, type OtherRule, readRules, targetsOfOthers } from "./read.ts";
+import { NODE_TABLES, type NodeRules, type OtherRule, targetsOfOthers } from "./read.ts";
 import { ruleLine } from "./text.ts";
 import { keyOf } from "./transaction.ts";
 import { transactionText } from "./transaction_text.ts";
@@ -40,7 +40,7 @@ export function diffCleanup(node: NodeRules, family: Family): TableDiff[] {
 
 /** Cleans one family up. Returns the number of lines that it took. */
 export async function cleanupFamily(access: RulesAccess, family: Family): Promise<number> {
-  const node = readRules(await access.read(family), family);
+  const node = await readNodeRules(access, family);
   const diffs = diffCleanup(node, family);
   const text = transactionText(diffs, access.chainLimit);
   if (text !== null) await access.restore(family, text);

@@ -58,10 +58,10 @@ export function diffTable(
   desired: OwnChains,
   { referenced = new Set(), foreign = [] }: DiffOptions = {},
 ): TableDiff {
-  return mergeDiffs(
+  return mergeDiffs(table, [
     diffChains(table, current, desired),
     diffGone(table, current, desired, { referenced, foreign }),
-  );
+  ]);
 }
 
 /** What makes these chains, whatever others there are. */
@@ -99,14 +99,14 @@ export function diffGone(
   return { table, created: [], changed, removed, foreign };
 }
 
-/** One diff after another of the same table. */
-export function mergeDiffs(first: TableDiff, second: TableDiff): TableDiff {
+/** One diff of a table after another. */
+export function mergeDiffs(table: string, diffs: readonly TableDiff[]): TableDiff {
   return {
-    table: first.table,
-    created: [...first.created, ...second.created],
-    changed: [...first.changed, ...second.changed],
-    removed: [...first.removed, ...second.removed],
-    foreign: [...first.foreign, ...second.foreign],
+    table,
+    created: diffs.flatMap(({ created }) => created),
+    changed: diffs.flatMap(({ changed }) => changed),
+    removed: diffs.flatMap(({ removed }) => removed),
+    foreign: diffs.flatMap(({ foreign }) => foreign),
   };
 }
 

@@ -31,8 +31,9 @@ export function findDrift(node: NodeRules, rules: RuleSet): Drift[] {
     const { own, others } = node[table];
     const report = (chain: string, problem: Drift["problem"], rest: Partial<Drift> = {}) =>
       found.push({ family, table, chain, problem, missing: [], unexpected: [], ...rest });
-    const desired = desiredChains(rules, table);
-    for (const [chain, specs] of desired) {
+    const unexpected = new Set(own.keys());
+    for (const [chain, specs] of desiredChains(rules, table)) {
+      unexpected.delete(chain);
       const present = own.get(chain);
       if (present === undefined) {
         report(chain, "missing", { missing: specs });
@@ -49,8 +50,8 @@ export function findDrift(node: NodeRules, rules: RuleSet): Drift[] {
         ),
       });
     }
-    for (const [chain, { specs, keys }] of own) {
-      if (desired.has(chain)) continue;
+    for (const chain of unexpected) {
+      const { specs, keys } = own.get(chain)!;
       report(chain, "unexpected", { unexpected: specs.map((spec, i) => spec ?? keys[i]) });
     }
     for (const { chain, spec } of foreignRules(rules, table)) {

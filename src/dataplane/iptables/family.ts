@@ -7,10 +7,9 @@
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { SentRules } from "../dataplane.ts";
-import type { RulesAccess } from "./apply.ts";
+import { readNodeRules, type RulesAccess } from "./apply.ts";
 import { type Drift, findDrift } from "./drift.ts";
 import type { RuleOptions } from "./options.ts";
-import { readRules } from "./read.ts";
 import { beginRendering, renderChange, type Rendered, type RenderProblem } from "./render.ts";
 import type { RuleSet, TableName } from "./rules.ts";
 import type { ServiceFragment } from "./service_fragment.ts";
@@ -70,7 +69,7 @@ export class FamilyRules {
   async syncAll(plan: Plan, options: RuleOptions): Promise<FamilySync> {
     const former = this.#doubtful ? null : this.#rules;
     this.#begin();
-    const node = readRules(await this.#access.read(this.family), this.family);
+    const node = await readNodeRules(this.#access, this.family);
     const { arriving, ...rendered } = beginRendering(plan, this.family, options);
     const changes = diffNode(node, rendered.rules, released(arriving));
     const tally = await this.#send(rendered, changes);
@@ -100,7 +99,7 @@ export class FamilyRules {
   /** What others have changed since the last sync. */
   async drift(): Promise<Drift[]> {
     if (this.#rules === null) return [];
-    return findDrift(readRules(await this.#access.read(this.family), this.family), this.#rules);
+    return findDrift(await readNodeRules(this.#access, this.family), this.#rules);
   }
 
   /** Until it has succeeded, a sync leaves the node in a state that is not known. */

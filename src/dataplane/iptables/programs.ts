@@ -56,11 +56,14 @@ export class ProgramRunner {
    *
    * @param input a text, or pieces that are made while the program reads those before; an empty one
    * is a moment to go on writing. What making one throws is thrown when the program has ended.
+   * @param take is told what the program prints, in pieces as it comes, and nothing of it is in the
+   * result. What it throws is thrown when the program has ended, which it does when it prints more.
    */
   async run(
     program: string,
     args: readonly string[],
     input?: string | Iterable<string>,
+    take?: (piece: string) => void,
   ): Promise<Execution> {
     const signal = AbortSignal.timeout(this.timeoutMs);
     const command = new Deno.Command(program, {
@@ -72,26 +75,34 @@ export class ProgramRunner {
     });
     const child = this.inside(() => spawn(program, command));
     if (input !== undefined) widenStdin(child.pid);
-    const [output, fed] = await Promise.allSettled([
-      child.output(),
+    const printed: string[] = [];
+    const complaints: string[] = [];
+    const [ended, ...others] = await Promise.allSettled([
+      child.status,
+      passText(child.stdout, take ?? ((piece) => printed.push(piece))),
+      passText(child.stderr, (piece) => complaints.push(piece)),
       input === undefined ? undefined : feed(child.stdin, input),
     ]);
-    if (output.status === "rejected") throw output.reason;
-    if (fed.status === "rejected") throw fed.reason;
-    const { code, signal: killedBy, stdout, stderr } = output.value;
+    if (ended.status === "rejected") throw ended.reason;
+    for (const other of others) if (other.status === "rejected") throw other.reason;
+    const { code, signal: killedBy } = ended.value;
     if (signal.aborted) {
       throw new Deno.errors.TimedOut(
         `${program} was killed: it did not end in ${this.timeoutMs / 1000} s`,
       );
     }
-    const decoder = new TextDecoder();
-    return {
-      code,
-      signal: killedBy,
-      stdout: decoder.decode(stdout),
-      stderr: decoder.decode(stderr),
-    };
+    return { code, signal: killedBy, stdout: printed.join(""), stderr: complaints.join("") };
   }
+}
+
+async function passText(
+  stream: ReadableStream<Uint8Array>,
+  take: (piece: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  // Leaving the loop closes the pipe.
+  for await (const bytes of stream) take(decoder.decode(bytes, { stream: true }));
+  take(decoder.decode());
 }
 
 function spawn(program: string, command: Deno.Command): Deno.ChildProcess {

@@ -11,10 +11,10 @@ import { CHAIN, isHashedChain } from "./names.ts";
 import {
   joinWords,
   readRule,
-  rulesBetween,
   type RuleText,
+  SaveReader,
   type SaveRule,
-  visitSave,
+  splitWords,
 } from "./save_text.ts";
 
 /** Tables that are looked at, in the order in which they are written. */
@@ -68,117 +68,187 @@ export function isOwnChain(table: NodeTableName, chain: string): boolean {
 /**
  * Reads iptables-save's or ip6tables-save's text. Throws `SaveTextError` on any other.
  *
- * Of the proxy's own chains it keeps where they stand in the text: the rules of 100,000 endpoints
- * would take hundreds of megabytes, and each chain is looked at once.
- *
  * @param isOwn which chains are the proxy's alone (default: those of iptables mode).
  */
 export function readRules(text: string, family: Family, isOwn = isOwnChain): NodeRules {
-  const tables = { filter: newTable(), nat: newTable(), mangle: newTable() };
-  const reader = new ChainReader(text, family);
-  let name: NodeTableName | null = null;
-  visitSave(text, {
-    table(table) {
-      name = NODE_TABLES.find((known) => known === table) ?? null;
-    },
-    chain(chain) {
-      if (name === null) return;
-      if (isOwn(name, chain)) tables[name].own.set(chain, new SavedChain(reader));
-      else tables[name].others.set(chain, []);
-    },
-    rule(rule) {
-      if (name === null) return;
-      const own = tables[name].own.get(rule.chain);
-      if (own !== undefined) {
-        own.add(rule);
-        return;
-      }
-      const read = readRule(text, rule);
-      const key = canonicalRule(read.tokens, family);
-      tables[name].others.get(rule.chain)?.push({ key, target: targetOf(read) });
-    },
-  });
-  return tables;
+  const reader = new RulesReader(family, isOwn);
+  reader.push(text);
+  return reader.end();
+}
+
+/**
+ * Reads iptables-save's or ip6tables-save's text while it comes, in pieces. Throws `SaveTextError` on
+ * any other.
+ *
+ * Of the rules in the proxy's own chains it keeps the text: those of 100,000 endpoints, taken apart,
+ * would take hundreds of megabytes, and each chain is looked at once.
+ */
+export class RulesReader {
+  readonly #tables = { filter: newTable(), nat: newTable(), mangle: newTable() };
+  readonly #family: Family;
+  readonly #isOwn: typeof isOwnChain;
+  readonly #store: RuleStore;
+  readonly #reader: SaveReader;
+  #table: NodeTableName | null = null;
+
+  /** @param isOwn as of {@link readRules}. */
+  constructor(family: Family, isOwn = isOwnChain) {
+    this.#family = family;
+    this.#isOwn = isOwn;
+    this.#store = new RuleStore(family);
+    this.#reader = new SaveReader({
+      table: (name) => this.#table = NODE_TABLES.find((known) => known === name) ?? null,
+      chain: (name) => this.#addChain(name),
+      rule: (rule) => this.#addRule(rule),
+    });
+  }
+
+  push(piece: string): void {
+    this.#reader.push(piece);
+  }
+
+  /** What the node has, now that the text is complete. */
+  end(): NodeRules {
+    this.#reader.end();
+    return this.#tables;
+  }
+
+  #addChain(name: string): void {
+    if (this.#table === null) return;
+    const { own, others } = this.#tables[this.#table];
+    if (this.#isOwn(this.#table, name)) own.set(name, new SavedChain(this.#store));
+    else others.set(name, []);
+  }
+
+  #addRule(rule: RuleText): void {
+    if (this.#table === null) return;
+    const { own, others } = this.#tables[this.#table];
+    const chain = own.get(rule.chain);
+    if (chain !== undefined) {
+      chain.add(rule.text.slice(rule.words, rule.end));
+      return;
+    }
+    const read = readRule(rule);
+    const key = canonicalRule(read.tokens, this.#family);
+    others.get(rule.chain)?.push({ key, target: targetOf(read) });
+  }
 }
 
 function newTable() {
   return { own: new Map<string, SavedChain>(), others: new Map<string, OtherRule[]>() };
 }
 
-/** Where rules stand that follow each other. */
-type Place = Pick<RuleText, "start" | "end">;
+/** Where rules of a chain stand in a {@link RuleStore}, one behind the other. */
+interface Place {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** A chain by where its rules stand: nearly always one behind the other. */
 class SavedChain implements ChainRules {
-  readonly #reader: ChainReader;
+  readonly #store: RuleStore;
+  #bytes = NO_BYTES;
   #start = 0;
-  /** Of the last place; −1 before the first rule. */
-  #end = -1;
-  /** Those before the last one. */
+  #end = 0;
+  /** Places before the last one. */
   #former: Place[] | null = null;
 
-  constructor(reader: ChainReader) {
-    this.#reader = reader;
+  constructor(store: RuleStore) {
+    this.#store = store;
   }
 
-  add({ start, end }: RuleText): void {
-    if (this.#end !== start - 1) {
-      if (this.#end >= 0) (this.#former ??= []).push({ start: this.#start, end: this.#end });
+  add(words: string): void {
+    const { bytes, start, end } = this.#store.add(words);
+    if (this.#bytes !== bytes || this.#end !== start) {
+      if (this.#bytes !== NO_BYTES) (this.#former ??= []).push(this.#last);
+      this.#bytes = bytes;
       this.#start = start;
     }
     this.#end = end;
   }
 
   get places(): readonly Place[] {
-    const last = this.#end < 0 ? [] : [{ start: this.#start, end: this.#end }];
-    return [...this.#former ?? [], ...last];
+    return [...this.#former ?? [], ...this.#bytes === NO_BYTES ? [] : [this.#last]];
+  }
+
+  get #last(): Place {
+    return { bytes: this.#bytes, start: this.#start, end: this.#end };
   }
 
   get keys(): readonly string[] {
-    return this.#reader.read(this).keys;
+    return this.#store.read(this).keys;
   }
 
   get specs(): readonly (string | null)[] {
-    return this.#reader.read(this).specs;
+    return this.#store.read(this).specs;
   }
 }
 
-/** Reads chains when they are asked for, and remembers the last one. */
-class ChainReader {
-  readonly #text: string;
+/** Bytes of text that are kept together. */
+const BLOCK = 1 << 20;
+/** Ends a rule; there is none in it. */
+const END = "\0";
+
+/**
+ * Keeps rules as text, outside of V8's heap, which would grow by more than what it is given. Reads
+ * chains when they are asked for, and remembers the last one.
+ */
+class RuleStore {
   readonly #family: Family;
+  readonly #encoder = new TextEncoder();
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  #block: Uint8Array = NO_BYTES;
+  #used = 0;
   #last: { readonly chain: SavedChain; readonly rules: ReadRules } | null = null;
 
-  constructor(text: string, family: Family) {
-    this.#text = text;
+  constructor(family: Family) {
     this.#family = family;
+  }
+
+  /** Keeps a rule by its words. */
+  add(words: string): Place {
+    // No character takes more than three bytes for each of its UTF-16 units.
+    const most = 3 * words.length + END.length;
+    if (this.#block.length - this.#used < most) {
+      this.#block = new Uint8Array(Math.max(BLOCK, most));
+      this.#used = 0;
+    }
+    const start = this.#used;
+    const { written } = this.#encoder.encodeInto(words + END, this.#block.subarray(start));
+    this.#used += written;
+    return { bytes: this.#block, start, end: this.#used };
   }
 
   read(chain: SavedChain): ReadRules {
     if (this.#last?.chain !== chain) {
-      const rules = chain.places.flatMap(({ start, end }) => [
-        ...rulesBetween(this.#text, start, end),
-      ]);
+      const rules = chain.places.flatMap((place) => this.#wordsAt(place));
       this.#last = { chain, rules: new ReadRules(rules, this.#family) };
     }
     return this.#last.rules;
   }
+
+  #wordsAt({ bytes, start, end }: Place): string[] {
+    return this.#decoder.decode(bytes.subarray(start, end - END.length)).split(END);
+  }
 }
 
-/** Rules that were read. */
+/** Rules that were read, by their words as text. */
 class ReadRules implements ChainRules {
   readonly keys: readonly string[];
-  readonly #rules: readonly SaveRule[];
+  readonly #rules: readonly string[];
   #specs: readonly (string | null)[] | null = null;
 
-  constructor(rules: readonly SaveRule[], family: Family) {
-    this.keys = rules.map(({ tokens }) => canonicalRule(tokens, family));
+  constructor(rules: readonly string[], family: Family) {
+    this.keys = rules.map((words) => canonicalRule(splitWords(words)!, family));
     this.#rules = rules;
   }
 
   /** Asked for only where a chain is not as it should be. */
   get specs(): readonly (string | null)[] {
-    return this.#specs ??= this.#rules.map(specOf);
+    return this.#specs ??= this.#rules.map((words) => specOf(splitWords(words)!));
   }
 }
 
@@ -195,8 +265,8 @@ export function hasRule(others: NodeTable["others"], chain: string, key: string)
 }
 
 /** The rule's words as text; null when a word has a line end in it. */
-function specOf({ tokens }: SaveRule): string | null {
-  return tokens.some((word) => /[\n\r\0]/.test(word)) ? null : joinWords(tokens);
+function specOf(words: readonly string[]): string | null {
+  return words.some((word) => /[\n\r\0]/.test(word)) ? null : joinWords(words);
 }
 
 /** The chain or target that a rule leads to. */

@@ -63,10 +63,14 @@ export interface SaveVisitor {
   rule(rule: RuleText): void;
 }
 
-/** A rule as it stands in a text, from the begin of its line to its end; read when that is asked for. */
+/** A rule as it stands in a text, where its words are not looked at yet. */
 export interface RuleText {
   readonly chain: string;
+  readonly text: string;
+  /** Begin of its line. */
   readonly start: number;
+  /** Begin of the words behind the chain. */
+  readonly words: number;
   readonly end: number;
   /** 1-based. */
   readonly line: number;
@@ -79,45 +83,91 @@ export interface RuleText {
  */
 export function parseSave(text: string): SaveTable[] {
   const tables: SaveTable[] = [];
-  visitSave(text, {
+  const reader = new SaveReader({
     table: (name, line) => tables.push({ name, line, chains: new Map(), rules: [] }),
     chain(name, chain) {
       const { chains } = tables.at(-1)!;
       if (chains.has(name)) throw new SaveTextError(chain.line, `chain ${name} is declared twice`);
       chains.set(name, chain);
     },
-    rule: (rule) => tables.at(-1)!.rules.push(readRule(text, rule)),
+    rule: (rule) => tables.at(-1)!.rules.push(readRule(rule)),
   });
+  reader.push(text);
+  reader.end();
   return tables;
 }
 
-/** Like {@link parseSave}, for texts too large to be kept in pieces. */
-export function visitSave(text: string, visitor: SaveVisitor): void {
-  let table: string | null = null;
-  let number = 0;
-  for (let start = 0, end: number; start <= text.length; start = end + 1) {
-    number++;
-    end = lineEnd(text, start);
-    const line = text.slice(start, end);
-    if (line.trim() === "" || line.startsWith("#")) continue;
-    if (line.startsWith("*")) {
-      if (table !== null) throw new SaveTextError(number, `${line} before COMMIT of ${table}`);
-      table = line.slice(1).trim();
-      visitor.table(table, number);
-      continue;
+/**
+ * Reads a text that comes in pieces, wherever these are cut, and keeps nothing of them but what the
+ * last has begun. Throws as {@link parseSave} does, of each piece as it comes.
+ */
+export class SaveReader {
+  readonly #visitor: SaveVisitor;
+  #table: string | null = null;
+  /** Of the line that was read last, 1-based. */
+  #line = 0;
+  /** The line or rule that the last piece has begun. */
+  #rest = "";
+
+  constructor(visitor: SaveVisitor) {
+    this.#visitor = visitor;
+  }
+
+  push(piece: string): void {
+    const text = this.#rest + piece;
+    let start = 0;
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
+      const read = this.#read(text, start, end, false);
+      if (read < 0) break;
+      start = read + 1;
     }
-    if (table === null) throw new SaveTextError(number, `expected *TABLE, not ${shown(line)}`);
-    if (line.trim() === "COMMIT") {
-      table = null;
-    } else if (line.startsWith(":")) {
-      visitor.chain(...parseChain(line, number));
-    } else {
-      const rule = findRule(text, start, number);
-      visitor.rule(rule);
-      for (; end < rule.end; number++) end = lineEnd(text, end + 1);
+    this.#rest = text.slice(start);
+  }
+
+  /** The text is complete. */
+  end(): void {
+    const text = this.#rest;
+    if (this.#read(text, 0, text.length, true) < 0) {
+      throw new SaveTextError(this.#line + 1, "a quote is not closed");
+    }
+    if (this.#table !== null) {
+      throw new SaveTextError(this.#line, `table ${this.#table} has no COMMIT`);
     }
   }
-  if (table !== null) throw new SaveTextError(number, `table ${table} has no COMMIT`);
+
+  /**
+   * Reads a line, or the rule that begins with it: where that ends, −1 when it goes on behind the text.
+   *
+   * @param complete no more text comes, so that the last line needs no end.
+   */
+  #read(text: string, start: number, end: number, complete: boolean): number {
+    const number = this.#line + 1;
+    const line = text.slice(start, end);
+    let last = end;
+    if (line.trim() === "" || line.startsWith("#")) {
+      // Says nothing.
+    } else if (line.startsWith("*")) {
+      if (this.#table !== null) {
+        throw new SaveTextError(number, `${line} before COMMIT of ${this.#table}`);
+      }
+      this.#table = line.slice(1).trim();
+      this.#visitor.table(this.#table, number);
+    } else if (this.#table === null) {
+      throw new SaveTextError(number, `expected *TABLE, not ${shown(line)}`);
+    } else if (line.trim() === "COMMIT") {
+      this.#table = null;
+    } else if (line.startsWith(":")) {
+      this.#visitor.chain(...parseChain(line, number));
+    } else {
+      const rule = findRule(text, start, number);
+      if (rule === null || (rule.end === text.length && !complete)) return -1;
+      this.#visitor.rule(rule);
+      last = rule.end;
+      for (let at = end; at < last; this.#line++) at = lineEnd(text, at + 1);
+    }
+    this.#line++;
+    return last;
+  }
 }
 
 function lineEnd(text: string, start: number): number {
@@ -138,40 +188,32 @@ function parseChain(line: string, number: number): [name: string, chain: SaveCha
   }];
 }
 
-/** Finds the end of the rule that begins with a line; it may go on over further lines. */
-function findRule(text: string, start: number, number: number): RuleText {
+/** Finds the end of the rule that begins with a line; it may go on over further lines: null, behind the text. */
+function findRule(text: string, start: number, number: number): RuleText | null {
   let end = lineEnd(text, start);
   const line = text.slice(start, end);
   const head = RULE.exec(line);
   if (head === null) {
     throw new SaveTextError(number, `expected -A CHAIN …, not ${shown(line)}`);
   }
+  const words = start + head[0].length;
   let closed = !line.includes('"') || splitWords(line.slice(head[0].length)) !== null;
   while (!closed) {
-    if (end === text.length) throw new SaveTextError(number, "a quote is not closed");
+    if (end === text.length) return null;
     const next = lineEnd(text, end + 1);
     const quotes = text.slice(end + 1, next).includes('"');
     end = next;
-    closed = quotes && splitWords(text.slice(start + head[0].length, end)) !== null;
+    closed = quotes && splitWords(text.slice(words, end)) !== null;
   }
-  return { chain: head[3], start, end, line: number };
+  if (text.slice(words, end).includes("\0")) throw new SaveTextError(number, "a NUL character");
+  return { chain: head[3], text, start, words, end, line: number };
 }
 
-/** Reads a rule of the text that it was found in. */
-export function readRule(text: string, { start, end, line }: RuleText): SaveRule {
-  const whole = text.slice(start, end);
-  const [head, packets, bytes, chain] = RULE.exec(whole)!;
-  const rule = { chain, tokens: splitWords(whole.slice(head.length))!, line };
+/** Reads a rule where it stands. */
+export function readRule({ text, start, words, end, line }: RuleText): SaveRule {
+  const [, packets, bytes, chain] = RULE.exec(text.slice(start, words))!;
+  const rule = { chain, tokens: splitWords(text.slice(words, end))!, line };
   return packets === undefined ? rule : { ...rule, counters: toCounters(packets, bytes) };
-}
-
-/** Reads rules of a text that stand one behind the other. Their lines are counted from the first. */
-export function* rulesBetween(text: string, start: number, end: number): Generator<SaveRule> {
-  for (let at = start, line = 1; at < end; line++) {
-    const rule = findRule(text, at, line);
-    yield readRule(text, rule);
-    at = rule.end + 1;
-  }
 }
 
 function toCounters(packets: string, bytes: string): Counters {

@@ -7,6 +7,7 @@
 import type { Family } from "../../net/address.ts";
 import { canonicalRule } from "./canonical.ts";
 import {
+  countChains,
   diffChains,
   diffGone,
   diffTable,
@@ -24,14 +25,7 @@ import {
   targetsOfOthers,
   withKeys,
 } from "./read.ts";
-import {
-  collectChains,
-  type Fragment,
-  fragments,
-  type RuleSet,
-  type TableName,
-  TABLES,
-} from "./rules.ts";
+import { type Fragment, fragments, type RuleSet, type TableName, TABLES } from "./rules.ts";
 import { splitWords } from "./save_text.ts";
 import { chainLine, ruleLine } from "./text.ts";
 import type { TableChanges } from "./transaction_text.ts";
@@ -78,26 +72,27 @@ function* tableParts(
 ): Generator<TableDiff | null> {
   const { family } = rules;
   const { own, others } = node[table];
-  const wanted = new Set<string>();
+  const unwanted = new Set(own.keys());
   const diff = (chains: ReadonlyMap<string, readonly string[]>) => {
-    if (own.size > 0) { for (const chain of chains.keys()) wanted.add(chain); }
+    for (const chain of chains.keys()) unwanted.delete(chain);
     return diffChains(table, own, withKeys(chains, (spec) => keyOf(spec, family)));
   };
   const ofNode = sharedChains({ ...rules, services: new Map() }, table);
   const leaves = [...ofNode].filter(([chain]) => chain === CHAIN.markMasquerade);
   yield diff(new Map(leaves));
-  for (const chains of inBatches(services, table)) yield chains === null ? null : diff(chains);
+  yield* inBatches(services, table, diff);
   const rest = sharedChains(rules, table).set(CHAIN.canary, []);
   for (const [chain] of leaves) rest.delete(chain);
   const last = diff(rest);
   const foreign = foreignRules(rules, table).flatMap(({ chain, spec, command }) =>
     hasRule(others, chain, keyOf(spec, family)) ? [] : [ruleLine(command, chain, spec)]
   );
+  const wanted = { has: (chain: string) => !unwanted.has(chain) };
   const gone = diffGone(table, own, wanted, {
     referenced: targetsOfOthers(others),
     foreign: [...missingChains(node, table), ...foreign],
   });
-  yield mergeDiffs(last, gone);
+  yield mergeDiffs(table, [last, gone]);
 }
 
 /**
@@ -109,39 +104,51 @@ const FIRST_BATCH = 16;
 const LARGEST_BATCH = 512;
 const GROWTH = 1.25;
 
-/** The chains that Services have alone; null after every few of them, when there are no batches. */
+/**
+ * What differs of the chains that Services have alone; null after every few of them, when there are no
+ * batches. Of Services in which nothing does, nothing is kept.
+ */
 function* inBatches(
   services: Iterable<Fragment>,
   table: NodeTableName,
-): Generator<Map<string, readonly string[]> | null> {
+  diff: (chains: ReadonlyMap<string, readonly string[]>) => TableDiff,
+): Generator<TableDiff | null> {
   if (table === "mangle") return;
-  let batch = new Map<string, string[]>();
+  let batch: TableDiff[] = [];
   let size = FIRST_BATCH;
   let count = 0;
   for (const part of services) {
-    addOwnChains(part, table, batch);
+    const chains = new Map<string, string[]>();
+    addOwnChains(part, table, chains);
+    const own = diff(chains);
+    if (countChains(own) > 0) batch.push(own);
     if (++count === size) {
-      yield batch;
-      batch = new Map();
+      yield batch.length === 0 ? null : mergeDiffs(table, batch);
+      batch = [];
       count = 0;
       size = Math.min(Math.ceil(size * GROWTH), LARGEST_BATCH);
     } else if (count % FIRST_BATCH === 0) {
       yield null;
     }
   }
-  if (batch.size > 0) yield batch;
+  if (batch.length > 0) yield mergeDiffs(table, batch);
 }
 
-/** Chains that a rule set has alone in a table, and the canary. */
-export function desiredChains(
+/**
+ * Chains that a rule set has alone in a table, and the canary, each with its rules; those of Services
+ * one Service at a time.
+ */
+export function* desiredChains(
   rules: RuleSet,
   table: NodeTableName,
-): ReadonlyMap<string, readonly string[]> {
-  const chains = table === "mangle"
-    ? new Map<string, readonly string[]>()
-    : collectChains(fragments(rules), table);
-  for (const chain of chains.keys()) if (!isOwnChain(table, chain)) chains.delete(chain);
-  return chains.set(CHAIN.canary, []);
+): Generator<[chain: string, specs: readonly string[]]> {
+  yield* sharedChains(rules, table).set(CHAIN.canary, []);
+  if (table === "mangle") return;
+  for (const part of rules.services.values()) {
+    const chains = new Map<string, string[]>();
+    addOwnChains(part, table, chains);
+    yield* chains;
+  }
 }
 
 /** A rule that must be in a chain of others. */

@@ -77,7 +77,7 @@ function* inTurns(
       yield "";
       continue;
     }
-    const next: TableDiff = held === null ? diff : mergeDiffs(held, diff);
+    const next: TableDiff = held === null ? diff : mergeDiffs(table, [held, diff]);
     cut ||= countChains(next) > chainLimit;
     held = cut ? null : next;
     if (cut) yield* sectionsOf(next, chainLimit);

@@ -29,9 +29,9 @@ const objects = fixture.objects as unknown as Readonly<
 
 /** Runs programs without CAP_NET_RAW, as a container may have to. */
 class UnprivilegedRunner extends ProgramRunner {
-  override run(program: string, args: readonly string[], input?: string | Iterable<string>) {
+  override run(program: string, args: readonly string[]) {
     const rights = ["--inh-caps=-all", "--bounding-set=-all,+net_admin"];
-    return super.run("setpriv", [...rights, program, ...args], input);
+    return super.run("setpriv", [...rights, program, ...args]);
   }
 }
 

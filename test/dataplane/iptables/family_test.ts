@@ -6,6 +6,7 @@ import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import type { RulesAccess } from "../../../src/dataplane/iptables/apply.ts";
 import { formatDrift } from "../../../src/dataplane/iptables/drift.ts";
 import { FamilyRules } from "../../../src/dataplane/iptables/family.ts";
+import { inParts } from "../../../src/dataplane/iptables/programs.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
 import type { Family } from "../../../src/net/address.ts";
 import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
@@ -32,6 +33,10 @@ class Node implements RulesAccess {
 
   read(): Promise<string> {
     return Promise.resolve(savedText(this.tables));
+  }
+
+  async readPieces(_family: Family, take: (piece: string) => void): Promise<void> {
+    for (const piece of inParts(await this.read(), 1000)) take(piece);
   }
 
   restore(_family: Family, pieces: string | Iterable<string>): Promise<void> {

@@ -55,6 +55,24 @@ Deno.test({
 });
 
 Deno.test({
+  ...requires("output is told in pieces while the program runs", "sh", "yes"),
+  async fn() {
+    const pieces: string[] = [];
+    const script = "printf 'gr\\303'; sleep 0.1; printf '\\274n'; echo no >&2";
+    const run = new ProgramRunner().run("sh", ["-c", script], undefined, (piece) => {
+      pieces.push(piece);
+    });
+    assert.deepEqual(await run, { code: 0, signal: null, stdout: "", stderr: "no\n" });
+    assert.equal(pieces.join(""), "grün");
+    // Who cannot use it does not wait for the end.
+    const refused = new ProgramRunner().run("yes", [], undefined, () => {
+      throw new RangeError("no more");
+    });
+    await assert.rejects(refused, /^RangeError: no more$/);
+  },
+});
+
+Deno.test({
   ...requires("input is made piece by piece while the program reads", "cat"),
   async fn() {
     let made = 0;

@@ -4,6 +4,7 @@ import {
   formatSave,
   joinWords,
   parseSave,
+  SaveReader,
   type SaveTable,
   SaveTextError,
   splitWords,
@@ -63,13 +64,21 @@ Deno.test("text that iptables-save would not write is refused by its line", () =
       ["*nat\n-I X -j ACCEPT\nCOMMIT\n", 'line 2: expected -A CHAIN …, not "-I X -j ACCEPT"'],
       ['*nat\n-A X --comment "a\nCOMMIT\n', "line 2: a quote is not closed"],
       ["*nat\n:X - [0:0]\n", "line 3: table nat has no COMMIT"],
+      ['*nat\n-A X --comment "a\nb\0"\nCOMMIT\n', "line 2: a NUL character"],
     ]
   ) {
-    assert.throws(() => parseSave(text), (error) => {
+    const refused = (error: unknown) => {
       assert.ok(error instanceof SaveTextError);
       assert.equal(error.message, message);
       return true;
-    });
+    };
+    assert.throws(() => parseSave(text), refused);
+    const reader = new SaveReader({ table() {}, chain() {}, rule() {} });
+    if (message.includes("twice")) continue;
+    assert.throws(() => {
+      for (const character of text) reader.push(character);
+      reader.end();
+    }, refused);
   }
 });
 
