@@ -65,16 +65,25 @@ export interface RawAttribute {
 export function* rawAttributes(bytes: Uint8Array): Generator<RawAttribute> {
   let offset = 0;
   while (bytes.length - offset >= HEADER) {
-    const length = bytes[offset] | bytes[offset + 1] << 8;
-    if (length < HEADER || length > bytes.length - offset) {
-      throw malformed(
-        `an attribute at byte ${offset} of ${bytes.length} in a netlink message is ${length} long`,
-      );
-    }
-    const id = (bytes[offset + 2] | bytes[offset + 3] << 8) & TYPE_MASK;
+    const length = attributeLength(bytes, offset);
+    const id = attributeId(bytes, offset);
     yield { id, offset, payload: bytes.subarray(offset + HEADER, offset + length) };
     offset += align(length);
   }
+}
+
+function attributeId(bytes: Uint8Array, offset: number): number {
+  return (bytes[offset + 2] | bytes[offset + 3] << 8) & TYPE_MASK;
+}
+
+function attributeLength(bytes: Uint8Array, offset: number): number {
+  const length = bytes[offset] | bytes[offset + 1] << 8;
+  if (length < HEADER || length > bytes.length - offset) {
+    throw malformed(
+      `an attribute at byte ${offset} of ${bytes.length} in a netlink message is ${length} long`,
+    );
+  }
+  return length;
 }
 
 /** A described set of attributes: the whole of a message's, or of a nest's. */
@@ -104,14 +113,29 @@ export class AttributeSet<D extends Description> {
   /** Reads all of the bytes. */
   read(bytes: Uint8Array): Values<D> {
     const values: Record<string, unknown> = {};
-    for (const { id, payload } of rawAttributes(bytes)) {
-      const entry = this.#byId.get(id);
-      if (entry === undefined) continue;
-      const value = entry.codec.read(payload);
-      if (entry.many) ((values[entry.name] ??= []) as unknown[]).push(value);
-      else values[entry.name] = value;
-    }
+    this.readInto(values, bytes);
     return values as Values<D>;
+  }
+
+  /**
+   * Adds what the bytes say to an object. Returns whether there is no attribute among them that is
+   * not described.
+   */
+  readInto(values: Record<string, unknown>, bytes: Uint8Array): boolean {
+    let complete = true;
+    for (let offset = 0; bytes.length - offset >= HEADER;) {
+      const length = attributeLength(bytes, offset);
+      const entry = this.#byId.get(attributeId(bytes, offset));
+      if (entry === undefined) {
+        complete = false;
+      } else {
+        const value = entry.codec.read(bytes.subarray(offset + HEADER, offset + length));
+        if (entry.many) ((values[entry.name] ??= []) as unknown[]).push(value);
+        else values[entry.name] = value;
+      }
+      offset += align(length);
+    }
+    return complete;
   }
 
   /** The path of names, starting with a dot, of the attribute at an offset in these bytes. */

@@ -147,7 +147,7 @@ export class NetlinkSocket {
     this.#out.clear();
     writeRequest(this.#out, request, (request.flags ?? 0) | NLM_F_ACK, sequence);
     this.#send();
-    return this.#answers(sequence, request);
+    return run(this.#answers(sequence, request));
   }
 
   /**
@@ -155,12 +155,20 @@ export class NetlinkSocket {
    * not help it throws EINTR.
    */
   dump(request: Request): Message[] {
+    return run(this.dumpSteps(request));
+  }
+
+  /**
+   * {@link dump} in steps of one datagram each. The socket may not be used for anything else before
+   * the last.
+   */
+  *dumpSteps(request: Request): Generator<void, Message[], void> {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
       const sequence = this.#nextSequence();
       this.#out.clear();
       writeRequest(this.#out, request, (request.flags ?? 0) | NLM_F_DUMP, sequence);
       this.#send();
-      const messages = this.#answers(sequence, request);
+      const messages = yield* this.#answers(sequence, request);
       if (messages.every((message) => (message.flags & NLM_F_DUMP_INTR) === 0)) return messages;
     }
     throw new NetlinkError(ERRNO.EINTR, request.what ?? `netlink dump ${request.type}`, {
@@ -319,9 +327,8 @@ export class NetlinkSocket {
   }
 
   /** Collects the answers to one request up to its acknowledgement or the end of its dump. */
-  #answers(sequence: number, request: Request): Message[] {
-    const answers: Message[] = [];
-    for (;;) {
+  *#answers(sequence: number, request: Request): Generator<void, Message[], void> {
+    for (const answers: Message[] = [];;) {
       for (const message of parseMessages(this.#receive())) {
         if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
@@ -332,6 +339,7 @@ export class NetlinkSocket {
         if (message.type === NLMSG_OVERRUN) throw malformed("the kernel lost netlink data");
         answers.push(message);
       }
+      yield;
     }
   }
 
@@ -427,6 +435,14 @@ export class NetlinkSocket {
       }
       throw error;
     }
+  }
+}
+
+/** What steps return that are all done at once. */
+function run<T>(steps: Generator<void, T, void>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
   }
 }
 

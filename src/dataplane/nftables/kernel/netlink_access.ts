@@ -15,24 +15,27 @@ import { TABLE, tableFamily } from "../names.ts";
 import type { Transaction } from "../transaction.ts";
 import { compileTransaction } from "./compile_transaction.ts";
 import type { FilledSet } from "./decompile_rule.ts";
-import { byName, decompileChain, decompileTable } from "./table.ts";
+import { byName, decompileChain, tableSteps } from "./table.ts";
 
 /** How long one step of much work may last before others get their turn. */
 const TURN_MS = 10;
 
 /** Works on a node by netlink. Needs CAP_NET_ADMIN in its network namespace. */
 export class NetlinkAccess implements NftablesAccess {
-  /** A batch may be under way while something is read. */
-  readonly #reader: Nftables;
-  readonly #writer: Nftables;
+  /** What takes long has a socket of its own. */
+  readonly #tables: Nftables;
+  readonly #batches: Nftables;
+  readonly #chains: Nftables;
   readonly #setName = setNames();
   /** Chains as they were read last, by family and name. */
   readonly #seen = new Map<string, SeenChain>();
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<unknown> = Promise.resolve();
+  #reading: Promise<unknown> = Promise.resolve();
 
-  private constructor(reader: Nftables, writer: Nftables) {
-    this.#reader = reader;
-    this.#writer = writer;
+  private constructor([tables, batches, chains]: readonly Nftables[]) {
+    this.#tables = tables;
+    this.#batches = batches;
+    this.#chains = chains;
   }
 
   /**
@@ -40,12 +43,13 @@ export class NetlinkAccess implements NftablesAccess {
    * the kernel has no nf_tables.
    */
   static open(): NetlinkAccess {
-    const reader = Nftables.open();
+    const opened: Nftables[] = [];
     try {
-      reader.generation();
-      return new NetlinkAccess(reader, Nftables.open());
+      for (let i = 0; i < 3; i++) opened.push(Nftables.open());
+      opened[0].generation();
+      return new NetlinkAccess(opened);
     } catch (error) {
-      reader.close();
+      for (const nftables of opened) nftables.close();
       throw error;
     }
   }
@@ -57,7 +61,7 @@ export class NetlinkAccess implements NftablesAccess {
       batch.add(operation);
       if (turns.over) await turns.next();
     }
-    const written = this.#writing.then(() => this.#writer.commitLater(batch.finish()));
+    const written = this.#writing.then(() => this.#batches.commitLater(batch.finish()));
     this.#writing = written.catch(() => {});
     try {
       await written;
@@ -69,19 +73,16 @@ export class NetlinkAccess implements NftablesAccess {
     }
   }
 
-  async read(family: Family): Promise<Table | null> {
-    const reading = this.#reader.readContents({ family: tableFamily(family), table: TABLE });
-    for (const turns = new Turns();;) {
-      const { done, value } = reading.next();
-      if (done) return value === null ? null : decompileTable(value);
-      if (turns.over) await turns.next();
-    }
+  read(family: Family): Promise<Table | null> {
+    const read = this.#reading.then(() => this.#readTable(family));
+    this.#reading = read.catch(() => {});
+    return read;
   }
 
   /** One chain; while no rules of the node changed, the same as before. */
   readChain(family: Family, name: string): Promise<Chain | null> {
     const key = `${family} ${name}`;
-    const generation = this.#reader.generation();
+    const generation = this.#chains.generation();
     const seen = this.#seen.get(key);
     if (seen?.generation === generation) return Promise.resolve(seen.chain);
     const chain = this.#readChain(family, name);
@@ -91,16 +92,21 @@ export class NetlinkAccess implements NftablesAccess {
 
   /** Ends it. What is under way is waited for. */
   async close(): Promise<void> {
-    await this.#writing;
-    this.#reader.close();
-    this.#writer.close();
+    await Promise.all([this.#reading, this.#writing]);
+    for (const nftables of [this.#tables, this.#batches, this.#chains]) nftables.close();
+  }
+
+  async #readTable(family: Family): Promise<Table | null> {
+    const name = { family: tableFamily(family), table: TABLE };
+    const contents = await inTurns(this.#tables.contentsSteps(name));
+    return contents === null ? null : await inTurns(tableSteps(contents));
   }
 
   #readChain(family: Family, name: string): Chain | null {
     const place = { family: tableFamily(family), table: TABLE, chain: name };
-    const chain = this.#reader.chain(place);
+    const chain = this.#chains.chain(place);
     if (chain === null) return null;
-    const rules = this.#reader.rules(place);
+    const rules = this.#chains.rules(place);
     return decompileChain(chain, rules, {
       family: place.family,
       sets: byName(this.#setsOf(rules)),
@@ -112,10 +118,10 @@ export class NetlinkAccess implements NftablesAccess {
     return rules.flatMap(({ expressions, family, table }) =>
       expressions.flatMap((expression): FilledSet[] => {
         if (!("set" in expression) || expression.set === undefined) return [];
-        const set = this.#reader.set({ family, table, set: expression.set });
+        const set = this.#chains.set({ family, table, set: expression.set });
         if (set === null) return [];
         const anonymous = (set.flags & SET_FLAGS.anonymous) !== 0;
-        return [{ ...set, elements: anonymous ? this.#reader.elements(set) : [] }];
+        return [{ ...set, elements: anonymous ? this.#chains.elements(set) : [] }];
       })
     );
   }
@@ -134,6 +140,15 @@ function setNames(): (kind: "set" | "map") => string {
   const start = `${Date.now().toString(36)}-${Deno.pid.toString(36)}`;
   let count = 0;
   return (kind) => `__${kind}-${start}-${count++}`;
+}
+
+/** What steps return; others have their turn in between. */
+async function inTurns<T>(steps: Generator<void, T, void>): Promise<T> {
+  for (const turns = new Turns();;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    if (turns.over) await turns.next();
+  }
 }
 
 /** Lets others have their turn in the midst of much work. */

@@ -11,18 +11,31 @@ import type {
   NamedObject,
   Rule as KernelRule,
 } from "../../../netlink/netfilter/nftables/objects.ts";
-import type { Chain, Rule, Table } from "../language/ast.ts";
+import type { Chain, NamedSet, Rule, Table } from "../language/ast.ts";
 import { decompileRule, type FilledSet, type TableContext } from "./decompile_rule.ts";
 import { decompileBase } from "./hooks.ts";
 import { decompileSet } from "./sets.ts";
 
-/** A table of family ip or ip6 in the language; null for other families. */
-export function decompileTable(contents: TableContents): Table | null {
-  const { table, chains, rules, sets, objects } = contents;
+/**
+ * A table of family ip or ip6 in the language, in steps of one chain or set each; null for other
+ * families.
+ */
+export function* tableSteps(contents: TableContents): Generator<void, Table | null, void> {
+  const { table, sets, objects } = contents;
   const { family } = table;
   if (family !== "ip" && family !== "ip6") return null;
   const context = { family, sets: byName(sets) };
-  const byChain = Map.groupBy(rules, ({ chain }) => chain);
+  const rules = Map.groupBy(contents.rules, ({ chain }) => chain);
+  const chains: Chain[] = [];
+  for (const chain of contents.chains) {
+    chains.push(decompileChain(chain, rules.get(chain.chain) ?? [], context));
+    yield;
+  }
+  const named: NamedSet[] = [];
+  for (const set of sets) {
+    if ((set.flags & SET_FLAGS.anonymous) === 0) named.push(decompileSet(set));
+    yield;
+  }
   return {
     family,
     name: table.table,
@@ -30,8 +43,8 @@ export function decompileTable(contents: TableContents): Table | null {
     flags: Object.entries(TABLE_FLAGS).filter(([, bit]) => (table.flags & bit) !== 0)
       .map(([name]) => name),
     handle: table.handle,
-    chains: chains.map((chain) => decompileChain(chain, byChain.get(chain.chain) ?? [], context)),
-    sets: sets.filter(({ flags }) => (flags & SET_FLAGS.anonymous) === 0).map(decompileSet),
+    chains,
+    sets: named,
     objects: objects.map(objectText),
   };
 }

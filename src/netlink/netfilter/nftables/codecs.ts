@@ -43,11 +43,33 @@ export const name: Codec<string> = {
     out.u8(0);
   },
   read(bytes) {
-    const zero = bytes.indexOf(0);
-    const text = zero < 0 ? bytes : bytes.subarray(0, zero);
-    return text.every((byte) => byte < 0x80) ? String.fromCharCode(...text) : decoder.decode(text);
+    let hash = 0;
+    let length = 0;
+    for (; length < bytes.length && bytes[length] !== 0; length++) {
+      if (bytes[length] > 0x7f) return decoder.decode(bytes.subarray(0, ends(bytes)));
+      hash = Math.imul(hash, 31) + bytes[length] | 0;
+    }
+    const place = hash & KNOWN_NAMES - 1;
+    const known = names[place];
+    if (known !== undefined && says(bytes, known, length)) return known;
+    return names[place] = String.fromCharCode.apply(null, [...bytes.subarray(0, length)]);
   },
 };
+
+/** How many names are remembered: rules say the same few again and again. */
+const KNOWN_NAMES = 4096;
+const names: (string | undefined)[] = new Array(KNOWN_NAMES);
+
+function ends(bytes: Uint8Array): number {
+  const zero = bytes.indexOf(0);
+  return zero < 0 ? bytes.length : zero;
+}
+
+function says(bytes: Uint8Array, text: string, length: number): boolean {
+  if (text.length !== length) return false;
+  for (let i = 0; i < length; i++) if (bytes[i] !== text.charCodeAt(i)) return false;
+  return true;
+}
 
 function writeUtf8(out: Writer, value: string, from: number): void {
   if (value.includes("\0", from)) {

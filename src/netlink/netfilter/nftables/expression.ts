@@ -222,12 +222,7 @@ export const expressionList: Codec<readonly Expression[]> = {
 function expressionCodec<F extends Formats>(
   formats: F,
 ): Codec<Known<F> | UnknownExpression> {
-  const known = new Map(
-    Object.entries(formats).map(([name, format]) => [name, {
-      format,
-      ids: new Set([...Object.values(format.description).map(([id]) => id), PADDING[name]]),
-    }]),
-  );
+  const known = new Map(Object.entries(formats));
   const bare = (payload: Uint8Array) => payload;
   // NFTA_EXPR_*; the data of what is not known are kept, so they are written without a format.
   const forms = attributes({
@@ -255,17 +250,24 @@ function expressionCodec<F extends Formats>(
       const { name, data: found } = forms.read(payload);
       const data = found as Uint8Array | undefined;
       if (name === undefined) throw malformed("an expression of nf_tables without a name");
-      const form = known.get(name);
-      if (form === undefined || !describes(form.ids, data)) {
-        return { kind: "unknown", name, data: data?.slice() ?? null };
+      const format = known.get(name);
+      const values = { kind: name };
+      if (format !== undefined && (data === undefined || isRead(name, format, values, data))) {
+        return values as Known<F>;
       }
-      return { kind: name, ...form.format.read(data ?? new Uint8Array()) } as Known<F>;
+      return { kind: "unknown", name, data: data?.slice() ?? null };
     },
   };
 }
 
-function describes(ids: ReadonlySet<number>, data: Uint8Array | undefined): boolean {
-  if (data === undefined) return true;
-  for (const { id } of rawAttributes(data)) if (!ids.has(id)) return false;
-  return true;
+/** Whether all that the kernel says of an expression is known, or only fills. */
+function isRead(
+  name: string,
+  format: AttributeSet<Description>,
+  values: Record<string, unknown>,
+  data: Uint8Array,
+): boolean {
+  if (format.readInto(values, data)) return true;
+  const ids = Object.values(format.description).map(([id]) => id);
+  return rawAttributes(data).every(({ id }) => id === PADDING[name] || ids.includes(id));
 }

@@ -60,6 +60,9 @@ import type { Operation } from "./operations.ts";
 /** How often reading is begun anew when the rules change meanwhile. */
 const READ_ATTEMPTS = 10;
 
+/** Messages that are read in one step. */
+const READ_AT_ONCE = 100;
+
 /** Bytes of a batch for which another thread is worth it. */
 const LARGE = 256 * 1024;
 
@@ -188,15 +191,18 @@ export class Nftables {
    * meanwhile it is read anew; when that does not help it throws EINTR.
    */
   contents(name: TableName): TableContents | null {
-    const reading = this.readContents(name);
+    const steps = this.contentsSteps(name);
     for (;;) {
-      const { done, value } = reading.next();
+      const { done, value } = steps.next();
       if (done) return value;
     }
   }
 
-  /** {@link contents} in steps of a few milliseconds at most, but for the lists of rules. */
-  *readContents(name: TableName): Generator<void, TableContents | null> {
+  /**
+   * {@link contents} in steps of a few milliseconds at most, before the last of which this object
+   * may not be used for anything else.
+   */
+  *contentsSteps(name: TableName): Generator<void, TableContents | null, void> {
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
       const generation = this.generation();
       const contents = yield* this.#contentsOnce(name, generation);
@@ -218,25 +224,61 @@ export class Nftables {
   *#contentsOnce(
     name: TableName,
     generation: number,
-  ): Generator<void, TableContents | null> {
+  ): Generator<void, TableContents | null, void> {
     const table = this.table(name);
     if (table === null) return null;
     try {
-      const chains = this.chains(name);
-      yield;
-      const rules = this.rules(name);
-      yield;
+      const { family } = name;
+      const filter = { table: name.table };
+      const chains = yield* this.#steps(MESSAGE.getChain, CHAIN, family, {}, readChain);
+      const rules = yield* this.#steps(MESSAGE.getRule, RULE, family, filter, readRule);
+      const empty = yield* this.#steps(MESSAGE.getSet, SET, family, filter, readSet);
       const sets: TableContents["sets"][number][] = [];
-      for (const set of this.sets(name)) {
-        sets.push({ ...set, elements: this.elements(set) });
+      for (const set of empty) {
+        const names = { ...filter, set: set.set };
+        const lists = yield* this.#steps(
+          MESSAGE.getElements,
+          ELEMENT_LIST,
+          family,
+          names,
+          readElements,
+        );
+        sets.push({ ...set, elements: lists.flat() });
         yield;
       }
-      return { table, chains, rules, sets, objects: this.objects(name), generation };
+      return {
+        table,
+        chains: chains.filter((chain) => sameTable(chain, name)),
+        rules,
+        sets,
+        objects: this.objects(name),
+        generation,
+      };
     } catch (error) {
       // Gone since; the generation tells.
       if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
       throw error;
     }
+  }
+
+  /** What all messages of a dump tell, one after the other. */
+  *#steps<V extends object, T>(
+    type: number,
+    // deno-lint-ignore no-explicit-any
+    format: MessageFormat<any, any>,
+    family: TableFamily,
+    filter: V,
+    read: (message: Message) => T,
+  ): Generator<void, T[], void> {
+    const payload = format.encode({ family: FAMILY[family] }, filter);
+    const what = `read nf_tables of family ${family}`;
+    const messages = yield* this.socket.dumpSteps({ type, payload, format, what });
+    const found: T[] = [];
+    for (const message of messages) {
+      found.push(read(message));
+      if (found.length % READ_AT_ONCE === 0) yield;
+    }
+    return found;
   }
 
   /** The one object that a request names; null when it is missing. */

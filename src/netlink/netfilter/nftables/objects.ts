@@ -177,10 +177,11 @@ function required<T>(value: T | undefined, what: string): T {
 
 /** Leaves out what has no value. */
 function present<T extends object>(values: T): T {
+  const kept: Partial<T> = {};
   for (const key of Object.keys(values) as (keyof T)[]) {
-    if (values[key] === undefined) delete values[key];
+    if (values[key] !== undefined) kept[key] = values[key];
   }
-  return values;
+  return kept as T;
 }
 
 /** The table that a message of NFT_MSG_NEWTABLE tells. */
@@ -222,14 +223,15 @@ export function readChain({ payload }: Message): Chain {
 /** The rule that a message of NFT_MSG_NEWRULE tells. */
 export function readRule({ payload }: Message): Rule {
   const { header, attributes } = RULE.decode(payload);
-  return present({
+  const rule = {
     family: familyOf(header.family),
     table: required(attributes.table, "a rule without a table"),
     chain: required(attributes.chain, "a rule without a chain"),
     handle: attributes.handle ?? 0,
     expressions: attributes.expressions ?? [],
-    comment: commentOf(attributes.userData),
-  });
+  };
+  const comment = commentOf(attributes.userData);
+  return comment === undefined ? rule : { ...rule, comment };
 }
 
 /** The set that a message of NFT_MSG_NEWSET tells. */

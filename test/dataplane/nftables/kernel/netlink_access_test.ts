@@ -189,6 +189,19 @@ Deno.test({
     assert.equal(listed(namespace), before);
 
     const services = () => access.readChain(family as Family, "services");
+    // All at once, they do not get each other's answers.
+    const flush = { action: "flush-chain", name: "mark-for-masquerade" } as const;
+    const [first, second, other, chain] = await Promise.all([
+      access.read(family as Family),
+      access.read(family as Family),
+      access.read(family === "IPv4" ? "IPv6" : "IPv4"),
+      services(),
+      access.apply({ ...transaction, operations: [flush] }),
+      access.apply({ ...transaction, operations: [flush] }),
+    ]);
+    assert.deepEqual(second?.sets, first?.sets);
+    assert.deepEqual(chain, first?.chains.find(({ name }) => name === "services"));
+    assert.equal(other, null);
     const own = await services();
     assert.equal(await services(), own);
     namespace.load("add table ip foreign\n");
