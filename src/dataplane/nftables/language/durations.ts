@@ -14,7 +14,8 @@ const UNITS: readonly (readonly [name: string, milliseconds: number])[] = [
 
 /** Milliseconds, or null when it is none. A number without a unit is in seconds. */
 export function parseDuration(text: string): number | null {
-  const parts = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s?)?(?:(\d+)ms)?$/.exec(text);
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
+  const parts = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?$/.exec(text);
   if (parts === null || text === "") return null;
   return UNITS.reduce((sum, [, size], i) => sum + Number(parts[i + 1] ?? 0) * size, 0);
 }

@@ -18,10 +18,11 @@ interface Target {
 
 /** What follows the first word. Throws NftTextError. */
 export function readNat(tokens: Tokens, type: Nat["type"]): Nat {
-  const family = tokens.is("ip") || tokens.is("ip6")
+  const directed = type === "dnat" || type === "snat";
+  const family = directed && (tokens.is("ip") || tokens.is("ip6"))
     ? tokens.word("a family") as "ip" | "ip6"
     : null;
-  const pair = tokens.take("addr");
+  const pair = directed && tokens.take("addr");
   if (pair) {
     tokens.expect(".");
     tokens.expect("port");

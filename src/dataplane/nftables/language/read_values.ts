@@ -14,7 +14,11 @@ const OTHER = "other";
 /** `@name`. Throws NftTextError. */
 export function readReference(tokens: Tokens): SetReference {
   if (!tokens.text.startsWith("@")) throw tokens.unexpected("@ and a set's name");
-  return { kind: "reference", name: tokens.word("a set's name").slice(1) };
+  const { text } = tokens;
+  // What a map gives may be followed by a port.
+  const end = text.includes(":") ? text.indexOf(":") : text.length;
+  tokens.advanceWithin(end);
+  return { kind: "reference", name: text.slice(1, end) };
 }
 
 /** A value that is no set, or the parts of one joined by dots. Throws NftTextError. */
