@@ -134,8 +134,7 @@ async function buildInitramfs(version: string, busybox: string): Promise<Uint8Ar
     folder(`lib/modules/${version}`),
     await program("bin/busybox", busybox),
     { path: "bin/sh", kind: "link", target: "busybox" },
-    // The kernel's own calls for modules.
-    { path: "sbin/modprobe", kind: "link", target: "../bin/busybox" },
+    await program("sbin/modprobe", new URL("modprobe.sh", import.meta.url)),
     { path: "dev/console", kind: "character device", major: 5, minor: 1 },
     await program("init", new URL("init.sh", import.meta.url)),
   ]);
