@@ -11,7 +11,7 @@
 import type { Chain, Element, NamedSet, Table } from "./language/ast.ts";
 import { SET, TABLE_COMMENT } from "./names.ts";
 import type { RuleSet, ServiceParts } from "./rules.ts";
-import { hasSameBase, hasSameRules, isSameElement, isSameSet, keyText } from "./same.ts";
+import { haveSameRules, isSameBase, isSameElement, isSameSet, keyText } from "./same.ts";
 import { declarationOf } from "./sets.ts";
 import type { Operation, SetDeclaration } from "./transaction.ts";
 
@@ -193,20 +193,18 @@ class PartsDiff {
     yield { action: "add-set", set };
   }
 
-  /** Makes a chain; returns whether it has to be filled. */
+  /** Makes a chain; returns whether it has to be filled. Its rules may be read when asked for. */
   *#needsRules(wanted: Chain): Generator<Operation, boolean> {
     const { name, base, comment } = wanted;
     const { chains } = this.#current;
     const present = chains.get(name);
     chains.delete(name);
-    const isEmpty = this.#emptied.has(name) || present?.rules.length === 0;
-    if (present !== undefined && hasSameBase(present, wanted)) {
-      if (!this.#emptied.has(name) && hasSameRules(present, wanted)) return false;
-      if (!isEmpty) yield* this.#empty(name);
-      return true;
-    }
     if (present !== undefined) {
-      if (!isEmpty) yield* this.#empty(name);
+      const { rules } = present;
+      const isOther = !isSameBase(present.base, base);
+      if (!isOther && !this.#emptied.has(name) && haveSameRules(rules, wanted.rules)) return false;
+      if (rules.length > 0) yield* this.#empty(name);
+      if (!isOther) return true;
       yield { action: "delete-chain", name };
     }
     yield { action: "add-chain", name, base, comment };

@@ -6,18 +6,19 @@
 
 import type { Family } from "../../net/address.ts";
 import type { Difference } from "../dataplane.ts";
-import type { NamedSet, Table } from "./language/ast.ts";
+import type { Chain, Element, NamedSet, Table } from "./language/ast.ts";
 import { printRule, setElementText } from "./language/print.ts";
 import { TABLE, tableFamily } from "./names.ts";
-import { type RuleSet, tableOf } from "./rules.ts";
+import type { RuleSet, ServiceParts } from "./rules.ts";
 import {
-  hasSameBase,
-  hasSameRules,
+  haveSameRules,
+  isSameBase,
   isSameElement,
   isSameRule,
   isSameSet,
   keyText,
 } from "./same.ts";
+import type { SetDeclaration } from "./transaction.ts";
 
 /** A part of the table that is not as it should be. */
 export interface Drift {
@@ -32,92 +33,164 @@ export interface Drift {
   readonly unexpected: readonly string[];
 }
 
-/** Every part of a node's table, or null for none, that differs from a rule set. */
+/**
+ * Every part of a node's table, or null for none, that differs from a rule set. Both are gone through
+ * part by part, as neither need be held as a whole.
+ */
 export function findDrift(node: Table | null, rules: RuleSet): Drift[] {
-  const { family } = rules;
+  const { family, head, services } = rules;
   if (node === null) {
     return [{ ...NOTHING, family, part: "table", name: TABLE, problem: "missing" }];
   }
-  const wanted = tableOf(rules);
-  const asleep = node.flags.includes("dormant")
-    ? [{ ...NOTHING, family, part: "table", name: TABLE, problem: "changed" } as const]
-    : [];
-  return [...asleep, ...chainDrift(family, node, wanted), ...setDrift(family, node, wanted)];
+  const comparison = new Comparison(family, node, head.sets);
+  comparison.parts({ chains: head.chains, affinitySets: head.sets, elements: head.elements });
+  for (const service of services.values()) comparison.parts(service.render());
+  return comparison.result();
 }
 
 const NOTHING = { missing: [], unexpected: [] } as const;
 
-function chainDrift(family: Family, node: Table, wanted: Table): Drift[] {
-  const found: Drift[] = [];
-  const present = new Map(node.chains.map((chain) => [chain.name, chain]));
-  for (const chain of wanted.chains) {
-    const { name, rules } = chain;
-    const own = present.get(name);
-    present.delete(name);
-    if (own === undefined) {
-      const missing = rules.map(printRule);
-      found.push({ ...NOTHING, family, part: "chain", name, problem: "missing", missing });
-      continue;
+/** What a set should have and has not, and the other way round. */
+interface ElementTexts {
+  readonly missing: string[];
+  readonly unexpected: string[];
+}
+
+/** Compares a node's table with what should be there, which comes in parts. */
+class Comparison {
+  readonly #family: Family;
+  readonly #asleep: boolean;
+  /** What no part had yet. */
+  readonly #chains: Map<string, Chain>;
+  readonly #sets: Map<string, NamedSet>;
+  readonly #elements = new Map<string, Map<string, Element>>();
+  readonly #shared: ReadonlyMap<string, SetDeclaration>;
+  readonly #seen = new Map<string, Set<string>>();
+  readonly #chainDrift: Drift[] = [];
+  readonly #setDrift: Drift[] = [];
+  readonly #elementDrift = new Map<string, ElementTexts>();
+
+  constructor(family: Family, { flags, chains, sets }: Table, shared: readonly SetDeclaration[]) {
+    this.#family = family;
+    this.#asleep = flags.includes("dormant");
+    this.#chains = new Map(chains.map((chain) => [chain.name, chain]));
+    this.#sets = new Map(sets.map((set) => [set.name, set]));
+    this.#shared = new Map(shared.map((set) => [set.name, set]));
+    for (const { name, elements } of sets) {
+      // Whom a set of clients remembers is not the rules' business.
+      if (!this.#shared.has(name)) continue;
+      this.#elements.set(name, new Map(elements.map((one) => [keyText(one), one])));
+      this.#seen.set(name, new Set());
     }
-    if (hasSameBase(own, chain) && hasSameRules(own, chain)) continue;
-    found.push({
+  }
+
+  parts({ chains, affinitySets, elements }: ServiceParts): void {
+    for (const chain of chains) this.#chain(chain);
+    for (const set of affinitySets) this.#set(set);
+    for (const [name, wanted] of elements) {
+      for (const element of wanted) this.#element(name, element);
+    }
+  }
+
+  result(): Drift[] {
+    const family = this.#family;
+    const asleep: Drift[] = this.#asleep
+      ? [{ ...NOTHING, family, part: "table", name: TABLE, problem: "changed" }]
+      : [];
+    for (const { name, rules } of this.#chains.values()) {
+      const unexpected = rules.map(printRule);
+      this.#chainDrift.push(
+        { ...NOTHING, family, part: "chain", name, problem: "unexpected", unexpected },
+      );
+    }
+    for (const [name, left] of this.#elements) {
+      for (const element of left.values()) {
+        this.#textsOf(name).unexpected.push(this.#text(name, element));
+      }
+    }
+    for (const [name, texts] of this.#elementDrift) {
+      const part = partOf(this.#shared.get(name)!);
+      this.#setDrift.push({ ...texts, family, part, name, problem: "changed" });
+    }
+    for (const set of this.#sets.values()) {
+      const part = partOf(set);
+      this.#setDrift.push({ ...NOTHING, family, part, name: set.name, problem: "unexpected" });
+    }
+    return [...asleep, ...this.#chainDrift, ...this.#setDrift];
+  }
+
+  #chain({ name, base, rules }: Chain): void {
+    const family = this.#family;
+    const present = this.#chains.get(name);
+    this.#chains.delete(name);
+    if (present === undefined) {
+      const missing = rules.map(printRule);
+      this.#chainDrift.push({
+        ...NOTHING,
+        family,
+        part: "chain",
+        name,
+        problem: "missing",
+        missing,
+      });
+      return;
+    }
+    const own = present.rules;
+    if (isSameBase(present.base, base) && haveSameRules(own, rules)) return;
+    this.#chainDrift.push({
       family,
       part: "chain",
       name,
       problem: "changed",
-      missing: rules.filter((rule) => !own.rules.some((one) => isSameRule(rule, one)))
-        .map(printRule),
-      unexpected: own.rules.filter((one) => !rules.some((rule) => isSameRule(rule, one)))
-        .map(printRule),
+      missing: rules.filter((rule) => !own.some((one) => isSameRule(rule, one))).map(printRule),
+      unexpected: own.filter((one) => !rules.some((rule) => isSameRule(rule, one))).map(printRule),
     });
   }
-  for (const { name, rules } of present.values()) {
-    const unexpected = rules.map(printRule);
-    found.push({ ...NOTHING, family, part: "chain", name, problem: "unexpected", unexpected });
-  }
-  return found;
-}
 
-function setDrift(family: Family, node: Table, wanted: Table): Drift[] {
-  const found: Drift[] = [];
-  const present = new Map(node.sets.map((set) => [set.name, set]));
-  for (const set of wanted.sets) {
+  #set(set: SetDeclaration): void {
+    const family = this.#family;
     const { name } = set;
-    const own = present.get(name);
-    present.delete(name);
-    if (own === undefined) {
-      found.push({ ...NOTHING, family, part: partOf(set), name, problem: "missing" });
-      continue;
+    const present = this.#sets.get(name);
+    this.#sets.delete(name);
+    if (present !== undefined && isSameSet(present, set)) return;
+    const problem = present === undefined ? "missing" : "changed";
+    this.#elements.delete(name);
+    this.#setDrift.push({ ...NOTHING, family, part: partOf(set), name, problem });
+  }
+
+  /** Those of a set that is not there at all are not told one by one. */
+  #element(name: string, wanted: Element): void {
+    const elements = this.#elements.get(name);
+    if (elements === undefined) return;
+    const key = keyText(wanted);
+    const seen = this.#seen.get(name)!;
+    // Services may have a cluster IP together.
+    if (seen.has(key)) return;
+    seen.add(key);
+    const present = elements.get(key);
+    elements.delete(key);
+    if (present !== undefined && isSameElement(present, wanted)) return;
+    const texts = this.#textsOf(name);
+    texts.missing.push(this.#text(name, wanted));
+    if (present !== undefined) texts.unexpected.push(this.#text(name, present));
+  }
+
+  #textsOf(set: string): ElementTexts {
+    let texts = this.#elementDrift.get(set);
+    if (texts === undefined) {
+      texts = { missing: [], unexpected: [] };
+      this.#elementDrift.set(set, texts);
     }
-    // Whom a set of clients remembers is not the rules' business.
-    const elements = set.flags.includes("dynamic") ? NOTHING : elementDrift(own, set);
-    const isSame = isSameSet(own, set) && elements.missing.length === 0 &&
-      elements.unexpected.length === 0;
-    if (!isSame) found.push({ ...elements, family, part: partOf(set), name, problem: "changed" });
+    return texts;
   }
-  for (const set of present.values()) {
-    found.push({ ...NOTHING, family, part: partOf(set), name: set.name, problem: "unexpected" });
+
+  #text(set: string, element: Element): string {
+    return setElementText({ ...this.#shared.get(set)!, handle: null, elements: [] }, element);
   }
-  return found;
 }
 
 function partOf({ data }: Pick<NamedSet, "data">): "set" | "map" {
   return data === null ? "set" : "map";
-}
-
-function elementDrift(present: NamedSet, wanted: NamedSet) {
-  const lacks = (set: NamedSet) => {
-    const elements = new Map(set.elements.map((element) => [keyText(element), element]));
-    return (element: NamedSet["elements"][number]) => {
-      const twin = elements.get(keyText(element));
-      return twin === undefined || !isSameElement(twin, element);
-    };
-  };
-  const text = (element: NamedSet["elements"][number]) => setElementText(wanted, element);
-  return {
-    missing: wanted.elements.filter(lacks(present)).map(text),
-    unexpected: present.elements.filter(lacks(wanted)).map(text),
-  };
 }
 
 /** The same in the words of all data planes. */

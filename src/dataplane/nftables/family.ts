@@ -18,7 +18,7 @@ import { BASE_CHAIN, CHAIN, TABLE, tableFamily } from "./names.ts";
 import { nftablesContext, type NftablesRuleOptions } from "./options.ts";
 import { render, renderChange, type Rendered } from "./render.ts";
 import type { RuleSet } from "./rules.ts";
-import { hasSameRules } from "./same.ts";
+import { haveSameRules } from "./same.ts";
 import { StaleChains } from "./stale_chains.ts";
 import { Tally } from "./tally.ts";
 import type { Operation } from "./transaction.ts";
@@ -145,7 +145,7 @@ export class FamilyRules {
       if (present === null) return "the table was removed";
       if (present.rules.length === 0) return "the table was flushed";
       const wanted = chains.find((chain) => chain.name === name)!;
-      if (!hasSameRules(present, wanted)) return `someone changed chain ${name}`;
+      if (!haveSameRules(present.rules, wanted.rules)) return `someone changed chain ${name}`;
     }
     return null;
   }

@@ -12,15 +12,15 @@ export function isSameRule(one: Rule, other: Rule): boolean {
   return one.comment === other.comment && isSame(one.statements, other.statements);
 }
 
-/** Whether two chains have the same rules in the same order. */
-export function hasSameRules(one: Chain, other: Chain): boolean {
-  return one.rules.length === other.rules.length &&
-    one.rules.every((rule, index) => isSameRule(rule, other.rules[index]));
+/** Whether they are the same rules in the same order. */
+export function haveSameRules(one: readonly Rule[], other: readonly Rule[]): boolean {
+  return one.length === other.length &&
+    one.every((rule, index) => isSameRule(rule, other[index]));
 }
 
 /** Whether a chain can be made of another by its rules alone. */
-export function hasSameBase(one: Chain, other: Chain): boolean {
-  return isSame(one.base, other.base);
+export function isSameBase(one: Chain["base"], other: Chain["base"]): boolean {
+  return isSame(one, other);
 }
 
 /** Whether elements of the same key lead to the same. */
