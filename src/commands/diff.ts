@@ -13,6 +13,7 @@ import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
 import { type ApiCaller, askJson, callServer, callState } from "./api_caller.ts";
 import { formatDiff } from "./diff_text.ts";
+import { checkDumpFlags, dumpFlags, rulesDump } from "./dumps.ts";
 import { nodeOfFiles, thisNode } from "./given_nodes.ts";
 import { tellAsked } from "./asked.ts";
 import { refuseSharedInput } from "./input.ts";
@@ -52,10 +53,10 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
     throw new UsageError(`unexpected argument ${JSON.stringify(unexpected)}: expected only flags`);
   }
   const { manifests, proxyMode } = config;
-  const { iptablesSave, ipsetSave, ipvsadmSave } = explain;
-  const node = [iptablesSave !== null, ask.thisNode, ask.server !== null];
+  const { iptablesSave, nftList } = explain;
+  const node = [iptablesSave !== null || nftList !== null, ask.thisNode, ask.server !== null];
   if (node.filter((given) => given).length !== 1) {
-    throw new UsageError("expected one of --iptables-save, --this-node and --server");
+    throw new UsageError("expected one of --iptables-save, --nft-list, --this-node and --server");
   }
   if ((manifests === null) !== (ask.server !== null)) {
     throw new UsageError("expected either --manifests or --server");
@@ -70,28 +71,24 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
   if (proxyMode !== null) checkMode(config, proxyMode);
   refuseSharedInput({
     "--manifests": manifests,
-    "--iptables-save": iptablesSave,
-    "--ipset-save": ipsetSave,
-    "--ipvsadm-save": ipvsadmSave,
+    ...dumpFlags(explain),
   });
 }
 
 /** What has to be known of a node depends on its mode. */
 function checkFiles(
   mode: CommandLine["config"]["proxyMode"],
-  { iptablesSave, ipsetSave, ipvsadmSave }: CommandLine["explain"],
+  explain: CommandLine["explain"],
 ): void {
+  checkDumpFlags(explain);
+  const dump = rulesDump(explain);
+  if (dump === null) return;
+  const { ipsetSave, ipvsadmSave } = explain;
   const servers = { "--ipset-save": ipsetSave, "--ipvsadm-save": ipvsadmSave };
   const given = Object.entries(servers).filter(([, path]) => path !== null);
-  if (iptablesSave === null) {
-    for (const [flag, path] of given) {
-      throw new UsageError(`${flag} ${JSON.stringify(path)}: expected --iptables-save too`);
-    }
-    return;
-  }
   if (mode === "userspace") {
     throw new UsageError(
-      `--proxy-mode "userspace": iptables-save has nothing of its routes and policy rules; ` +
+      `--proxy-mode "userspace": its routes and policy rules are in no such file; ` +
         "expected --this-node, on the node itself, or --server",
     );
   }
@@ -103,9 +100,13 @@ function checkFiles(
     const other = Object.keys(servers).find((one) => one !== flag);
     throw new UsageError(`${flag} ${JSON.stringify(path)}: expected ${other} too`);
   }
-  if (mode === "ipvs" && given.length === 0) {
+  if (mode === null || mode === dump.mode) return;
+  if (mode === "ipvs" && dump.mode === "iptables") {
     throw new UsageError('--proxy-mode "ipvs": expected --ipset-save and --ipvsadm-save too');
   }
+  throw new UsageError(
+    `--proxy-mode "${mode}": expected ${dump.mode}, or none, with ${dump.flag}`,
+  );
 }
 
 /** Who answers, what of the input is left out, and which rules are to be verified. */
@@ -119,7 +120,7 @@ async function openCaller({ config, explain, ask, given }: CommandLine): Promise
     return { caller, problems: [], rules: ask.rules };
   }
   const fixedNaming = given.has("iptables-chain-naming");
-  const compared = explain.iptablesSave === null
+  const compared = rulesDump(explain) === null
     ? await thisNode(config, fixedNaming)
     : await nodeOfFiles(config, explain, fixedNaming);
   const { mode, notes, close } = compared;

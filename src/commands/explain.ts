@@ -12,6 +12,7 @@ import { FlowError, parseFlows, parseFlowWords } from "../explain/flows.ts";
 import { formatAnswers } from "../explain/text.ts";
 import { askJson, callServer } from "./api_caller.ts";
 import { type ExplainedFlow, formatDisputes } from "./engine_witness.ts";
+import { checkDumpFlags, dumpFlags, rulesDump } from "./dumps.ts";
 import { byBoth, byManifests, byNodeRules } from "./explainers.ts";
 import { tellAsked } from "./asked.ts";
 import { inputName, readInput, refuseSharedInput } from "./input.ts";
@@ -26,11 +27,12 @@ export async function explain(args: readonly string[]): Promise<number> {
   configureLogging(config.logging);
   const flows = input.flows === null ? [flowOf(line)] : await flowsOf(input.flows);
   if (ask.server !== null) return await explainThere(line, ask.server, flows);
-  const { answer, problems } = input.iptablesSave === null
+  const dump = rulesDump(input);
+  const { answer, problems } = dump === null
     ? await byManifests(config)
     : config.manifests === null
-    ? await byNodeRules(input.iptablesSave, input, config.nodeIPs)
-    : await byBoth(config, input.iptablesSave, input);
+    ? await byNodeRules(input, config.nodeIPs)
+    : await byBoth(config, dump.mode, input);
   if (config.manifests === null && config.nodeIPs.length === 0) {
     complainLines("without --node-ip, only loopback addresses are taken for the node's own");
   }
@@ -87,12 +89,16 @@ function print(
 
 function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): void {
   const { manifests, proxyMode } = config;
-  const { flows, iptablesSave, ipsetSave, ipvsadmSave } = explain;
-  if (ask.server !== null && (manifests !== null || iptablesSave !== null)) {
-    throw new UsageError("--server: expected neither --manifests nor --iptables-save with it");
+  const { flows } = explain;
+  const dump = rulesDump(explain);
+  if (ask.server !== null && (manifests !== null || dump !== null)) {
+    const flag = dump?.mode === "nftables" ? "--nft-list" : "--iptables-save";
+    throw new UsageError(`--server: expected neither --manifests nor ${flag} with it`);
   }
-  if (ask.server === null && manifests === null && iptablesSave === null) {
-    throw new UsageError("expected --manifests, --iptables-save, or both");
+  if (ask.server === null && manifests === null && dump === null) {
+    throw new UsageError(
+      "expected --manifests, a node's rules (--iptables-save, --nft-list), or both",
+    );
   }
   if (ask.asOf !== null && ask.server === null) {
     throw new UsageError(`--as-of "${ask.asOf}": expected --server too, which has the history`);
@@ -100,16 +106,11 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
   if (ask.rules !== null && ask.server === null) {
     throw new UsageError(`--rules "${ask.rules}": expected --server too`);
   }
-  const [mode, flag] = ipvsadmSave === null
-    ? ["iptables", "--iptables-save"]
-    : ["ipvs", "--ipvsadm-save"];
-  if (iptablesSave !== null && proxyMode !== null && proxyMode !== mode) {
+  if (dump !== null && proxyMode !== null && proxyMode !== dump.mode) {
+    const { mode, flag } = dump;
     throw new UsageError(`--proxy-mode "${proxyMode}": expected ${mode}, or none, with ${flag}`);
   }
-  for (const [flag, path] of [["--ipset-save", ipsetSave], ["--ipvsadm-save", ipvsadmSave]]) {
-    if (path === null || iptablesSave !== null) continue;
-    throw new UsageError(`${flag} ${JSON.stringify(path)}: expected --iptables-save too`);
-  }
+  checkDumpFlags(explain);
   const unexpected = positionals[flows === null ? 2 : 0] ?? rest?.[0];
   if (unexpected !== undefined) {
     const expected = flows === null ? "SOURCE DEST:PORT/PROTOCOL" : "only flags with --flows";
@@ -120,9 +121,7 @@ function checkUsage({ config, explain, ask, positionals, rest }: CommandLine): v
   }
   refuseSharedInput({
     "--manifests": manifests,
-    "--iptables-save": iptablesSave,
-    "--ipset-save": ipsetSave,
-    "--ipvsadm-save": ipvsadmSave,
+    ...dumpFlags(explain),
     "--flows": flows,
   });
 }

@@ -6,12 +6,14 @@
  */
 
 import { offlineState } from "../agent/offline.ts";
-import { ipvsOptions, ruleOptions } from "../agent/options.ts";
+import { ipvsOptions, nftablesOptions, ruleOptions } from "../agent/options.ts";
 import type { Config, ExplainInput } from "../config/config.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import { render, type RenderProblem } from "../dataplane/iptables/render.ts";
 import { JUMPS } from "../dataplane/ipvs/jumps.ts";
 import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
+import { parseRuleset } from "../dataplane/nftables/language/parse.ts";
+import { render as renderNftables } from "../dataplane/nftables/render.ts";
 import type { Answer, Flow } from "../explain/answer.ts";
 import { explainByPlan } from "../explain/from_plan.ts";
 import { explainFlows, parseNodeTables } from "../explain/iptables/explain.ts";
@@ -19,9 +21,11 @@ import { parseIpSets } from "../explain/iptables/ipset.ts";
 import { renderedTables } from "../explain/iptables/rendered.ts";
 import { savedExplainer, servicePortNaming, stateExplainer } from "../explain/ipvs/explain.ts";
 import { parseIpvsSave } from "../explain/ipvs/save_text.ts";
+import { explainer as nftablesExplainer, tablesOf } from "../explain/nftables/explain.ts";
+import { renderedTable } from "../explain/nftables/rendered_source.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import type { Plan } from "../plan/plan.ts";
-import { readDump } from "./dumps.ts";
+import { readDump, type RulesDump } from "./dumps.ts";
 import { engineWitness, type ExplainedFlow } from "./engine_witness.ts";
 
 /** Answers flows, in their order. */
@@ -32,7 +36,7 @@ export interface Explainer {
 }
 
 /**
- * By manifests: in iptables and ipvs mode by evaluating what would be programmed, else by the plan;
+ * By manifests: in modes with rules by evaluating what would be programmed, else by the plan;
  * with what the engine says beside it.
  *
  * @throws {UsageError} when the manifests cannot be read, or the mode cannot be had.
@@ -60,7 +64,9 @@ function explainerOf(plan: Plan, mode: ProxyMode, config: Config): RulesExplaine
       return byIptablesRules(plan, config);
     case "ipvs":
       return byIpvsState(plan, config);
-    default:
+    case "nftables":
+      return byNftablesRules(plan, config);
+    case "userspace":
       return { answer: (flows) => explainByPlan(flows, plan), problems: [] };
   }
 }
@@ -88,6 +94,16 @@ function byIpvsState(plan: Plan, config: Config): RulesExplainer {
   return { answer: (flows) => flows.map(ask), problems: leftOut(rendered) };
 }
 
+function byNftablesRules(plan: Plan, config: Config): RulesExplainer {
+  const options = nftablesOptions(config);
+  const rendered = config.families.map((family) => renderNftables(plan, family, options));
+  const ask = nftablesExplainer({
+    tables: rendered.map(({ rules }) => renderedTable(rules)),
+    nodeAddresses: plan.node.addresses,
+  });
+  return { answer: (flows) => flows.map(ask), problems: leftOut(rendered) };
+}
+
 function leftOut(rendered: readonly { readonly problems: readonly RenderProblem[] }[]): string[] {
   const lines = rendered.flatMap(({ problems }) =>
     problems.map(({ service, message }) => `render: Service ${service}: ${message}`)
@@ -103,28 +119,28 @@ function leftOut(rendered: readonly { readonly problems: readonly RenderProblem[
  */
 export async function byBoth(
   config: Config,
-  path: string,
-  input: Pick<ExplainInput, "ipsetSave" | "ipvsadmSave">,
+  mode: RulesDump["mode"],
+  input: ExplainInput,
 ): Promise<Explainer> {
-  const mode = input.ipvsadmSave === null ? "iptables" : "ipvs";
   const { state, problems } = await offlineState(config, mode);
-  const rules = await byNodeRules(path, input, state.plan().node.addresses);
+  const rules = await byNodeRules(input, state.plan().node.addresses);
   const witness = engineWitness(state);
   return { answer: async (flows) => witness(flows, await rules.answer(flows)), problems };
 }
 
 /**
- * By the rules of a node, as iptables-save printed them, and its virtual servers where it has some.
+ * By the rules of a node, as iptables-save or nft printed them, and its virtual servers where it has
+ * some.
  *
  * @throws {UsageError} when a dump cannot be read, with its name and line.
  */
 export async function byNodeRules(
-  path: string,
-  input: Pick<ExplainInput, "ipsetSave" | "ipvsadmSave">,
+  input: ExplainInput,
   nodeAddresses: readonly string[],
 ): Promise<Explainer> {
-  const tables = await readDump("--iptables-save", path, parseNodeTables);
-  const { ipsetSave, ipvsadmSave } = input;
+  const { iptablesSave, ipsetSave, ipvsadmSave, nftList } = input;
+  if (nftList !== null) return await byNodeTables(nftList, nodeAddresses);
+  const tables = await readDump("--iptables-save", iptablesSave!, parseNodeTables);
   const ipsets = ipsetSave === null
     ? undefined
     : await readDump("--ipset-save", ipsetSave, parseIpSets);
@@ -136,5 +152,11 @@ export async function byNodeRules(
   }
   const servers = await readDump("--ipvsadm-save", ipvsadmSave, parseIpvsSave);
   const ask = savedExplainer({ tables, servers, ipsets: ipsets ?? new Map(), nodeAddresses });
+  return { answer: (flows) => Promise.resolve(flows.map(ask)), problems: [] };
+}
+
+async function byNodeTables(path: string, nodeAddresses: readonly string[]): Promise<Explainer> {
+  const ruleset = await readDump("--nft-list", path, parseRuleset);
+  const ask = nftablesExplainer({ tables: tablesOf(ruleset), nodeAddresses });
   return { answer: (flows) => Promise.resolve(flows.map(ask)), problems: [] };
 }

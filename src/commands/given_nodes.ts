@@ -9,6 +9,7 @@ import {
   type GiveNode,
   iptablesNode,
   ipvsNode,
+  nftablesNode,
   type SavedText,
   userspaceNode,
 } from "../agent/given_node.ts";
@@ -20,13 +21,19 @@ import { findPrograms, ProgramRunner } from "../dataplane/iptables/programs.ts";
 import { parseSave } from "../dataplane/iptables/save_text.ts";
 import { hasIpvsLeftovers } from "../dataplane/ipvs/cleanup.ts";
 import { NetlinkKernel } from "../dataplane/ipvs/kernel.ts";
+import { hasNftablesLeftovers } from "../dataplane/nftables/cleanup.ts";
+import type { Table } from "../dataplane/nftables/language/ast.ts";
+import { parseRuleset } from "../dataplane/nftables/language/parse.ts";
+import { isOwnTable, tableFamily } from "../dataplane/nftables/names.ts";
+import { NftAccess } from "../dataplane/nftables/nft_access.ts";
+import { findNft } from "../dataplane/nftables/program.ts";
 import { foundationDifferences } from "../dataplane/userspace/foundation.ts";
 import { ORIGIN, readRouting } from "../dataplane/userspace/routing.ts";
 import { splitFamilies } from "../explain/iptables/explain.ts";
 import { parseIpvsSave } from "../explain/ipvs/save_text.ts";
 import { parseSavedSets, SavedKernel } from "../explain/ipvs/saved_kernel.ts";
 import { readSysctl } from "../linux/sysctl.ts";
-import { FAMILIES } from "../net/address.ts";
+import { FAMILIES, type Family } from "../net/address.ts";
 import { Rtnetlink } from "../netlink/route/rtnetlink.ts";
 import { readDump } from "./dumps.ts";
 
@@ -48,11 +55,13 @@ export interface NodeToCompare {
  */
 export async function nodeOfFiles(
   config: Config,
-  { iptablesSave, ipsetSave, ipvsadmSave }: ExplainInput,
+  input: ExplainInput,
   fixedNaming: boolean,
 ): Promise<NodeToCompare> {
+  const { iptablesSave, ipsetSave, ipvsadmSave, nftList } = input;
+  if (nftList !== null) return await nodeOfTables(config, nftList);
   const text = await savedRules(iptablesSave!);
-  const notes = checkFamilies(config, text);
+  const notes = checkFamilies(config, "--iptables-save", (family) => text[family] !== null);
   const close = () => {};
   if (ipsetSave === null || ipvsadmSave === null) {
     const node = iptablesNode(config, { text, fixedNaming });
@@ -66,6 +75,22 @@ export async function nodeOfFiles(
   return { mode: "ipvs", node: ipvsNode(config, { text, kernel }), notes: [...notes, of], close };
 }
 
+async function nodeOfTables(config: Config, path: string): Promise<NodeToCompare> {
+  const { tables } = await readDump("--nft-list", path, parseRuleset);
+  const known = (family: Family) => tables.some((table) => table.family === tableFamily(family));
+  const notes = checkFamilies(config, "--nft-list", known);
+  const node = nftablesNode(config, {
+    families: config.families.filter(known),
+    table: (family) => Promise.resolve(ownTable(tables, family)),
+  });
+  return { mode: "nftables", node, notes, close: () => {} };
+}
+
+/** The proxy's table among others. */
+function ownTable(tables: readonly Table[], family: Family): Table | null {
+  return tables.find((table) => isOwnTable(table) && table.family === tableFamily(family)) ?? null;
+}
+
 async function savedRules(path: string): Promise<SavedText> {
   return await readDump("--iptables-save", path, (whole) => {
     const saved = splitFamilies(whole);
@@ -75,11 +100,13 @@ async function savedRules(path: string): Promise<SavedText> {
 }
 
 /** The families that nothing is known of, one line each. */
-function checkFamilies({ families }: Config, text: SavedText): string[] {
-  const missing = families.filter((family) => text[family] === null);
-  if (missing.length === families.length) {
-    throw new UsageError("--iptables-save: there are no rules in it");
-  }
+function checkFamilies(
+  { families }: Config,
+  flag: string,
+  known: (family: Family) => boolean,
+): string[] {
+  const missing = families.filter((family) => !known(family));
+  if (missing.length === families.length) throw new UsageError(`${flag}: there are no rules in it`);
   return missing.map((family) => `without rules of ${family}, these are not compared`);
 }
 
@@ -94,8 +121,13 @@ export async function thisNode(config: Config, fixedNaming: boolean): Promise<No
     const node = userspaceNode(config, readUserspace(config));
     return { ...rest, node, notes: [], close: () => {} };
   }
+  if (mode === "nftables") {
+    const table = await tablesOfThisNode();
+    const node = nftablesNode(config, { families: config.families, table });
+    return { ...rest, node, notes: [], close: () => {} };
+  }
   const text = await rulesOfThisNode();
-  const notes = checkFamilies(config, text);
+  const notes = checkFamilies(config, "--iptables-save", (family) => text[family] !== null);
   if (mode === "ipvs") {
     const kernel = NetlinkKernel.open();
     const node = ipvsNode(config, { text, kernel: () => kernel });
@@ -108,7 +140,8 @@ export async function thisNode(config: Config, fixedNaming: boolean): Promise<No
 function modeOfThisNode(): ProxyMode {
   using net = Rtnetlink.open();
   if (net.rules.list().some(({ origin }) => origin === ORIGIN)) return "userspace";
-  return hasIpvsLeftovers(new ProgramRunner()) ? "ipvs" : "iptables";
+  if (hasIpvsLeftovers(new ProgramRunner())) return "ipvs";
+  return hasNftablesLeftovers() ? "nftables" : "iptables";
 }
 
 function readUserspace({ families }: Config) {
@@ -119,11 +152,21 @@ function readUserspace({ families }: Config) {
   return { rules: readRouting(net), foundation: foundationDifferences(net, served) };
 }
 
+/** Rejects with one line when this node's tables cannot be read. */
+async function tablesOfThisNode(): Promise<(family: Family) => Promise<Table | null>> {
+  const runner = new ProgramRunner();
+  await findNft(runner);
+  const access = new NftAccess(runner);
+  return (family) => access.read(family);
+}
+
 /** Rejects with one line when this node's rules cannot be read. */
 async function rulesOfThisNode(): Promise<SavedText> {
   const runner = new ProgramRunner();
   const access = new NodeRulesAccess(runner, await findPrograms(runner));
-  const [IPv4, IPv6] = await Promise.allSettled(FAMILIES.map((family) => access.read(family)));
+  const [IPv4, IPv6] = await Promise.allSettled(
+    FAMILIES.map((family) => access.read(family)),
+  );
   if (IPv4.status === "rejected" && IPv6.status === "rejected") throw IPv4.reason;
   const textOf = (read: typeof IPv4) => read.status === "fulfilled" ? read.value : null;
   return { IPv4: textOf(IPv4), IPv6: textOf(IPv6) };

@@ -135,6 +135,7 @@ export interface ExplainInput {
   readonly iptablesSave: string | null;
   readonly ipsetSave: string | null;
   readonly ipvsadmSave: string | null;
+  readonly nftList: string | null;
 }
 
 /** What commands ask besides what the configuration says. */
@@ -188,6 +189,7 @@ export function parseCommandLine(
     iptablesSave: values["iptables-save"] ?? null,
     ipsetSave: values["ipset-save"] ?? null,
     ipvsadmSave: values["ipvsadm-save"] ?? null,
+    nftList: values["nft-list"] ?? null,
   };
   const ask = {
     server: values.server ?? null,

@@ -1,20 +1,26 @@
 import assert from "node:assert/strict";
 import { interfaceAddresses } from "../../src/agent/addresses.ts";
-import { ipvsOptions, plannerConfig, ruleOptions } from "../../src/agent/options.ts";
+import {
+  ipvsOptions,
+  plannerConfig,
+  renderingOptions,
+  ruleOptions,
+} from "../../src/agent/options.ts";
 import { checkMode } from "../../src/agent/mode.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
+import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { SCHEDULER_NAMES } from "../../src/plan/scheduling.ts";
 
 const config = (...args: string[]) => parseCommandLine(args, "run", () => "node-a").config;
 
-Deno.test("modes that are not there are refused", () => {
-  checkMode(config(), "iptables");
-  checkMode(config(), "ipvs");
-  checkMode(config(), "userspace");
-  assert.throws(() => checkMode(config(), "nftables"), {
-    name: "UsageError",
-    message: '--proxy-mode "nftables": it is not there yet; expected iptables, ipvs, userspace',
-  });
+Deno.test("node ports answer on the primary addresses in nftables mode, however it is come to", () => {
+  const addresses = (mode: ProxyMode, ...args: string[]) =>
+    plannerConfig(config(...args), mode, []).nodePortAddresses;
+  assert.deepEqual(addresses("nftables"), ["primary"]);
+  assert.deepEqual(addresses("iptables"), []);
+  assert.deepEqual(addresses("nftables", "--nodeport-addresses=0.0.0.0/0"), ["0.0.0.0/0"]);
+  assert.deepEqual(renderingOptions(config()).nftablesOptions.nodePortAddresses, ["primary"]);
+  assert.deepEqual(renderingOptions(config()).ruleOptions.nodePortAddresses, []);
 });
 
 Deno.test("userspace mode takes every scheduler that the flag may name", () => {

@@ -46,10 +46,6 @@ const BAD: [args: string[], message: string | RegExp][] = [
     ["run", "--manifests=x", "--proxy-mode=ipvs", "--ipvs-scheduler=random"],
     /--ipvs-scheduler "random": the kernel has none/,
   ],
-  [
-    ["lab", "--proxy-mode=nftables"],
-    /"nftables": it is not there yet; expected iptables, ipvs, userspace$/,
-  ],
   [["lab", "exce"], 'switchyard: unknown argument "exce" of lab: did you mean exec?'],
   [["lab", "exec", "client"], /^switchyard: lab exec: expected lab exec NAME -- COMMAND/],
   [["lab", "exec", "client", "curl", "--", "x"], /^switchyard: unexpected argument "curl"/],

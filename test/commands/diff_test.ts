@@ -228,7 +228,7 @@ Deno.test("a node in ipvs mode that has what it should not: servers, entries of 
 
 for (
   const [args, expected, input] of [
-    [["--manifests=x"], /^expected one of --iptables-save, --this-node and --server$/],
+    [["--manifests=x"], /^expected one of --iptables-save, --nft-list, --this-node and --server$/],
     [["--iptables-save=x"], /expected either --manifests or --server$/],
     [["--manifests=x", "--iptables-save=y", "--this-node"], /expected one of --iptables-save,/],
     [["--manifests=x", "--server=http://127.0.0.1:1"], /expected either --manifests or --server$/],
@@ -236,7 +236,7 @@ for (
     [["--manifests=-", "--iptables-save=-"], /only one of them can be standard input$/],
     [
       ["--manifests=x", "--iptables-save=y", "--proxy-mode=userspace"],
-      /^--proxy-mode "userspace": iptables-save has nothing of its routes .* --this-node, on the /,
+      /^--proxy-mode "userspace": its routes and policy rules are in no such file; .* --this-node, on /,
     ],
     [["--manifests=x", "--iptables-save=y", "--proxy-mode=ipvs"], /expected --ipset-save and --ip/],
     [["--manifests=x", "--iptables-save=y", "--ipset-save=z"], /"z": expected --ipvsadm-save too$/],
@@ -245,7 +245,20 @@ for (
       ["--manifests=x", "--iptables-save=y", "--ipvsadm-save=z", "--proxy-mode=iptables"],
       /"iptables": expected ipvs, or none, with --ipvsadm-save$/,
     ],
-    [["--manifests=x", "--this-node", "--proxy-mode=nftables"], /"nftables": it is not there yet/],
+    [
+      ["--manifests=x", "--iptables-save=y", "--proxy-mode=nftables"],
+      /"nftables": expected iptables, or none, with --iptables-save$/,
+    ],
+    [
+      ["--manifests=x", "--nft-list=y", "--proxy-mode=iptables"],
+      /"iptables": expected nftables, or none, with --nft-list$/,
+    ],
+    [
+      ["--manifests=x", "--nft-list=y", "--iptables-save=z"],
+      /^--iptables-save "z": expected none with --nft-list$/,
+    ],
+    [["--manifests=x", "--nft-list=-"], /--nft-list: there are no rules in it$/, ""],
+    [["--manifests=x", "--nft-list=-"], /--nft-list: standard input: line 2: /, "table ip a {\n}}"],
     [["--server=http://x", "--proxy-mode=ipvs"], /"ipvs": expected none with --server, whose it/],
     [["--manifests=x", "--this-node", "--rules=node"], /--rules "node": expected --server too$/],
     [["--manifests=x", "--iptables-save=/nowhere"], /--iptables-save: \/nowhere: no such file$/],

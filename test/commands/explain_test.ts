@@ -19,7 +19,7 @@ const FLOWS = JSON.stringify([
   { source: CLIENT, dest: "192.0.2.1", port: 80, protocol: "TCP" },
 ]);
 
-for (const mode of ["iptables", "ipvs", "userspace"]) {
+for (const mode of ["iptables", "ipvs", "nftables", "userspace"]) {
   Deno.test(`flows are answered in order, in ${mode} mode`, async () => {
     const { code, stdout, stderr } = await explain(
       [...MANIFESTS, `--proxy-mode=${mode}`, "--flows=-", "--output=json"],
@@ -246,7 +246,10 @@ const ONE = ["10.0.0.1", "10.0.0.2:80/TCP"];
 
 for (
   const [args, message, input = ""] of [
-    [[...ONE], /^switchyard: expected --manifests, --iptables-save, or both$/],
+    [
+      [...ONE],
+      /^switchyard: expected --manifests, a node's rules \(--iptables-save, --nft-list\), or both$/,
+    ],
     [["--manifests=x"], /^switchyard: expected --flows FILE, or SOURCE DEST:PORT\/PROTOCOL$/],
     [["--manifests=x", ...ONE, "more"], /unexpected argument "more": expected SOURCE DEST/],
     [["--manifests=x", "--flows=y", ...ONE], /unexpected argument "10\.0\.0\.1": expected only/],
@@ -266,7 +269,6 @@ for (
       /--ipvsadm-save: standard input: line 1: expected -A or -a, not "x"$/,
       "x",
     ],
-    [["--manifests=x", "--proxy-mode=nftables", ...ONE], /"nftables": it is not there yet/],
     [["--manifests=x", "10.0.0.1", "10.0.0.2:80"], /10\.0\.0\.2:80: expected ADDRESS:PORT\/PROT/],
     [["--manifests=x", "nobody", "10.0.0.2:80/TCP"], /nobody: expected an IP address$/],
     [["--manifests=x", "--flows=-"], /--flows: standard input: not JSON: /, "no"],

@@ -129,7 +129,6 @@ for (
     [[], /^switchyard: expected --manifests: a file, a folder, or - for standard input$/],
     [["--manifests=/nowhere"], /^switchyard: --manifests: \/nowhere: no such file or folder$/],
     [["--manifests=-", "extra"], /^switchyard: unexpected argument "extra"/],
-    [["--manifests=-", "--proxy-mode=nftables"], /it is not there yet; expected iptables, /],
     [
       ["--manifests=-", "--proxy-mode=ipvs", "--ipvs-scheduler=random"],
       /--ipvs-scheduler "random": the kernel has none/,

@@ -32,6 +32,13 @@ export const ASKING_FLAGS = {
     "the rules of any node: what iptables-save and ip6tables-save print, one after the other",
     { commands: ["explain", "diff"] },
   ),
+  "nft-list": flag(
+    value.input("a file, or - for standard input"),
+    "FILE",
+    null,
+    "the rules of any node in nftables mode: what nft list ruleset prints",
+    { commands: ["explain", "diff"] },
+  ),
   "this-node": booleanFlag(
     false,
     "compares with this node, as root; without --proxy-mode in the mode that it shows to be in",
