@@ -6,10 +6,9 @@
 
 import { render } from "../dataplane/iptables/render.ts";
 import type { RuleSet } from "../dataplane/iptables/rules.ts";
-import type { Answer, AnswerInShort, Flow } from "../explain/answer.ts";
-import { sayByPlan } from "../explain/from_plan.ts";
-import { sourcesAlike } from "../plan/decide.ts";
-import { explainer } from "../explain/iptables/explain.ts";
+import type { Answered, AnswerInShort, Flow } from "../explain/answer.ts";
+import { answerByPlan } from "../explain/from_plan.ts";
+import { answerer } from "../explain/iptables/explain.ts";
 import { renderedSources } from "../explain/iptables/rendered_source.ts";
 import type { Family } from "../net/address.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
@@ -86,17 +85,12 @@ export class PlanViews {
   }
 
   /** Where a flow goes by the plan. */
-  byPlan(flow: Flow): AnswerInShort {
-    return sayByPlan(flow, this.state.plan(), this.index);
-  }
-
-  /** Tells of which sources the same can be said by the plan as of this flow's. */
-  alikeByPlan(flow: Flow): (source: string) => boolean {
-    return sourcesAlike(this.state.plan(), flow, this.index);
+  byPlan(flow: Flow): Answered<AnswerInShort> {
+    return answerByPlan(flow, this.state.plan(), this.index);
   }
 
   /** Where a flow goes by the rules of the mode that runs. Throws TooManyWays. */
-  byRules(flow: Flow): Answer {
+  byRules(flow: Flow): Answered {
     switch (this.state.mode) {
       case "ipvs":
         return this.ipvs.ask(flow);
@@ -107,7 +101,7 @@ export class PlanViews {
     }
   }
 
-  #byIptables(flow: Flow): Answer {
+  #byIptables(flow: Flow): Answered {
     const { families } = this.state;
     const of = families.map((family) => this.rules(family));
     if (this.#evaluated === null || of.some((rules, i) => rules !== this.#evaluated!.of[i])) {
@@ -115,13 +109,13 @@ export class PlanViews {
         of.flatMap((rules) => rules === null ? [] : [[rules.family, renderedSources(rules)]]),
       );
       const nodeAddresses = this.state.plan().node.addresses;
-      this.#evaluated = { of, ask: explainer({ tables, nodeAddresses }) };
+      this.#evaluated = { of, ask: answerer({ tables, nodeAddresses }) };
     }
     return this.#evaluated.ask(flow);
   }
 }
 
-type Ask = (flow: Flow) => Answer;
+type Ask = (flow: Flow) => Answered;
 
 function renderAll(state: ApiState): RenderedRules {
   const { families, ruleOptions } = state;

@@ -30,7 +30,7 @@ export function engineWitness(
       // Of packets that are no first ones conntrack decides, of which the engine here has none.
       if ((flows[i].state ?? "NEW") !== "NEW") return answer;
       const { verdict, backend, reason, frontend, sourceClass } = said[i];
-      const { disagreements } = witnesses.compare(flows[i], said[i], () => answer);
+      const disagreements = witnesses.compare(flows[i], said[i], answer);
       return {
         ...answer,
         frontend,

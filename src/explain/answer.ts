@@ -116,7 +116,7 @@ export interface SenderQuestions {
 }
 
 /** An answer, and for whom else it is one. */
-export interface Answered {
-  readonly answer: Answer;
+export interface Answered<Said extends AnswerInShort = Answer> {
+  readonly answer: Said;
   readonly sender: SenderQuestions;
 }

@@ -5,12 +5,13 @@
  */
 
 import { flat } from "../flat_text.ts";
-import { decide } from "../plan/decide.ts";
+import { decide, sourcesAlike } from "../plan/decide.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import type { Plan, SourceClass } from "../plan/plan.ts";
 import type {
   Answer,
   AnswerBackend,
+  Answered,
   AnswerInShort,
   Flow,
   Outcome,
@@ -38,6 +39,16 @@ export function sayByPlan(flow: Flow, plan: Plan, index: FrontendIndex): AnswerI
     step(flat`destination ${flow.dest}`, reason),
   ];
   return { name: flow.name, verdict, service, backends, masquerade, steps, unknown: [] };
+}
+
+/** The same, and for whom else it is the answer. */
+export function answerByPlan(
+  flow: Flow,
+  plan: Plan,
+  index: FrontendIndex,
+): Answered<AnswerInShort> {
+  const sameFor = sourcesAlike(plan, flow, index);
+  return { answer: sayByPlan(flow, plan, index), sender: { sameFor } };
 }
 
 /** The ends of a packet that all its steps have led to: one for each backend that it may get. */

@@ -7,6 +7,7 @@ import { PlanViews } from "../../src/api/plan_views.ts";
 import { Witnesses } from "../../src/api/witness/witnesses.ts";
 import { WordedAnswers } from "../../src/api/witness/worded.ts";
 import type { ClusterObject } from "../../src/cluster/objects.ts";
+import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import type { PacketQuery } from "../../src/engine/handle.ts";
 import { SYN } from "../engine/packets.ts";
 import { RealState, slice, web } from "./real_state.ts";
@@ -48,6 +49,8 @@ const sticky = (): ClusterObject => ({
   },
 });
 
+const MODES = ["userspace", "iptables", "ipvs", "nftables"] as const;
+
 type Step =
   | { readonly kind: "ask"; readonly packet: PacketQuery }
   | { readonly kind: "send"; readonly packet: PacketQuery }
@@ -66,7 +69,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-async function setUp(mode: "userspace" | "iptables" | "ipvs", mostCharacters?: number) {
+async function setUp(mode: ProxyMode, mostCharacters?: number) {
   const state = new RealState(mode, mode === "userspace", { connections: 4096 });
   await state.apply([...web(), sticky(), slice("sticky", ["10.180.0.1", "10.180.0.2"])]);
   const witnesses = new Witnesses(state, new PlanViews(state));
@@ -87,7 +90,7 @@ function timeless(text: string): string {
   return text.replaceAll(/for \d+ s more/g, "for some time");
 }
 
-for (const mode of ["userspace", "iptables", "ipvs"] as const) {
+for (const mode of MODES) {
   Deno.test(`kept answers are those that would be given anew, in ${mode} mode`, async () => {
     const run = async (steps: readonly Step[]) => {
       const { state, same } = await setUp(mode, 20_000);
@@ -108,13 +111,15 @@ for (const mode of ["userspace", "iptables", "ipvs"] as const) {
 }
 
 Deno.test("clients of one class are answered with what was said of one of them", async () => {
-  const { same, written } = await setUp("userspace");
-  const packet = { dest: "10.0.1.175", port: 80, protocol: "TCP" } as const;
-  for (let i = 10; i < 60; i++) await same({ ...packet, source: `10.180.9.${i}` });
-  assert.equal(written(), 1);
-  await same({ ...packet, source: "198.51.100.99" });
-  await same({ ...packet, source: "10.180.0.1" });
-  assert.equal(written(), 3);
+  for (const mode of MODES) {
+    const { same, written } = await setUp(mode);
+    const packet = { dest: "10.0.1.175", port: 80, protocol: "TCP" } as const;
+    for (let i = 10; i < 60; i++) await same({ ...packet, source: `10.180.9.${i}` });
+    assert.equal(written(), 1, mode);
+    await same({ ...packet, source: "198.51.100.99" });
+    await same({ ...packet, source: "10.180.0.1" });
+    assert.equal(written(), 3, mode);
+  }
 });
 
 Deno.test("no more is kept than there is room for", async () => {

@@ -9,13 +9,13 @@ import { JUMPS } from "../../dataplane/ipvs/jumps.ts";
 import { DEFAULT_IPVS_OPTIONS } from "../../dataplane/ipvs/options.ts";
 import { render } from "../../dataplane/ipvs/render.ts";
 import type { IpvsState } from "../../dataplane/ipvs/state.ts";
-import type { Answer, Flow } from "../../explain/answer.ts";
-import { servicePortNaming, stateExplainer } from "../../explain/ipvs/explain.ts";
+import type { Answered, Flow } from "../../explain/answer.ts";
+import { servicePortNaming, stateAnswerer } from "../../explain/ipvs/explain.ts";
 import type { Family } from "../../net/address.ts";
 import type { FrontendIndex } from "../../plan/frontend_index.ts";
 import type { ApiState, NodeServers } from "../state.ts";
 
-type Ask = (flow: Flow) => Answer;
+type Ask = (flow: Flow) => Answered;
 
 /** Answers by the states of all families; what was understood of them is kept while they stay. */
 export class IpvsView {
@@ -34,7 +34,7 @@ export class IpvsView {
   }
 
   /** Where a flow goes as of the last sync; by the plan where none was made. Throws TooManyWays. */
-  ask(flow: Flow): Answer {
+  ask(flow: Flow): Answered {
     const states = this.synced();
     const index = this.#index();
     const known = this.#evaluated;
@@ -42,7 +42,7 @@ export class IpvsView {
       known.states.length === states.length &&
       known.states.every((state, i) => state === states[i]);
     if (same) return known.ask(flow);
-    const ask = this.#explainer(states, index);
+    const ask = this.#answerer(states, index);
     this.#evaluated = { states, index, ask };
     return ask(flow);
   }
@@ -50,17 +50,17 @@ export class IpvsView {
   /** What answers by all that the node has of a family this moment. */
   async read(family: Family, node: NodeServers): Promise<Ask> {
     const { state, saved } = await node.read(family);
-    return this.#explainer([state], this.#index(), { [family]: parseSave(saved) });
+    return this.#answerer([state], this.#index(), { [family]: parseSave(saved) });
   }
 
-  #explainer(
+  #answerer(
     states: readonly IpvsState[],
     index: FrontendIndex,
-    tables?: Parameters<typeof stateExplainer>[0]["tables"],
+    tables?: Parameters<typeof stateAnswerer>[0]["tables"],
   ): Ask {
     const nodeAddresses = this.#state.plan().node.addresses;
     const used = this.#state.programming;
-    return stateExplainer(
+    return stateAnswerer(
       { states, jumps: JUMPS, nodeAddresses, used, tables },
       servicePortNaming(index),
     );

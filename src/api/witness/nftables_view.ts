@@ -7,14 +7,14 @@
 import { DEFAULT_NFTABLES_OPTIONS } from "../../dataplane/nftables/options.ts";
 import { render } from "../../dataplane/nftables/render.ts";
 import type { RuleSet } from "../../dataplane/nftables/rules.ts";
-import type { Answer, Flow } from "../../explain/answer.ts";
-import { explainer } from "../../explain/nftables/explain.ts";
+import type { Answered, Flow } from "../../explain/answer.ts";
+import { answerer } from "../../explain/nftables/explain.ts";
 import { renderedTable } from "../../explain/nftables/rendered_source.ts";
 import { type TableSource, wholeTable } from "../../explain/nftables/tables.ts";
 import type { Family } from "../../net/address.ts";
 import type { ApiState, NodeTables } from "../state.ts";
 
-type Ask = (flow: Flow) => Answer;
+type Ask = (flow: Flow) => Answered;
 
 /** Rules that the plan would become, and what of the plan they have not. */
 interface RenderedTables {
@@ -56,11 +56,11 @@ export class NftablesView {
   }
 
   /** Where a flow goes by {@link rules}. Throws TooManyWays. */
-  ask(flow: Flow): Answer {
+  ask(flow: Flow): Answered {
     const of = this.synced();
     if (this.#evaluated === null || of.some((rules, i) => rules !== this.#evaluated!.of[i])) {
       const tables = of.filter((rules) => rules !== null).map(renderedTable);
-      this.#evaluated = { of, ask: this.#explainer(tables) };
+      this.#evaluated = { of, ask: this.#answerer(tables) };
     }
     return this.#evaluated.ask(flow);
   }
@@ -68,11 +68,11 @@ export class NftablesView {
   /** What answers by the table that the node has of a family this moment. */
   async read(family: Family, node: NodeTables): Promise<Ask> {
     const table = await node.read(family);
-    return this.#explainer(table === null ? [] : [wholeTable(table)]);
+    return this.#answerer(table === null ? [] : [wholeTable(table)]);
   }
 
-  #explainer(tables: readonly TableSource[]): Ask {
-    return explainer({ tables, nodeAddresses: this.#state.plan().node.addresses });
+  #answerer(tables: readonly TableSource[]): Ask {
+    return answerer({ tables, nodeAddresses: this.#state.plan().node.addresses });
   }
 }
 

@@ -72,7 +72,8 @@ export async function verify(
       const answers = await state.engine.lookup(questions.map(({ packet }) => packet));
       for (const [j, question] of questions.entries()) {
         const second = seconds.get(familyOf(question.packet.dest))!;
-        const { disagreements } = witnesses.compare(question.packet, answers[j], second);
+        const { answer } = second({ name: "", ...question.packet });
+        const disagreements = witnesses.compare(question.packet, answers[j], answer);
         if (disagreements.some((one) => one.known === null)) {
           disputes.push({ ...question, disagreements });
         } else if (disagreements.length > 0) {

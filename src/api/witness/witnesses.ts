@@ -8,9 +8,16 @@
 import type { ProxyMode } from "../../dataplane/dataplane.ts";
 import type { Basis, LookupResult, PacketQuery } from "../../engine/handle.ts";
 import { parseSave } from "../../dataplane/iptables/save_text.ts";
-import type { Answer, AnswerBackend, AnswerInShort, Flow, Step } from "../../explain/answer.ts";
+import type {
+  Answer,
+  AnswerBackend,
+  Answered,
+  AnswerInShort,
+  Flow,
+  Step,
+} from "../../explain/answer.ts";
 import { outcomesOf } from "../../explain/from_plan.ts";
-import { explainer } from "../../explain/iptables/explain.ts";
+import { answerer } from "../../explain/iptables/explain.ts";
 import { TooManyWays } from "../../explain/iptables/walk.ts";
 import { type AddressPort, type Family, familyOf, isSameAddressPort } from "../../net/address.ts";
 import type { FrontendMatch } from "../../plan/frontend_index.ts";
@@ -45,7 +52,7 @@ export interface LastingTestimony extends Testimony {
   /** While the engine's answer rests on this, it is the same. */
   readonly basis: Basis;
   /** Whether both say the same of a packet from another source, but for its name. */
-  readonly alike: (source: string) => boolean;
+  readonly sameFor: (source: string) => boolean;
   /** Whether the second witness names the source: once, then. */
   readonly namesSource: boolean;
 }
@@ -53,8 +60,8 @@ export interface LastingTestimony extends Testimony {
 /** In all others the plan is the second witness. */
 const MODES_WITH_RULES: readonly ProxyMode[] = ["iptables", "ipvs", "nftables"];
 
-/** A question to the second witness. */
-type Ask = (flow: Flow) => Said;
+/** A question to the second witness. Throws ApiError where rules lead too many ways. */
+type Ask = (flow: Flow) => Answered<Said>;
 
 /** Both witnesses of one proxy. */
 export class Witnesses {
@@ -91,7 +98,8 @@ export class Witnesses {
     // A connection that conntrack holds stays where it is, whatever the rules have become: they are
     // compared with what is said of a new one.
     const answers = await this.#state.engine.lookup(questions);
-    const { rules, disagreements } = this.compare(packet, answers.at(-1)!, second);
+    const { answer: rules } = second({ name: "", ...packet });
+    const disagreements = this.compare(packet, answers.at(-1)!, rules);
     return { engine: answers[0], rules, disagreements };
   }
 
@@ -108,38 +116,34 @@ export class Witnesses {
     const answer = await this.#state.engine.lookupIfChanged(packet, known);
     if (answer === null) return null;
     const { basis, result: engine } = answer;
-    let alike = (source: string) => source === packet.source;
-    const second = (flow: Flow) => {
-      if (this.#hasRules) return this.#views.byRules(flow);
-      alike = this.#views.alikeByPlan(flow);
-      return this.#views.byPlan(flow);
-    };
-    const said = this.compare(packet, engine, second);
-    return { engine, ...said, basis, alike, namesSource: !this.#hasRules };
+    const { answer: rules, sender } = this.#bySync({ name: "", ...packet });
+    const disagreements = this.compare(packet, engine, rules);
+    // Why something has to be otherwise is known of this source.
+    const sameFor = disagreements.length === 0
+      ? sender.sameFor.bind(sender)
+      : (source: string) => source === packet.source;
+    return { engine, rules, disagreements, basis, sameFor, namesSource: !this.#hasRules };
   }
 
   /** Answers for a family, all from one state of the rules. Throws ApiError. */
   secondWitness(family: Family, rulesOf: RulesOf): Ask | Promise<Ask> {
-    if (!this.#hasRules) return (flow) => this.#views.byPlan(flow);
-    return rulesOf === "node" ? this.#read(family) : (flow) => this.#views.byRules(flow);
+    return this.#hasRules && rulesOf === "node" ? this.#read(family) : this.#bySync;
   }
 
-  /** The second witness's answer, and what it says otherwise than the engine. Throws ApiError. */
-  compare(
-    packet: PacketQuery,
-    engine: LookupResult,
-    second: Ask,
-  ): Pick<Testimony, "rules" | "disagreements"> {
-    const rules = answer(second, { name: "", ...packet });
+  /** The second witness's answer by what the last sync has made. */
+  readonly #bySync: Ask = followable((flow) =>
+    this.#hasRules ? this.#views.byRules(flow) : this.#views.byPlan(flow)
+  );
+
+  /** What the second witness says otherwise than the engine. */
+  compare(packet: PacketQuery, engine: LookupResult, rules: Said): readonly KnownDisagreement[] {
     const match = () => this.#views.index.find(packet.dest, packet.port, packet.protocol);
     const disagreements = compareWitnesses(engine, rules, {
       affinity: () => (match()?.port.affinitySeconds ?? null) !== null,
       masqueradesAlways: this.masqueradesAlways,
     });
-    if (disagreements.length === 0) return { rules, disagreements: [] };
-    if (this.second === "plan") {
-      return { rules, disagreements: disagreements.map((one) => ({ ...one, known: null })) };
-    }
+    if (disagreements.length === 0) return [];
+    if (this.second === "plan") return disagreements.map((one) => ({ ...one, known: null }));
     const { addresses } = this.#state.plan().node;
     const known = knownDifference(
       this.#state.mode,
@@ -150,13 +154,13 @@ export class Witnesses {
     );
     const knownOf = ({ field }: Disagreement) =>
       known ?? (field === "masquerade" ? knownMasquerade(engine, addresses) : null);
-    return { rules, disagreements: disagreements.map((one) => ({ ...one, known: knownOf(one) })) };
+    return disagreements.map((one) => ({ ...one, known: knownOf(one) }));
   }
 
   #read(family: Family): Promise<Ask> {
     let reading = this.#reading.get(family);
     if (reading === undefined) {
-      reading = this.#readNow(family).finally(() => this.#reading.delete(family));
+      reading = this.#readNow(family).then(followable).finally(() => this.#reading.delete(family));
       this.#reading.set(family, reading);
     }
     return reading;
@@ -171,7 +175,7 @@ export class Witnesses {
       if (nftables !== undefined) return await this.#views.nftables.read(family, nftables);
       if (iptables === undefined) return await this.#views.ipvs.read(family, ipvs!);
       const tables = { [family]: parseSave(await iptables.saved(family)) };
-      return explainer({ tables, nodeAddresses: this.#state.plan().node.addresses });
+      return answerer({ tables, nodeAddresses: this.#state.plan().node.addresses });
     } catch (error) {
       const why = messageOf(error);
       throw new ApiError(503, "node_unreadable", `the node's rules cannot be read: ${why}`);
@@ -184,13 +188,16 @@ function hasEndpoints(match: FrontendMatch | null): boolean | null {
   return match === null ? null : match.port.hasEndpoints;
 }
 
-function answer(ask: Ask, flow: Flow): Said {
-  try {
-    return ask(flow);
-  } catch (error) {
-    if (!(error instanceof TooManyWays)) throw error;
-    throw new ApiError(422, "too_many_ways", error.message);
-  }
+/** Has an answer that is too long to be found be an error of the API. */
+function followable(ask: Ask): Ask {
+  return (flow) => {
+    try {
+      return ask(flow);
+    } catch (error) {
+      if (!(error instanceof TooManyWays)) throw error;
+      throw new ApiError(422, "too_many_ways", error.message);
+    }
+  };
 }
 
 /** The engine's word in the shape of the rules', with the steps of both. */

@@ -19,7 +19,7 @@ const IDLE_MS = 300_000;
 /** An answer, and of whom it holds. */
 interface Worded {
   readonly basis: Basis;
-  readonly alike: (source: string) => boolean;
+  readonly sameFor: (source: string) => boolean;
   /** The text up to the source's name, and behind it; one part: the source is not named. */
   readonly parts: readonly string[];
 }
@@ -55,13 +55,13 @@ export class WordedAnswers {
     this.#idle.use();
     const key = `${packet.dest} ${packet.port} ${packet.protocol}`;
     const kept = this.#kept.get(key);
-    const known = kept !== undefined && kept.alike(packet.source) ? kept : null;
+    const known = kept !== undefined && kept.sameFor(packet.source) ? kept : null;
     const said = await this.#witnesses.askIfChanged(packet, known?.basis ?? null);
     if (said === null) return known!.parts.join(packet.source);
     const text = this.#write(said);
     // The plan may have changed while the engine was asked.
     const parts = this.#witnesses.state === state ? partsOf(text, packet, said) : null;
-    if (parts !== null) this.#keep(key, { basis: said.basis, alike: said.alike, parts });
+    if (parts !== null) this.#keep(key, { basis: said.basis, sameFor: said.sameFor, parts });
     return text;
   }
 

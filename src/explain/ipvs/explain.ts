@@ -10,8 +10,8 @@ import type { IpvsState } from "../../dataplane/ipvs/state.ts";
 import { FAMILIES, type Family } from "../../net/address.ts";
 import type { FrontendIndex } from "../../plan/frontend_index.ts";
 import { servicePortName } from "../../plan/plan.ts";
-import type { Answer, Flow } from "../answer.ts";
-import { explainer, type NodeState, type NodeTables } from "../iptables/explain.ts";
+import type { Answer, Answered, Flow } from "../answer.ts";
+import { answerer, explainer, type NodeState, type NodeTables } from "../iptables/explain.ts";
 import { IpSet } from "../iptables/ipset.ts";
 import { chainTables } from "../iptables/rendered.ts";
 import { type BalancerKnowledge, VirtualServerBalancer } from "./balancer.ts";
@@ -50,14 +50,17 @@ export function servicePortNaming(index: FrontendIndex): ServiceNaming {
   };
 }
 
-/** Answers one flow after another about the same node. The function throws TooManyWays. */
-export function stateExplainer(node: StateNode, nameOf: ServiceNaming): (flow: Flow) => Answer {
+/**
+ * Answers one flow after another about the same node, and says for which other sources each answer is
+ * one. The function throws TooManyWays.
+ */
+export function stateAnswerer(node: StateNode, nameOf: ServiceNaming): (flow: Flow) => Answered {
   const { states, jumps, nodeAddresses, used } = node;
   const knowledge: BalancerKnowledge = {
     templates: used ? "not given" : "none",
     assumed: new Set(),
   };
-  const ask = explainer({
+  const ask = answerer({
     tables: node.tables ??
       byFamily(states, ({ rules }) => chainTables(rules, jumps)),
     nodeAddresses,
@@ -72,7 +75,16 @@ export function stateExplainer(node: StateNode, nameOf: ServiceNaming): (flow: F
     ),
     virtualAddresses: new Set(states.flatMap(({ addresses }) => [...addresses])),
   });
-  return (flow) => withService(ask(flow), nameOf(flow));
+  return (flow) => {
+    const { answer, sender } = ask(flow);
+    return { answer: withService(answer, nameOf(flow)), sender };
+  };
+}
+
+/** Like {@link stateAnswerer}, for who keeps no answers. */
+export function stateExplainer(node: StateNode, nameOf: ServiceNaming): (flow: Flow) => Answer {
+  const ask = stateAnswerer(node, nameOf);
+  return (flow) => ask(flow).answer;
 }
 
 /** Answers flows about a node of which there are texts. The function throws TooManyWays. */
