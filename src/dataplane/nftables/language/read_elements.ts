@@ -62,8 +62,8 @@ function readElement(
   const notes: Notes = { comment: null, timeout: null, expires: null, statements: NOTHING };
   let data: Value | Verdict | null = null;
   readNotes(tokens, notes);
-  if (tokens.is(":")) {
-    tokens.advance();
+  if (tokens.kind === "word" && tokens.text.startsWith(":")) {
+    tokens.advanceWithin(1);
     data = readVerdict(tokens) ?? readValue(tokens, dataTypes ?? []);
     readNotes(tokens, notes);
   }

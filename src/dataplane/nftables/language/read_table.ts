@@ -131,6 +131,7 @@ export function readRule(tokens: Tokens, context: RuleContext): Rule {
   tokens.takeHandle();
   const statements = readStatements(tokens, context);
   const comment = tokens.take("comment") ? tokens.quoted("a comment") : null;
+  if (statements.length === 0 && comment === null) throw tokens.unexpected("a rule");
   // The comment with the handle has been passed to get to the line's end.
   const handle = tokens.takeHandle();
   if (tokens.kind !== "line" && tokens.kind !== "end" && !tokens.is("}")) {
