@@ -22,6 +22,7 @@ import { requires } from "../../requirements.ts";
 import { until } from "../../until.ts";
 import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
 import { testPlanner } from "./plans.ts";
+import { holdXtablesLock } from "./xtables_lock.ts";
 
 const objects = fixture.objects as unknown as Readonly<
   Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
@@ -306,22 +307,12 @@ Deno.test({
   async fn() {
     await using bed = new Bed("legacy");
     const plane = await bed.start();
-    const holder = bed.namespace.run(() =>
-      new Deno.Command("flock", {
-        args: ["/run/xtables.lock", "sh", "-c", "echo held; exec cat"],
-        stdin: "piped",
-        stdout: "piped",
-      }).spawn()
-    );
-    const said = holder.stdout.getReader();
-    await said.read();
+    const release = await holdXtablesLock(bed.namespace);
     let arrived = false;
     const arriving = bed.update(plane, objects.IPv4.plain).then(() => arrived = true);
     await new Promise((resolve) => setTimeout(resolve, 1000));
     assert.equal(arrived, false, "the lock was not held");
-    await holder.stdin.close();
-    await holder.status;
-    await said.cancel();
+    await release();
     await arriving;
     assert.deepEqual(await plane.drift(), []);
   },

@@ -1,6 +1,7 @@
 /** iptables programs that are missing, fail, are slow or are killed, and a lock that is held. */
 
 import assert from "node:assert/strict";
+import { holdXtablesLock } from "../../dataplane/iptables/xtables_lock.ts";
 import { requires } from "../../requirements.ts";
 import type { AgentProcess } from "./agent.ts";
 import { Bed, faultTest, IPV4_ONLY, type Places } from "./bed.ts";
@@ -155,24 +156,6 @@ faultTest("while iptables-restore is slow, changes wait and come together", asyn
   assert.deepEqual(await bed.rules(), await bed.cleanRules(all));
 });
 
-/** Holds the lock of legacy iptables in the node's view of the file system until it is released. */
-async function holdLock(bed: Bed): Promise<() => Promise<void>> {
-  const holder = bed.network.node.run(() =>
-    new Deno.Command("flock", {
-      args: ["/run/xtables.lock", "sh", "-c", "echo held; exec cat"],
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn()
-  );
-  const reader = holder.stdout.getReader();
-  await reader.read();
-  return async () => {
-    await holder.stdin.close();
-    await holder.status;
-    await reader.cancel();
-  };
-}
-
 Deno.test({
   ...requires(
     "iptables (legacy): the lock held by another for longer than we wait",
@@ -185,7 +168,7 @@ Deno.test({
     await using bed = await Bed.start("legacy");
     const agent = await bed.agentWith(BEFORE);
     const before = await bed.rules();
-    const release = await holdLock(bed);
+    const release = await holdXtablesLock(bed.network.node);
     try {
       await agent.update(AFTER);
       // iptables-restore has waited five seconds for it, and is run once more.
