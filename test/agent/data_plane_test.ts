@@ -9,6 +9,8 @@ import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { findFamily } from "../../src/netlink/generic/family.ts";
 import { NETLINK_GENERIC, NetlinkSocket } from "../../src/netlink/socket.ts";
+import { web } from "../api/real_state.ts";
+import { testPlanner } from "../dataplane/iptables/plans.ts";
 import { requires } from "../requirements.ts";
 
 const config = (...args: string[]) => parseCommandLine(args, "run", () => "node-a").config;
@@ -45,7 +47,7 @@ Deno.test({
       mode: "userspace",
       note: "proxy mode userspace, as nobody wants it",
     });
-    for (const mode of ["iptables", "userspace"]) {
+    for (const mode of ["iptables", "nftables", "userspace"]) {
       assert.deepEqual(await opened(namespace, [`--proxy-mode=${mode}`]), { mode, note: null });
     }
     await assert.rejects(opened(namespace, ["--proxy-mode=iptables"], "nobody wants it"), {
@@ -110,6 +112,30 @@ Deno.test({
     await opened(namespace, ["--proxy-mode=userspace"]);
     const { stdout } = await runner.run("iptables-save", []);
     assert.doesNotMatch(stdout, /KUBE-/);
+  },
+});
+
+Deno.test({
+  ...requires("modes take each other's place on a node", "root", "netns", "tun", "iptables", "nft"),
+  async fn() {
+    using namespace = NetworkNamespace.create();
+    const runner = new ProgramRunner(namespace);
+    const programmed = async () => {
+      const { stdout: saved } = await runner.run("iptables-save", []);
+      const { stdout: tables } = await runner.run("nft", ["list", "tables"]);
+      return [/^:KUBE-SVC-/m.test(saved), /^table ip6? kube-proxy$/m.test(tables)];
+    };
+    for (const mode of ["iptables", "nftables", "iptables", "nftables", "userspace"]) {
+      const { dataPlane } = await openDataPlane(config(`--proxy-mode=${mode}`), {
+        namespaceFd: namespace.fd,
+        noPrograms: null,
+      });
+      const planner = testPlanner();
+      const change = planner.update(web().map((object) => ({ action: "apply", object })));
+      await dataPlane.sync(planner.plan, change);
+      await dataPlane.stop();
+      assert.deepEqual(await programmed(), [mode === "iptables", mode === "nftables"], mode);
+    }
   },
 });
 
