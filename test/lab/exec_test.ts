@@ -3,7 +3,7 @@ import { isRunning } from "../../src/linux/process.ts";
 import { readState, STATE_VARIABLE } from "../../src/lab/state.ts";
 import { requires } from "../requirements.ts";
 import { until } from "../until.ts";
-import { allNetworkNamespaces, hostNetwork, networkNamespacesOf } from "./host.ts";
+import { hostNetwork, networkNamespacesOf, processesOfLab } from "./host.ts";
 import {
   type LabProcess,
   MAIN,
@@ -116,13 +116,14 @@ Deno.test({
       const host = networkNamespacesOf(Deno.pid);
       const own = networkNamespacesOf(pid).filter((namespace) => !host.includes(namespace));
       assert.equal(own.length, 5, "node, client, stranger and two pods");
+      assert.ok(processesOfLab(stateFile).length > 0);
       const state = readState(stateFile);
       child.kill("SIGKILL");
       await child.status;
-      await until(() => {
-        const left = allNetworkNamespaces();
-        return !own.some((namespace) => left.includes(namespace));
-      }, "the namespaces of the killed lab are gone");
+      await until(
+        () => processesOfLab(stateFile).length === 0,
+        "the processes of the killed lab are gone",
+      );
       assert.ok(state !== null && !isRunning(state));
       assert.ok(Deno.statSync(stateFile).isFile, "a killed lab cannot remove its file");
       assert.equal(readState(stateFile), null);

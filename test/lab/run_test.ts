@@ -4,7 +4,7 @@ import type { Outcome } from "../../src/lab/probe.ts";
 import type { ReportRow } from "../../src/lab/report.ts";
 import { requires } from "../requirements.ts";
 import { until } from "../until.ts";
-import { allNetworkNamespaces, hostNetwork, networkNamespacesOf } from "./host.ts";
+import { hostNetwork, networkNamespacesOf, processesOfLab } from "./host.ts";
 import {
   type LabProcess,
   MAIN,
@@ -250,11 +250,12 @@ Deno.test({
       const host = networkNamespacesOf(Deno.pid);
       const own = networkNamespacesOf(running.pid).filter((name) => !host.includes(name));
       assert.ok(own.length > 10, `${own.length} namespaces`);
+      assert.ok(processesOfLab(running.stateFile).length > 0);
       running.child.kill("SIGKILL");
       await running.child.status;
-      await eventually(
-        () => Promise.resolve(allNetworkNamespaces().filter((name) => own.includes(name))),
-        (left) => left.length === 0,
+      await until(
+        () => processesOfLab(running.stateFile).length === 0,
+        "the processes of the killed lab are gone",
       );
     }, UNPRIVILEGED);
     assert.deepEqual(hostNetwork(), before);
