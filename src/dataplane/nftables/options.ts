@@ -63,20 +63,9 @@ export function nftablesContext(
     mark: Number(mark),
     ifLocal: local,
     ifNotLocal: local === null ? null : { ...local, operator: "!=" },
-    nodePortAddresses: isPrimary(options)
-      ? primaryAddresses(family, node)
-      : nodePortAddresses?.filter((one) => !isLoopback(one)) ?? null,
+    nodePortAddresses: nodePortAddresses?.filter((one) => !isLoopback(one)) ?? null,
     serviceNetworks: networks.length === 0 ? null : networksValue(networks),
   };
-}
-
-function isPrimary({ nodePortAddresses }: NftablesRuleOptions): boolean {
-  return nodePortAddresses.length === 1 && nodePortAddresses[0] === "primary";
-}
-
-/** As in kube-proxy, a family of which the node has no address answers nowhere. */
-function primaryAddresses(family: Family, { addresses }: NodeInfo): readonly string[] {
-  return addresses.filter((address) => familyOf(address) === family).slice(0, 1);
 }
 
 function localTraffic(family: Family, node: NodeInfo, detection: LocalDetection): Match | null {
