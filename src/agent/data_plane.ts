@@ -215,7 +215,12 @@ async function openUserspace(
   // Where programs cannot be used there is nothing that they could clean up.
   if (node.noPrograms === null) {
     const named = config.proxyMode === "userspace";
-    warn(await cleanupModes(runnerFor(node), named ? ["ipvs", "iptables", "nftables"] : ["ipvs"]));
+    warn(
+      await cleanupModes(
+        runnerFor(node),
+        named ? ["ipvs", "iptables", "nftables"] : ["ipvs", "nftables"],
+      ),
+    );
   }
   return { dataPlane, note, onSyncNeeded() {} };
 }

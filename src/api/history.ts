@@ -60,7 +60,8 @@ const Details = Summary.extend({
     where: z.string().openapi({ example: "IPv4" }),
     lines: z.int(),
     text: z.string().openapi({
-      description: "iptables mode: input of iptables-restore; userspace mode: routes and captures",
+      description: "iptables mode: input of iptables-restore; nftables mode: input of nft -f; " +
+        "userspace mode: routes and captures",
     }),
     cut: z.boolean().openapi({ description: "the text is longer than what is kept" }),
   })).readonly(),

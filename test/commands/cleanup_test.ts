@@ -81,9 +81,10 @@ async function cleansRules(backend: Backend): Promise<void> {
 
 Deno.test({
   ...requires(
-    "cleanup takes policy rules of userspace mode and leaves all others",
+    "cleanup takes policy rules of userspace mode, tables of nftables mode, and leaves all others",
     "root",
     "netns",
+    "nft",
   ),
   async fn() {
     using namespace = NetworkNamespace.create();
@@ -101,7 +102,12 @@ Deno.test({
       net.rules.removeAll({ family: "IPv4", priority: 0, action: "lookup", table: 255 });
       net.rules.ensure(foreign);
     });
+    const nft = async (args: string[], input = "") =>
+      (await new ProgramRunner(namespace).run("nft", args, input)).stdout;
+    const others = "table inet kube-proxy {\n}\ntable ip other {\n}\n";
+    await nft(["-f", "-"], `${others}table ip kube-proxy {\n}\ntable ip6 kube-proxy {\n}\n`);
     const { code, stderr } = await cleanup(namespace, "run", "--cleanup");
+    assert.equal(await nft(["list", "ruleset"]), others);
     assert.equal(code, 0, stderr);
     const left = namespace.run(rules);
     assert.deepEqual(left.filter(({ table }) => table !== 7), before);

@@ -46,9 +46,9 @@ export async function affectedConnections(
   forecast: Forecast,
 ): Promise<AffectedConnections> {
   const byEngine = state.node.connections === undefined;
-  const forwarder = byEngine ? "engine" : state.mode === "ipvs" ? "ipvs" : "iptables";
+  const forwarder = byEngine ? "engine" : state.mode === "ipvs" ? "ipvs" : "netfilter";
   const future = {
-    before: views.index,
+    before: new FrontendIndex(state.plan()),
     after: new FrontendIndex(forecast.after),
     forwarder,
     captured: capturedBy(forecast, forwarder),
@@ -92,7 +92,7 @@ function capturedBy({ after }: Forecast, forwarder: Forwarder): ConnectionForeca
       return capturedByDevice(after);
     case "ipvs":
       return capturedByServers(after);
-    case "iptables":
+    case "netfilter":
       return () => true;
   }
 }

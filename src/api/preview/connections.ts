@@ -24,7 +24,7 @@ export interface Affected {
 }
 
 /** Who forwards, and so decides what becomes of connections. */
-export type Forwarder = "engine" | "iptables" | "ipvs";
+export type Forwarder = "engine" | "netfilter" | "ipvs";
 
 /** Judges connections by the plan as it is and as it would be. */
 export interface ConnectionForecast {
@@ -76,13 +76,13 @@ function judgeUntranslated(
   return { connection, effect: hasChosen(match) ? "moves" : "ends", reason };
 }
 
-/** The engine and IPVS drop the UDP flows of what they lose; iptables keeps what conntrack knows. */
+/** The engine and IPVS drop the UDP flows of what they lose; netfilter keeps what conntrack knows. */
 function withoutFrontend(
   { original, protocol }: JoinedConnection,
   { forwarder, captured }: ConnectionForecast,
 ): Effect {
   if (!captured(original.dest, original.port)) return "ends";
-  return protocol === "UDP" && forwarder !== "iptables" ? "ends" : "orphaned";
+  return protocol === "UDP" && forwarder !== "netfilter" ? "ends" : "orphaned";
 }
 
 /** The kernel's UDP flows are left alone where no endpoint serves. */

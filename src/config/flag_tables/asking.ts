@@ -82,7 +82,7 @@ export const ASKING_FLAGS = {
     "WHICH",
     null,
     "with --server: asks the rules as of the last sync (synced) or those of this moment (node); " +
-      "unset: synced, and for diff --verify in iptables mode node",
+      "unset: synced, and for diff --verify in iptables and nftables mode node",
     { commands: ["explain", "diff"] },
   ),
   "limit": flag(

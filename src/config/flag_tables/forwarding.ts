@@ -54,7 +54,7 @@ export const FORWARDING_FLAGS = {
     "MODE",
     "ClusterCIDR",
     "how traffic of pods is recognised: by --cluster-cidr, or NodeCIDR: the node's podCIDRs, or, in " +
-      "iptables mode, by BridgeInterface or InterfaceNamePrefix",
+      "iptables and nftables mode, by BridgeInterface or InterfaceNamePrefix",
     { ...planning, emptyIsUnset: true },
   ),
   "pod-bridge-interface": flag(
@@ -98,7 +98,7 @@ export const FORWARDING_FLAGS = {
     value.integer(0, 31),
     "BIT",
     "14",
-    "bit of the packet mark that asks for masquerading, in iptables mode",
+    "bit of the packet mark that asks for masquerading, in iptables and nftables mode",
     planning,
   ),
   "iptables-localhost-nodeports": booleanFlag(
@@ -118,13 +118,14 @@ export const FORWARDING_FLAGS = {
     value.duration,
     "DURATION",
     "30s",
-    "in iptables mode, a sync that failed is tried again after this, and flushes are looked for",
+    "in iptables and nftables mode, a sync that failed is tried again after this, and flushes are " +
+      "looked for",
   ),
   "iptables-min-sync-period": flag(
     value.duration,
     "DURATION",
     "1s",
-    "least time from one sync to the next in iptables mode",
+    "least time from one sync to the next in iptables and nftables mode",
   ),
   "proxy-mode-strict": booleanFlag(
     false,
