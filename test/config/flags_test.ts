@@ -115,6 +115,7 @@ Deno.test("a command takes its own flags only", () => {
     iptablesSave: "-",
     ipsetSave: null,
     ipvsadmSave: null,
+    nftList: null,
   });
   assert.throws(of("render", "--flows=a"), UsageError);
   assert.throws(of("run", "--iptables-save=a"), UsageError);
