@@ -147,7 +147,7 @@ export class NetlinkSocket {
     this.#out.clear();
     writeRequest(this.#out, request, (request.flags ?? 0) | NLM_F_ACK, sequence);
     this.#send();
-    return run(this.#answers(sequence, request));
+    return run(this.#answers(sequence, request, (message) => message));
   }
 
   /**
@@ -155,21 +155,25 @@ export class NetlinkSocket {
    * not help it throws EINTR.
    */
   dump(request: Request): Message[] {
-    return run(this.dumpSteps(request));
+    return run(this.dumpSteps(request, (message) => message));
   }
 
   /**
-   * {@link dump} in steps of one datagram each. The socket may not be used for anything else before
-   * the last.
+   * {@link dump} in steps of one datagram each: what a function makes of the messages. The socket
+   * may not be used for anything else before the last step.
    */
-  *dumpSteps(request: Request): Generator<void, Message[], void> {
+  *dumpSteps<T>(request: Request, read: (message: Message) => T): Generator<void, T[], void> {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
       const sequence = this.#nextSequence();
       this.#out.clear();
       writeRequest(this.#out, request, (request.flags ?? 0) | NLM_F_DUMP, sequence);
       this.#send();
-      const messages = yield* this.#answers(sequence, request);
-      if (messages.every((message) => (message.flags & NLM_F_DUMP_INTR) === 0)) return messages;
+      let changed = false;
+      const found = yield* this.#answers(sequence, request, (message) => {
+        changed ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
+        return read(message);
+      });
+      if (!changed) return found;
     }
     throw new NetlinkError(ERRNO.EINTR, request.what ?? `netlink dump ${request.type}`, {
       message: `changed during each of ${DUMP_ATTEMPTS} attempts`,
@@ -327,17 +331,30 @@ export class NetlinkSocket {
   }
 
   /** Collects the answers to one request up to its acknowledgement or the end of its dump. */
-  *#answers(sequence: number, request: Request): Generator<void, Message[], void> {
-    for (const answers: Message[] = [];;) {
+  *#answers<T>(
+    sequence: number,
+    request: Request,
+    read: (message: Message) => T,
+  ): Generator<void, T[], void> {
+    const answers: T[] = [];
+    let failure: { readonly error: unknown } | null = null;
+    for (;;) {
       for (const message of parseMessages(this.#receive())) {
         if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
           const refused = parseAck(message, request);
           if (refused !== null) throw refused;
+          if (failure !== null) throw failure.error;
           return answers;
         }
         if (message.type === NLMSG_OVERRUN) throw malformed("the kernel lost netlink data");
-        answers.push(message);
+        if (failure !== null) continue;
+        try {
+          answers.push(read(message));
+        } catch (error) {
+          // The rest has to be received, or else the kernel starts no other dump.
+          failure = { error };
+        }
       }
       yield;
     }

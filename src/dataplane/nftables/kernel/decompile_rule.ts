@@ -16,7 +16,7 @@ import {
   LOOKUP_INVERTED,
   SET_FLAGS,
 } from "../../../netlink/netfilter/nftables/names.ts";
-import type { TableContents } from "../../../netlink/netfilter/nftables/nftables.ts";
+import type { FilledSet } from "../../../netlink/netfilter/nftables/nftables.ts";
 import type { Rule as KernelRule } from "../../../netlink/netfilter/nftables/objects.ts";
 import { align } from "../../../netlink/writer.ts";
 import type {
@@ -45,9 +45,6 @@ import {
   linkName,
   typeNamed,
 } from "./values.ts";
-
-/** A set with what is in it. */
-export type FilledSet = TableContents["sets"][number];
 
 /** What a rule's table has to say about it. */
 export interface TableContext {

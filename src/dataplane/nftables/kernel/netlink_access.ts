@@ -7,15 +7,15 @@
 import type { Family } from "../../../net/address.ts";
 import { BatchError, BatchWriter } from "../../../netlink/netfilter/nftables/batch.ts";
 import { SET_FLAGS } from "../../../netlink/netfilter/nftables/names.ts";
-import { Nftables } from "../../../netlink/netfilter/nftables/nftables.ts";
+import { type FilledSet, Nftables } from "../../../netlink/netfilter/nftables/nftables.ts";
 import type { Rule as KernelRule } from "../../../netlink/netfilter/nftables/objects.ts";
 import { type NftablesAccess, RefusedTransaction } from "../access.ts";
 import type { Chain, Table } from "../language/ast.ts";
 import { TABLE, tableFamily } from "../names.ts";
 import type { Transaction } from "../transaction.ts";
 import { compileTransaction } from "./compile_transaction.ts";
-import type { FilledSet } from "./decompile_rule.ts";
-import { byName, decompileChain, tableSteps } from "./table.ts";
+import { decompileRule } from "./decompile_rule.ts";
+import { decompileChain, decompileTable, type PlacedRule } from "./table.ts";
 
 /** How long one step of much work may last before others get their turn. */
 const TURN_MS = 10;
@@ -98,8 +98,12 @@ export class NetlinkAccess implements NftablesAccess {
 
   async #readTable(family: Family): Promise<Table | null> {
     const name = { family: tableFamily(family), table: TABLE };
-    const contents = await inTurns(this.#tables.contentsSteps(name));
-    return contents === null ? null : await inTurns(tableSteps(contents));
+    const steps = this.#tables.contentsSteps(name, (rule, sets): PlacedRule => ({
+      chain: rule.chain,
+      rule: decompileRule(rule, { family: name.family, sets }),
+    }));
+    const contents = await inTurns(steps);
+    return contents === null ? null : decompileTable(contents, name.family);
   }
 
   #readChain(family: Family, name: string): Chain | null {
@@ -107,10 +111,9 @@ export class NetlinkAccess implements NftablesAccess {
     const chain = this.#chains.chain(place);
     if (chain === null) return null;
     const rules = this.#chains.rules(place);
-    return decompileChain(chain, rules, {
-      family: place.family,
-      sets: byName(this.#setsOf(rules)),
-    });
+    const sets = new Map(this.#setsOf(rules).map((set) => [set.set, set]));
+    const context = { family: place.family, sets };
+    return decompileChain(chain, rules.map((rule) => decompileRule(rule, context)));
   }
 
   /** The sets that rules look into, filled where they have no name of their own. */

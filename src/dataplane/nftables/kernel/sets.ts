@@ -11,11 +11,12 @@ import {
   VERDICT_TYPE,
 } from "../../../netlink/netfilter/nftables/datatypes.ts";
 import { SET_FLAGS } from "../../../netlink/netfilter/nftables/names.ts";
+import type { FilledSet } from "../../../netlink/netfilter/nftables/nftables.ts";
 import type { SetSpec } from "../../../netlink/netfilter/nftables/objects.ts";
 import { NO_ORDER } from "../../../netlink/netfilter/nftables/userdata.ts";
 import type { NamedSet } from "../language/ast.ts";
 import type { SetDeclaration } from "../transaction.ts";
-import { dataTypes, type FilledSet } from "./decompile_rule.ts";
+import { dataTypes } from "./decompile_rule.ts";
 import { decompileElements, type ElementTypes, statefulStatement } from "./elements.ts";
 import { compileStateful } from "./elements.ts";
 import { CompileError, typeNamed } from "./values.ts";

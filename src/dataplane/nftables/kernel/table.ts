@@ -9,33 +9,22 @@ import type { TableContents } from "../../../netlink/netfilter/nftables/nftables
 import type {
   Chain as KernelChain,
   NamedObject,
-  Rule as KernelRule,
 } from "../../../netlink/netfilter/nftables/objects.ts";
-import type { Chain, NamedSet, Rule, Table } from "../language/ast.ts";
-import { decompileRule, type FilledSet, type TableContext } from "./decompile_rule.ts";
+import type { Chain, Rule, Table } from "../language/ast.ts";
 import { decompileBase } from "./hooks.ts";
 import { decompileSet } from "./sets.ts";
 
-/**
- * A table of family ip or ip6 in the language, in steps of one chain or set each; null for other
- * families.
- */
-export function* tableSteps(contents: TableContents): Generator<void, Table | null, void> {
-  const { table, sets, objects } = contents;
-  const { family } = table;
-  if (family !== "ip" && family !== "ip6") return null;
-  const context = { family, sets: byName(sets) };
-  const rules = Map.groupBy(contents.rules, ({ chain }) => chain);
-  const chains: Chain[] = [];
-  for (const chain of contents.chains) {
-    chains.push(decompileChain(chain, rules.get(chain.chain) ?? [], context));
-    yield;
-  }
-  const named: NamedSet[] = [];
-  for (const set of sets) {
-    if ((set.flags & SET_FLAGS.anonymous) === 0) named.push(decompileSet(set));
-    yield;
-  }
+/** A rule of a table that is being read, with its chain. */
+export interface PlacedRule {
+  readonly chain: string;
+  readonly rule: Rule;
+}
+
+/** The table of family ip or ip6, whose rules are in the language already. */
+export function decompileTable(contents: TableContents<PlacedRule>, family: "ip" | "ip6"): Table {
+  const { table, chains, sets, objects } = contents;
+  const rules = new Map<string, Rule[]>(chains.map(({ chain }) => [chain, []]));
+  for (const { chain, rule } of contents.rules) rules.get(chain)?.push(rule);
   return {
     family,
     name: table.table,
@@ -43,30 +32,21 @@ export function* tableSteps(contents: TableContents): Generator<void, Table | nu
     flags: Object.entries(TABLE_FLAGS).filter(([, bit]) => (table.flags & bit) !== 0)
       .map(([name]) => name),
     handle: table.handle,
-    chains,
-    sets: named,
+    chains: chains.map((chain) => decompileChain(chain, rules.get(chain.chain) ?? [])),
+    sets: sets.filter(({ flags }) => (flags & SET_FLAGS.anonymous) === 0).map(decompileSet),
     objects: objects.map(objectText),
   };
 }
 
 /** A chain with its rules in the language. */
-export function decompileChain(
-  chain: KernelChain,
-  rules: readonly KernelRule[],
-  context: TableContext,
-): Chain {
+export function decompileChain(chain: KernelChain, rules: readonly Rule[]): Chain {
   return {
     name: chain.chain,
     base: decompileBase(chain.hook),
     comment: chain.comment ?? null,
     handle: chain.handle,
-    rules: rules.map((rule): Rule => decompileRule(rule, context)),
+    rules,
   };
-}
-
-/** Sets by their names. */
-export function byName(sets: readonly FilledSet[]): Map<string, FilledSet> {
-  return new Map(sets.map((set) => [set.set, set]));
 }
 
 function objectText({ type, name }: NamedObject): string {

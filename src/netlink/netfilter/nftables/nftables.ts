@@ -60,9 +60,6 @@ import type { Operation } from "./operations.ts";
 /** How often reading is begun anew when the rules change meanwhile. */
 const READ_ATTEMPTS = 10;
 
-/** Messages that are read in one step. */
-const READ_AT_ONCE = 100;
-
 /** Bytes of a batch for which another thread is worth it. */
 const LARGE = 256 * 1024;
 
@@ -72,17 +69,23 @@ export interface CommitOptions {
   readonly generation?: number;
 }
 
+/** A set or map with what is in it. */
+export type FilledSet = NamedSet & { readonly elements: readonly SetElement[] };
+
 /** A table with all that is in it, of one moment. */
-export interface TableContents {
+export interface TableContents<R = Rule> {
   readonly table: Table;
   readonly chains: readonly Chain[];
   /** In the order of each chain, chain after chain. */
-  readonly rules: readonly Rule[];
-  readonly sets: readonly (NamedSet & { readonly elements: readonly SetElement[] })[];
+  readonly rules: readonly R[];
+  readonly sets: readonly FilledSet[];
   readonly objects: readonly NamedObject[];
   /** The generation of the rules at that moment. */
   readonly generation: number;
 }
+
+/** What is made of each rule that is read; the sets of its table are known by then. */
+export type RuleReader<R> = (rule: Rule, sets: ReadonlyMap<string, FilledSet>) => R;
 
 /** nf_tables of a namespace. Calls are synchronous and throw NetlinkError or BatchError. */
 export class Nftables {
@@ -191,7 +194,7 @@ export class Nftables {
    * meanwhile it is read anew; when that does not help it throws EINTR.
    */
   contents(name: TableName): TableContents | null {
-    const steps = this.contentsSteps(name);
+    const steps = this.contentsSteps(name, (rule) => rule);
     for (;;) {
       const { done, value } = steps.next();
       if (done) return value;
@@ -202,10 +205,13 @@ export class Nftables {
    * {@link contents} in steps of a few milliseconds at most, before the last of which this object
    * may not be used for anything else.
    */
-  *contentsSteps(name: TableName): Generator<void, TableContents | null, void> {
+  *contentsSteps<R>(
+    name: TableName,
+    read: RuleReader<R>,
+  ): Generator<void, TableContents<R> | null, void> {
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
       const generation = this.generation();
-      const contents = yield* this.#contentsOnce(name, generation);
+      const contents = yield* this.#contentsOnce(name, generation, read);
       if (this.generation() === generation) return contents;
     }
     throw new NetlinkError(ERRNO.EINTR, `read table ${name.family} ${name.table}`, {
@@ -221,36 +227,36 @@ export class Nftables {
     this.close();
   }
 
-  *#contentsOnce(
+  *#contentsOnce<R>(
     name: TableName,
     generation: number,
-  ): Generator<void, TableContents | null, void> {
+    read: RuleReader<R>,
+  ): Generator<void, TableContents<R> | null, void> {
+    const { family } = name;
+    const filter = { table: name.table };
     const table = this.table(name);
     if (table === null) return null;
     try {
-      const { family } = name;
-      const filter = { table: name.table };
-      const chains = yield* this.#steps(MESSAGE.getChain, CHAIN, family, {}, readChain);
-      const rules = yield* this.#steps(MESSAGE.getRule, RULE, family, filter, readRule);
-      const empty = yield* this.#steps(MESSAGE.getSet, SET, family, filter, readSet);
-      const sets: TableContents["sets"][number][] = [];
-      for (const set of empty) {
-        const names = { ...filter, set: set.set };
-        const lists = yield* this.#steps(
+      const sets = new Map<string, FilledSet>();
+      for (const set of yield* this.#steps(MESSAGE.getSet, SET, family, filter, readSet)) {
+        const list = { ...filter, set: set.set };
+        const found = yield* this.#steps(
           MESSAGE.getElements,
           ELEMENT_LIST,
           family,
-          names,
+          list,
           readElements,
         );
-        sets.push({ ...set, elements: lists.flat() });
+        sets.set(set.set, { ...set, elements: found.flat() });
         yield;
       }
+      const chains = yield* this.#steps(MESSAGE.getChain, CHAIN, family, {}, readChain);
+      const rule = (message: Message) => read(readRule(message), sets);
       return {
         table,
+        sets: [...sets.values()],
         chains: chains.filter((chain) => sameTable(chain, name)),
-        rules,
-        sets,
+        rules: yield* this.#steps(MESSAGE.getRule, RULE, family, filter, rule),
         objects: this.objects(name),
         generation,
       };
@@ -272,13 +278,7 @@ export class Nftables {
   ): Generator<void, T[], void> {
     const payload = format.encode({ family: FAMILY[family] }, filter);
     const what = `read nf_tables of family ${family}`;
-    const messages = yield* this.socket.dumpSteps({ type, payload, format, what });
-    const found: T[] = [];
-    for (const message of messages) {
-      found.push(read(message));
-      if (found.length % READ_AT_ONCE === 0) yield;
-    }
-    return found;
+    return yield* this.socket.dumpSteps({ type, payload, format, what }, read);
   }
 
   /** The one object that a request names; null when it is missing. */

@@ -180,6 +180,21 @@ Deno.test({
       /^BatchError: add elements of set s of table ip t: EEXIST \(at element 0 of the message\)/,
     );
     await nftables.commitLater(encodeBatch([]));
+    const broken = nftables.contentsSteps(T, () => assert.fail("not to be read"));
+    nftables.commit([
+      { kind: "add chain", chain: { ...T, chain: "r" } },
+      ...Array.from({ length: 2000 }, (): Operation => ({
+        kind: "append rule",
+        rule: { ...T, chain: "r", expressions: [{ kind: "notrack" }] },
+      })),
+    ]);
+    assert.throws(() => [...broken], /not to be read/);
+    // What a reader throws leaves the socket as it should be.
+    assert.equal(nftables.rules(T).length, 2000);
+    nftables.commit([
+      { kind: "flush", chain: T },
+      { kind: "delete chain", chain: { ...T, chain: "r" } },
+    ]);
     const order = (list: readonly SetElement[]) => list.toSorted((a, b) => compare(a.key, b.key));
     assert.deepEqual(order(nftables.elements(set)), order(elements));
     assert.equal(
