@@ -129,42 +129,25 @@ function decided(said: boolean | null, reason: string): Result {
   return said === null ? unknown(reason) : truth(said);
 }
 
-/** The value of which types, as a question about an address or port. */
-interface Wanted {
-  readonly value: Value;
-  readonly types: readonly string[];
+function isAddressOf(address: Address, value: Value): boolean | null {
+  return holds(address.text, value, ADDRESS);
 }
 
-const WANTED = new WeakMap<Value, Wanted>();
-
-function wanted(value: Value, types: readonly string[]): Wanted {
-  let one = WANTED.get(value);
-  if (one === undefined) WANTED.set(value, one = { value, types });
-  return one;
-}
-
-function isAddressOf(address: Address, { value, types }: Wanted): boolean | null {
-  return holds(address.text, value, types);
-}
-
-function isPortOf(port: number | null, { value, types }: Wanted): boolean | null {
-  if (port !== null) return holds(port, value, types);
+function isPortOf(port: number | null, value: Value): boolean | null {
+  if (port !== null) return holds(port, value, PORT);
   // Any port is one of all.
-  return holds(0, value, types) === true && holds(65535, value, types) === true ? true : null;
+  return holds(0, value, PORT) === true && holds(65535, value, PORT) === true ? true : null;
 }
+
+const ADDRESS = ["ipv4_addr"];
+const PORT = ["inet_service"];
 
 function isValue(reading: Reading, value: Value, types: readonly string[]): Result {
   switch (reading.kind) {
     case "address":
-      return decided(
-        reading.address.ask(isAddressOf, wanted(value, types)),
-        "a value is not understood",
-      );
+      return decided(reading.address.ask(isAddressOf, value), "a value is not understood");
     case "port":
-      return decided(
-        reading.port.ask(isPortOf, wanted(value, types)),
-        "the flow's source port is not given",
-      );
+      return decided(reading.port.ask(isPortOf, value), "the flow's source port is not given");
     case "known":
       return decided(holds(reading.value, value, types), "a value is not understood");
     case "not":

@@ -10,7 +10,6 @@ import type {
   Nat,
   Reject,
   SetUpdate,
-  Statement,
   Verdict,
   VerdictMap,
 } from "../../dataplane/nftables/language/ast.ts";
@@ -22,6 +21,7 @@ import { applyTranslation } from "../iptables/apply.ts";
 import type { Packet } from "../iptables/packet.ts";
 import { type Budget, type End, merge, type Path, withStep } from "../iptables/walk.ts";
 import type { World } from "../iptables/world.ts";
+import { isAside, makesNoDifference } from "./doubt.ts";
 import { mangle } from "./mangle.ts";
 import { entered, nameOf, setOf, type Surroundings, test } from "./match.ts";
 import { MOST_WAYS, natWays } from "./nat.ts";
@@ -344,34 +344,10 @@ class Walk {
     path: Path,
     reason: string,
   ): Path {
-    const { statements } = rule.rule;
-    const rest = statements.slice(at).filter((statement) => !isHarmless(statement));
-    if (rest.length === 0) return path;
-    if (rest.length === 1 && this.#isDoneAnyway(chain, rule, path.packet, rest[0])) return path;
-    return this.#doubt(chain, rule, path, reason, "taken as no match");
-  }
-
-  /** Whether what follows the rule does the same to the packet for certain. */
-  #isDoneAnyway(
-    chain: PlacedChain,
-    { number }: PlacedRule,
-    packet: Packet,
-    statement: Statement,
-  ): boolean {
-    if (statement.kind !== "verdict") return false;
-    const { kind } = statement.verdict;
-    if (kind !== "accept" && kind !== "drop" && kind !== "return") return false;
-    const next = chain.rules.at(number);
-    if (next === undefined) {
-      return kind === "return" || this.#inside.length === 1 && chain.base?.policy === kind;
-    }
-    return next.rule.statements.every((other) =>
-      other.kind === "verdict"
-        ? other.verdict.kind === kind
-        : other.kind === "match"
-        ? test(other, packet, this.#around).kind === "yes"
-        : other.kind === "counter" || other.kind === "log"
-    ) && next.rule.statements.some((other) => other.kind === "verdict");
+    const isBase = this.#inside.length === 1;
+    return makesNoDifference(chain, isBase, rule, at, path.packet, this.#around)
+      ? path
+      : this.#doubt(chain, rule, path, reason, "taken as no match");
   }
 
   #untracked(
@@ -475,30 +451,6 @@ function isVerdict(data: NonNullable<Element["data"]>): data is Verdict {
 
 function named(element: Element, types: readonly string[]): string {
   return `element ${elementText({ ...element, data: null, comment: null }, types, [])}`;
-}
-
-/** Statements that leave a packet as it is, whether they are done or not. */
-function isHarmless(statement: Statement): boolean {
-  switch (statement.kind) {
-    case "match":
-    case "counter":
-    case "log":
-    case "limit":
-      return true;
-    case "verdict":
-      return statement.verdict.kind === "continue";
-    case "unknown":
-      return /^(?:xt match|quota|ct count) /.test(statement.text) || isAside(statement.text);
-    default:
-      return false;
-  }
-}
-
-/** Statements without bearing on where a packet goes, by their text. */
-function isAside(text: string): boolean {
-  return /^(?:xt match "?comment"?|dup |flow |xt target "?(?:LOG|NFLOG|TCPMSS|CHECKSUM)"?)/.test(
-    text,
-  );
 }
 
 /** How a refusal is answered, in nft's words. */

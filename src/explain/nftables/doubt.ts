@@ -1,0 +1,83 @@
+/**
+ * When it does not matter that a rule cannot be decided.
+ *
+ * @module
+ */
+
+import type { Statement } from "../../dataplane/nftables/language/ast.ts";
+import type { Packet } from "../iptables/packet.ts";
+import { type Surroundings, test } from "./match.ts";
+import type { PlacedChain, PlacedRule } from "./tables.ts";
+
+/**
+ * Whether a packet fares the same whether a rule's statements from one on are done or not: another
+ * match fails, they do nothing, or what comes next does the same for certain.
+ *
+ * @param isBase whether the hook called the chain, and no other chain.
+ */
+export function makesNoDifference(
+  chain: PlacedChain,
+  isBase: boolean,
+  { number, rule }: PlacedRule,
+  at: number,
+  packet: Packet,
+  around: Surroundings,
+): boolean {
+  if (failsLater(rule.statements, at, packet, around)) return true;
+  const rest = rule.statements.slice(at).filter((statement) => !isHarmless(statement));
+  if (rest.length === 0) return true;
+  const [only] = rest;
+  if (rest.length > 1 || only.kind !== "verdict") return false;
+  const { kind } = only.verdict;
+  if (kind !== "accept" && kind !== "drop" && kind !== "return") return false;
+  const next = chain.rules.at(number);
+  if (next === undefined) return kind === "return" || isBase && chain.base?.policy === kind;
+  const { statements } = next.rule;
+  return statements.some((other) => other.kind === "verdict") &&
+    statements.every((other) => {
+      if (other.kind === "verdict") return other.verdict.kind === kind;
+      if (other.kind === "match") return test(other, packet, around).kind === "yes";
+      return other.kind === "counter" || other.kind === "log";
+    });
+}
+
+/** Whether one of the matches that come before anything is done does not hold. */
+function failsLater(
+  statements: readonly Statement[],
+  at: number,
+  packet: Packet,
+  around: Surroundings,
+): boolean {
+  for (const statement of statements.slice(at + 1)) {
+    if (statement.kind === "match") {
+      if (test(statement, packet, around).kind === "no") return true;
+    } else if (!isHarmless(statement)) {
+      return false;
+    }
+  }
+  return false;
+}
+
+/** Statements that leave a packet as it is, whether they are done or not. */
+function isHarmless(statement: Statement): boolean {
+  switch (statement.kind) {
+    case "match":
+    case "counter":
+    case "log":
+    case "limit":
+      return true;
+    case "verdict":
+      return statement.verdict.kind === "continue";
+    case "unknown":
+      return /^(?:xt match|quota|ct count) /.test(statement.text) || isAside(statement.text);
+    default:
+      return false;
+  }
+}
+
+/** Statements without bearing on where a packet goes, by their text. */
+export function isAside(text: string): boolean {
+  return /^(?:xt match "?comment"?|dup |flow |xt target "?(?:LOG|NFLOG|TCPMSS|CHECKSUM)"?)/.test(
+    text,
+  );
+}
