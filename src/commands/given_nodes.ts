@@ -22,11 +22,10 @@ import { parseSave } from "../dataplane/iptables/save_text.ts";
 import { hasIpvsLeftovers } from "../dataplane/ipvs/cleanup.ts";
 import { NetlinkKernel } from "../dataplane/ipvs/kernel.ts";
 import { hasNftablesLeftovers } from "../dataplane/nftables/cleanup.ts";
+import { NetlinkAccess } from "../dataplane/nftables/kernel/netlink_access.ts";
 import type { Table } from "../dataplane/nftables/language/ast.ts";
 import { parseRuleset } from "../dataplane/nftables/language/parse.ts";
 import { isOwnTable, tableFamily } from "../dataplane/nftables/names.ts";
-import { NftAccess } from "../dataplane/nftables/nft_access.ts";
-import { findNft } from "../dataplane/nftables/program.ts";
 import { foundationDifferences } from "../dataplane/userspace/foundation.ts";
 import { ORIGIN, readRouting } from "../dataplane/userspace/routing.ts";
 import { splitFamilies } from "../explain/iptables/explain.ts";
@@ -122,9 +121,12 @@ export async function thisNode(config: Config, fixedNaming: boolean): Promise<No
     return { ...rest, node, notes: [], close: () => {} };
   }
   if (mode === "nftables") {
-    const table = await tablesOfThisNode();
-    const node = nftablesNode(config, { families: config.families, table });
-    return { ...rest, node, notes: [], close: () => {} };
+    const access = NetlinkAccess.open();
+    const node = nftablesNode(config, {
+      families: config.families,
+      table: (family) => access.read(family),
+    });
+    return { ...rest, node, notes: [], close: () => void access.close() };
   }
   const text = await rulesOfThisNode();
   const notes = checkFamilies(config, "--iptables-save", (family) => text[family] !== null);
@@ -150,14 +152,6 @@ function readUserspace({ families }: Config) {
     family === "IPv4" || readSysctl("net.ipv6.conf.all.disable_ipv6") === "0"
   );
   return { rules: readRouting(net), foundation: foundationDifferences(net, served) };
-}
-
-/** Rejects with one line when this node's tables cannot be read. */
-async function tablesOfThisNode(): Promise<(family: Family) => Promise<Table | null>> {
-  const runner = new ProgramRunner();
-  await findNft(runner);
-  const access = new NftAccess(runner);
-  return (family) => access.read(family);
 }
 
 /** Rejects with one line when this node's rules cannot be read. */
