@@ -26,10 +26,10 @@ export interface RenderedRules {
 
 /** Views of one proxy's plan. Each lives until the plan changes, or the rules on the node do. */
 export class PlanViews {
-  readonly #index: () => FrontendIndex;
+  #index: { readonly of: FrontendIndex; revision: number } | null = null;
   readonly #rendered: () => RenderedRules;
   readonly #pods: () => ReadonlyMap<string, string>;
-  #basis: readonly unknown[] = [];
+  #surroundings: readonly unknown[] = [];
   #evaluated: { readonly of: readonly (RuleSet | null)[]; readonly ask: Ask } | null = null;
 
   /** ipvs mode's state as a witness. */
@@ -40,14 +40,20 @@ export class PlanViews {
   constructor(private readonly state: ApiState) {
     this.ipvs = new IpvsView(state, () => this.index);
     this.nftables = new NftablesView(state);
-    this.#index = perRevision(state, () => new FrontendIndex(state.plan()));
     this.#rendered = perRevision(state, () => renderAll(state));
     this.#pods = perRevision(state, () => podsByAddress(state.plan()));
   }
 
-  /** The frontends by what clients dial. */
+  /** The frontends by what clients dial; not to be kept. */
   get index(): FrontendIndex {
-    return this.#index();
+    const revision = this.state.revision();
+    if (this.#index === null) {
+      this.#index = { of: new FrontendIndex(this.state.plan()), revision };
+    } else if (this.#index.revision !== revision) {
+      this.#index.of.follow(this.state.plan());
+      this.#index.revision = revision;
+    }
+    return this.#index.of;
   }
 
   /** The pods that endpoints name, "namespace/name" by address. */
@@ -68,13 +74,16 @@ export class PlanViews {
       : iptables.rules(family);
   }
 
-  /** What {@link byPlan} and {@link byRules} rest on: another object when any of it is. */
-  get basis(): object {
-    const parts = [this.state.revision(), ...this.#rulesOfMode()];
-    const known = this.#basis;
+  /**
+   * What answers about a frontend that stays the same rest on besides: another object when any of it
+   * is. Of rules that is all of them, as answers say in which lines they are.
+   */
+  get surroundings(): object {
+    const parts = [this.state.plan().node, ...this.#rulesOfMode()];
+    const known = this.#surroundings;
     const same = parts.length === known.length && parts.every((part, i) => part === known[i]);
-    if (!same) this.#basis = parts;
-    return this.#basis;
+    if (!same) this.#surroundings = parts;
+    return this.#surroundings;
   }
 
   #rulesOfMode(): readonly unknown[] {

@@ -77,13 +77,19 @@ export class Questions {
   lookupIfChanged(query: PacketQuery, nowMs: number, known: Basis | null): BasedResult | null {
     this.#ask(query, nowMs);
     if (known !== null && this.#restsOn(known)) return null;
-    const basis = Uint32Array.of(this.#tables.revision, ...this.#words);
+    const basis = Uint32Array.of(this.#revision(), ...this.#words);
     return { basis, result: this.#answer(query) };
   }
 
-  /** The engine's answer counts within the plan that gives its numbers their meaning. */
+  /** Of what gives the numbers of the engine's answer their meaning. */
+  #revision(): number {
+    const { view } = this.#scratch;
+    const tracked = view.getUint8(AnswerRecord.Reason) === LookupReason.Tracked;
+    return this.#tables.revision(tracked ? 0 : view.getUint32(AnswerRecord.ServicePort, true));
+  }
+
   #restsOn(basis: Basis): boolean {
-    if (basis[0] !== this.#tables.revision) return false;
+    if (basis[0] !== this.#revision()) return false;
     for (let i = 0; i < this.#words.length; i++) {
       if (basis[i + 1] !== this.#words[i]) return false;
     }

@@ -74,7 +74,8 @@ export class PlanTables {
   readonly #masquerade: readonly string[] | null;
   /** By "namespace/name", then by port. */
   readonly #services = new Map<string, Map<string, PortState>>();
-  readonly #names = new Map<number, string>();
+  /** By id. */
+  readonly #ports = new Map<number, { readonly name: string; readonly revision: number }>();
   readonly #backends = new Map<number, KnownBackend & { readonly generation: number }>();
   readonly #live = new Set<number>();
   #revision = 0;
@@ -101,14 +102,17 @@ export class PlanTables {
     for (const service of updated) this.#update(service);
   }
 
-  /** Another number after each change, and in each engine; below 2³². */
-  get revision(): number {
-    return this.#revision;
+  /**
+   * Another number after each change of a Service port, or of anything when none is given, and in
+   * each engine.
+   */
+  revision(servicePort: number): number {
+    return this.#ports.get(servicePort)?.revision ?? this.#revision;
   }
 
   /** kube-proxy's service port name of an id. */
   serviceName(servicePort: number): string | null {
-    return this.#names.get(servicePort) ?? null;
+    return this.#ports.get(servicePort)?.name ?? null;
   }
 
   /** The backend of an id, also of one that has left the plan and only has connections. */
@@ -182,7 +186,7 @@ export class PlanTables {
     this.#setPool(port, PoolKind.Local, []);
     for (const key of [...port.backends.keys()]) this.#removeBackend(port, key);
     this.#engine.servicePortRemove(port.id);
-    this.#names.delete(port.id);
+    this.#ports.delete(port.id);
   }
 
   #update(service: ServicePlan): void {
@@ -208,7 +212,6 @@ export class PlanTables {
       logger.error("no room for Service port {name}: it is not served", { name });
       return null;
     }
-    this.#names.set(id, name);
     return {
       id,
       name,
@@ -241,6 +244,7 @@ export class PlanTables {
     }
     this.#forgetGone(port);
     for (const frontend of plan.frontends) this.#putFrontend(port, plan, frontend);
+    this.#ports.set(port.id, { name: port.name, revision: this.#revision });
   }
 
   /** Removed backends that the engine has no more don't come back as what they were. */

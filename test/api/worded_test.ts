@@ -122,6 +122,18 @@ Deno.test("clients of one class are answered with what was said of one of them",
   }
 });
 
+Deno.test("an answer outlives changes of what it is not about", async () => {
+  const { state, same, written } = await setUp("userspace");
+  const packet = { source: "10.180.9.9", dest: "10.0.1.175", port: 80, protocol: "TCP" } as const;
+  await same(packet);
+  await state.apply([slice("sticky", ["10.180.0.3"])]);
+  await same(packet);
+  assert.equal(written(), 1);
+  await state.apply([slice("web", ["10.180.0.3"])]);
+  await same(packet);
+  assert.equal(written(), 2);
+});
+
 Deno.test("no more is kept than there is room for", async () => {
   const { worded, written } = await setUp("userspace", 2000);
   const about = (dest: string) =>

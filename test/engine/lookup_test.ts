@@ -142,7 +142,11 @@ Deno.test("who knows what an answer rests on is answered again only when that ha
   assert.notDeepEqual(second.result.backend, first.result.backend);
   bench.send({ ...query, sourcePort: 5001 });
   assert.equal(engine.lookupIfChanged(query, first.basis), null);
-  engine.apply({ node: null, updated: [], removed: ["nobody/knows"] });
+  const put = (spec: Parameters<typeof service>[0]) =>
+    engine.apply({ node: null, updated: [service(spec)], removed: [] });
+  put({ name: "other", address: "10.99.9.8", backends: ["10.60.0.9:80"] });
+  assert.equal(engine.lookupIfChanged(query, first.basis), null);
+  put({ backends: ["10.60.0.2:80", "10.60.0.3:80*2"], scheduler: "rr" });
   assert.notEqual(engine.lookupIfChanged(query, first.basis), null);
   const witness = LocalEngine.create();
   await witness.apply({ node: NODE, updated: [], removed: [] });

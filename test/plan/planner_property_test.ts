@@ -51,6 +51,7 @@ Deno.test("changes applied to the former plan give the new one, and name only wh
         const planner = new Planner(config);
         const follower = new Map<string, ServicePlan>();
         const index = new FrontendIndex(planner.plan);
+        const following = new FrontendIndex(planner.plan);
         const dialled = new Set<string>();
         let node: NodeInfo | null = null;
         for (const changes of steps) {
@@ -68,6 +69,7 @@ Deno.test("changes applied to the former plan give the new one, and name only wh
           assert.deepEqual(node, planner.plan.node);
 
           index.apply(change);
+          following.follow(planner.plan);
           const fresh = new FrontendIndex(planner.plan);
           for (const service of planner.plan.services.values()) {
             for (const { protocol, frontends } of service.ports) {
@@ -80,6 +82,7 @@ Deno.test("changes applied to the former plan give the new one, and name only wh
           for (const [address, port, protocol] of [...dialled].map((text) => text.split(" "))) {
             const args = [address, Number(port), protocol as Protocol] as const;
             assert.deepEqual(index.find(...args), fresh.find(...args));
+            assert.deepEqual(following.find(...args), fresh.find(...args));
           }
         }
       },

@@ -103,9 +103,14 @@ export class Witnesses {
     return { engine: answers[0], rules, disagreements };
   }
 
-  /** Another object as soon as the second witness may say something else. */
-  get state(): object {
-    return this.#views.basis;
+  /** What the second witness says of frontends is another as soon as this is another object. */
+  get surroundings(): object {
+    return this.#views.surroundings;
+  }
+
+  /** The frontend that a packet dials: another object as soon as anything of it is another. */
+  frontendOf({ dest, port, protocol }: PacketQuery): FrontendMatch | null {
+    return this.#views.index.find(dest, port, protocol);
   }
 
   /**
@@ -137,7 +142,7 @@ export class Witnesses {
 
   /** What the second witness says otherwise than the engine. */
   compare(packet: PacketQuery, engine: LookupResult, rules: Said): readonly KnownDisagreement[] {
-    const match = () => this.#views.index.find(packet.dest, packet.port, packet.protocol);
+    const match = () => this.frontendOf(packet);
     const disagreements = compareWitnesses(engine, rules, {
       affinity: () => (match()?.port.affinitySeconds ?? null) !== null,
       masqueradesAlways: this.masqueradesAlways,

@@ -8,6 +8,7 @@
 
 import type { Basis, PacketQuery } from "../../engine/handle.ts";
 import { IdleWatch } from "../../idle.ts";
+import type { FrontendMatch } from "../../plan/frontend_index.ts";
 import type { LastingTestimony, Testimony, Witnesses } from "./witnesses.ts";
 
 /** What is kept at most, characters: of 10,000 Services with ten endpoints each some 28 million. */
@@ -16,8 +17,10 @@ const MOST_CHARACTERS = 1 << 25;
 /** What nobody has asked for so long is let go of, milliseconds. */
 const IDLE_MS = 300_000;
 
-/** An answer, and of whom it holds. */
+/** An answer about a frontend, and of whom it holds. */
 interface Worded {
+  /** The address that was dialled: a node port has many. */
+  readonly dest: string;
   readonly basis: Basis;
   readonly sameFor: (source: string) => boolean;
   /** The text up to the source's name, and behind it; one part: the source is not named. */
@@ -28,12 +31,12 @@ interface Worded {
 export class WordedAnswers {
   readonly #witnesses: Witnesses;
   readonly #write: (said: Testimony) => string;
-  /** By what was dialled; who is asked about again is behind all others. */
-  readonly #kept = new Map<string, Worded>();
+  /** By what was dialled, those that were kept first in front. */
+  readonly #kept = new Map<FrontendMatch, Worded>();
   readonly #mostCharacters: number;
   readonly #idle: IdleWatch;
   #characters = 0;
-  #state: object | null = null;
+  #surroundings: object | null = null;
 
   /** @param write puts an answer into words, all of which come from the witnesses. */
   constructor(
@@ -49,37 +52,46 @@ export class WordedAnswers {
 
   /** What both say about a packet from any port, by the rules of the last sync. Throws ApiError. */
   async about(packet: PacketQuery): Promise<string> {
-    const { state } = this.#witnesses;
-    if (state !== this.#state) this.#forget();
-    this.#state = state;
+    const { surroundings } = this.#witnesses;
+    if (surroundings !== this.#surroundings) this.#forget();
+    this.#surroundings = surroundings;
     this.#idle.use();
-    const key = `${packet.dest} ${packet.port} ${packet.protocol}`;
-    const kept = this.#kept.get(key);
-    const known = kept !== undefined && kept.sameFor(packet.source) ? kept : null;
+    const frontend = this.#witnesses.frontendOf(packet);
+    const known = frontend === null ? null : this.#known(frontend, packet);
     const said = await this.#witnesses.askIfChanged(packet, known?.basis ?? null);
     if (said === null) return known!.parts.join(packet.source);
     const text = this.#write(said);
-    // The plan may have changed while the engine was asked.
-    const parts = this.#witnesses.state === state ? partsOf(text, packet, said) : null;
-    if (parts !== null) this.#keep(key, { basis: said.basis, sameFor: said.sameFor, parts });
+    // Either may have changed while the engine was asked.
+    const same = this.#witnesses.surroundings === surroundings &&
+      this.#witnesses.frontendOf(packet) === frontend;
+    if (same && frontend !== null) this.#keep(frontend, packet, said, text);
     return text;
   }
 
-  #keep(key: string, worded: Worded): void {
-    this.#drop(key);
-    this.#kept.set(key, worded);
-    this.#characters += lengthOf(worded);
+  #known(frontend: FrontendMatch, { source, dest }: PacketQuery): Worded | null {
+    const kept = this.#kept.get(frontend);
+    return kept !== undefined && kept.dest === dest && kept.sameFor(source) ? kept : null;
+  }
+
+  #keep(frontend: FrontendMatch, packet: PacketQuery, said: LastingTestimony, text: string): void {
+    const parts = text.split(packet.source);
+    // Elsewhere it is the name of something else, or part of one.
+    if (parts.length !== (said.namesSource ? 2 : 1)) return;
+    const { basis, sameFor } = said;
+    this.#drop(frontend);
+    this.#kept.set(frontend, { dest: packet.dest, basis, sameFor, parts });
+    this.#characters += lengthOf(parts);
     for (const oldest of this.#kept.keys()) {
       if (this.#characters <= this.#mostCharacters) break;
       this.#drop(oldest);
     }
   }
 
-  #drop(key: string): void {
-    const dropped = this.#kept.get(key);
+  #drop(frontend: FrontendMatch): void {
+    const dropped = this.#kept.get(frontend);
     if (dropped === undefined) return;
-    this.#kept.delete(key);
-    this.#characters -= lengthOf(dropped);
+    this.#kept.delete(frontend);
+    this.#characters -= lengthOf(dropped.parts);
   }
 
   #forget(): void {
@@ -88,18 +100,6 @@ export class WordedAnswers {
   }
 }
 
-function lengthOf({ parts }: Worded): number {
+function lengthOf(parts: readonly string[]): number {
   return parts.reduce((sum, part) => sum + part.length, 0);
-}
-
-/** The text without the source's name; null when it does not hold of other sources. */
-function partsOf(
-  text: string,
-  { source }: PacketQuery,
-  { engine, namesSource }: LastingTestimony,
-): readonly string[] | null {
-  if (engine.service === null) return null;
-  const parts = text.split(source);
-  // Elsewhere it is the name of something else, or part of one.
-  return parts.length === (namesSource ? 2 : 1) ? parts : null;
 }
