@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Statement } from "../../dataplane/nftables/language/ast.ts";
+import type { Statement, Verdict } from "../../dataplane/nftables/language/ast.ts";
 import type { Packet } from "../iptables/packet.ts";
 import { type Surroundings, test } from "./match.ts";
 import type { PlacedChain, PlacedRule } from "./tables.ts";
@@ -28,17 +28,24 @@ export function makesNoDifference(
   if (rest.length === 0) return true;
   const [only] = rest;
   if (rest.length > 1 || only.kind !== "verdict") return false;
-  const { kind } = only.verdict;
-  if (kind !== "accept" && kind !== "drop" && kind !== "return") return false;
+  const { verdict } = only;
+  if (verdict.kind === "jump" || verdict.kind === "continue") return false;
   const next = chain.rules.at(number);
-  if (next === undefined) return kind === "return" || isBase && chain.base?.policy === kind;
+  if (next === undefined) {
+    return verdict.kind === "return" || isBase && chain.base?.policy === verdict.kind;
+  }
   const { statements } = next.rule;
   return statements.some((other) => other.kind === "verdict") &&
     statements.every((other) => {
-      if (other.kind === "verdict") return other.verdict.kind === kind;
+      if (other.kind === "verdict") return isSameVerdict(other.verdict, verdict);
       if (other.kind === "match") return test(other, packet, around).kind === "yes";
       return other.kind === "counter" || other.kind === "log";
     });
+}
+
+function isSameVerdict(one: Verdict, other: Verdict): boolean {
+  return one.kind === other.kind &&
+    (!("chain" in one) || "chain" in other && one.chain === other.chain);
 }
 
 /** Whether one of the matches that come before anything is done does not hold. */
