@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { type Ask, post, withQueryApi } from "./http.ts";
 import { plain, RealState, slice, web } from "./real_state.ts";
 
@@ -7,7 +8,7 @@ const PACKET = { source: "10.180.0.77", dest: "10.0.1.175", port: 80, protocol: 
 const QUERY = "source=10.180.0.77&dest=10.0.1.175&port=80&protocol=TCP";
 
 /** Four entries: web, another Service, fewer endpoints of web, and web gone. */
-async function state(mode: "iptables" | "userspace" = "iptables"): Promise<RealState> {
+async function state(mode: ProxyMode = "iptables"): Promise<RealState> {
   const state = new RealState(mode);
   const objects = web();
   await state.apply(objects);
@@ -86,7 +87,7 @@ Deno.test("one entry says what changed and what was sent", async () => {
   });
 });
 
-for (const mode of ["iptables", "userspace"] as const) {
+for (const mode of ["iptables", "nftables", "userspace"] as const) {
   Deno.test(`explanations of what was, by both witnesses, in ${mode} mode`, async () => {
     await withQueryApi(await state(mode), async (ask) => {
       const at = async (id: number) => (await ask(`/api/v1/explain?${QUERY}&asOf=${id}`)).json;

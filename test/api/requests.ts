@@ -57,7 +57,7 @@ const TELLING: Readonly<Record<string, readonly string[]>> = {
   namespace: ["default", "kube-system"],
   name: ["web", "none"],
   service: ["default/web", "default/web:http", "default/none"],
-  mode: ["iptables", "userspace", "ipvs"],
+  mode: ["iptables", "userspace", "ipvs", "nftables"],
   cursor: ["e0-0", "e9-1", "k5", "default/web", "x"],
   state: ["ESTABLISHED", "SYN_SENT"],
   "last-event-id": ["x-1", "nonsense"],
