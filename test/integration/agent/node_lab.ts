@@ -129,6 +129,7 @@ const RETRANSMISSION_MS = 1000;
 export class SteadyClient {
   readonly #asking: Promise<void>;
   #stopped = false;
+  #rounds = 0;
   asked = 0;
   /** What was no answer, the first ones. */
   readonly failures: string[] = [];
@@ -142,6 +143,12 @@ export class SteadyClient {
   constructor(lab: NodeLab, targets: readonly Target[]) {
     this.#asking = this.#ask(lab, targets);
     this.#asking.catch(() => {});
+  }
+
+  /** Resolves when what it is asking has its outcome, and what it asks of all targets next, too. */
+  async round(): Promise<void> {
+    const enough = this.#rounds + 2;
+    await eventually(() => this.#rounds >= enough, "the client goes on asking");
   }
 
   async stop(): Promise<void> {
@@ -167,6 +174,7 @@ export class SteadyClient {
           }
         }
       }
+      this.#rounds++;
     }
   }
 }

@@ -8,8 +8,6 @@ import { type Condition, server, service, slice, target } from "./objects.ts";
 
 const BATCH = 20;
 const BATCHES = 5;
-/** How long a pod that terminates goes on serving when it is in no rule any more. */
-const GRACE_MS = 2500;
 
 const batch = (generation: number, index: number) =>
   Array.from({ length: BATCH }, (_, i) => `10.244.${generation}.${index * BATCH + i + 1}`);
@@ -54,13 +52,14 @@ async function rollingUpdate(start: () => Promise<TestApiServer>): Promise<void>
         async () => !(await lab.rules()).some((rule) => leads.test(rule)),
         "no rule leads to pods that terminate",
       );
-      await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
+      // So long a pod that terminates goes on serving: until the last who came to it has its answer.
+      await client.round();
       say(i, 1, null);
       await api.put(slice("web", endpoints));
       machines.delete(machine(1, i).name);
       await lab.serve([...machines.values()]);
     }
-    await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
+    await client.round();
     const asking = client;
     await until(() => asking.asked > 200, "enough connections");
     await client.stop();

@@ -12,7 +12,7 @@ Deno.test({
   ),
   async fn() {
     const report = await soak({
-      seconds: 15,
+      seconds: 10,
       least: 101,
       seed: 1,
       api: () => Promise.resolve(new DoubleServer()),
