@@ -101,15 +101,18 @@ const PRECEDENCE: Readonly<Record<Bitwise["operator"], number>> = {
   ">>": 4,
 };
 
+/** Words that begin selectors. */
+const BEGINNINGS = new Set([
+  ...["meta", "ct", "fib", "numgen", "jhash", "symhash", "@ll", "@nh", "@th", "@ih"],
+  ...HEADERS,
+  ...SHORT_META,
+  ...OTHERS,
+]);
+
 /** Whether a selector begins at the current token. */
 export function isSelector({ kind, text }: Tokens): boolean {
-  if (kind !== "word") return false;
-  return HEADERS.has(text) || SHORT_META.has(text) || OTHERS.has(text) || OTHER_STARTS.has(text) ||
-    RAW.has(text);
+  return kind === "word" && BEGINNINGS.has(text);
 }
-
-const OTHER_STARTS = new Set(["meta", "ct", "fib", "numgen", "jhash", "symhash"]);
-const RAW = new Set(["@ll", "@nh", "@th", "@ih"]);
 
 /** A selector, with what is done to it and further ones joined by dots. Throws NftTextError. */
 export function readSelector(tokens: Tokens): Selector {

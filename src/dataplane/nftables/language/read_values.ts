@@ -82,6 +82,7 @@ function readSingle(tokens: Tokens, type: string): Value {
 
 /** The length of a map's key that its colon follows without a space; null: it is no such. */
 function keyLength(word: string, type: string): number | null {
+  if (!word.includes(":")) return null;
   const key = /^(?:\d+|[a-z][\w.-]*|\d+\.\d+\.\d+\.\d+):(?![:\d])/i.exec(word);
   return key === null || singleValue(word, type) !== null ? null : key[0].length - 1;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addressBytes, formatAddress, parseNetwork } from "../../../net/address.ts";
+import { addressBytes, formatAddress, parseAddress, parseNetwork } from "../../../net/address.ts";
 import type { Value } from "./ast.ts";
 import { isLink, isProtocol, protocolName, usualProtocolName } from "./types.ts";
 
@@ -101,7 +101,7 @@ function addressValue(word: string): Value | null {
 
 /** nft writes addresses that map IPv4 into IPv6 as IPv6, and those are what rules about it mean. */
 function canonicalAddress(word: string): string | null {
-  if (!word.includes(":")) return parseNetwork(word)?.address ?? null;
+  if (!word.includes(":")) return parseAddress(word);
   try {
     return formatIPv6(addressBytes(word));
   } catch (error) {
