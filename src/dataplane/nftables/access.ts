@@ -11,8 +11,8 @@ import type { Transaction } from "./transaction.ts";
 /** The proxy's own tables on one node. */
 export interface NftablesAccess {
   /**
-   * Does all steps, or none of them. Rejects with a {@link RefusedTransaction} when the node does
-   * not take them as they are.
+   * Does all steps, or none of them, but for chains and sets that nothing leads to yet. Rejects with
+   * a {@link RefusedTransaction} when the node does not take them as they are.
    */
   apply(transaction: Transaction): Promise<void>;
   /** The proxy's table of a family with all that is in it; null when there is none. */
@@ -23,7 +23,7 @@ export interface NftablesAccess {
   close(): Promise<void>;
 }
 
-/** The node refused a transaction, and is as it was before. */
+/** The node refused a transaction, and does with packets what it did before. */
 export class RefusedTransaction extends Error {
   override readonly name = "RefusedTransaction";
 

@@ -85,6 +85,11 @@ export class BatchWriter {
     writeFrame(this.#sink, BATCH_BEGIN, generation);
   }
 
+  /** Messages so far. */
+  get size(): number {
+    return this.#places.length;
+  }
+
   /** Appends an operation. Throws RangeError or TypeError on a value that does not fit. */
   add(operation: Operation): void {
     this.#place++;

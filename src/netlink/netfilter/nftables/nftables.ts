@@ -147,6 +147,12 @@ export class Nftables {
       .map(readChain).filter((chain) => sameTable(chain, table));
   }
 
+  /** {@link chains} in steps, before the last of which this object may not be used otherwise. */
+  *chainsSteps(table: TableName): Generator<void, Chain[], void> {
+    const chains = yield* this.#steps(MESSAGE.getChain, CHAIN, table.family, {}, readChain);
+    return chains.filter((chain) => sameTable(chain, table));
+  }
+
   /** A chain, or null when there is none of that name, or no such table. */
   chain({ family, table, chain }: ChainName): Chain | null {
     const what = `read chain ${chain} of table ${family} ${table}`;
@@ -250,12 +256,12 @@ export class Nftables {
         sets.set(set.set, { ...set, elements: found.flat() });
         yield;
       }
-      const chains = yield* this.#steps(MESSAGE.getChain, CHAIN, family, {}, readChain);
+      const chains = yield* this.chainsSteps(name);
       const rule = (message: Message) => read(readRule(message), sets);
       return {
         table,
         sets: [...sets.values()],
-        chains: chains.filter((chain) => sameTable(chain, name)),
+        chains,
         rules: yield* this.#steps(MESSAGE.getRule, RULE, family, filter, rule),
         objects: this.objects(name),
         generation,

@@ -4,6 +4,7 @@ import { NetlinkAccess } from "../../../../src/dataplane/nftables/kernel/netlink
 import type { Rule, Table } from "../../../../src/dataplane/nftables/language/ast.ts";
 import { parseRule, parseRuleset } from "../../../../src/dataplane/nftables/language/parse.ts";
 import { printRule } from "../../../../src/dataplane/nftables/language/print.ts";
+import { SET_FLAGS } from "../../../../src/netlink/netfilter/nftables/names.ts";
 import type { Operation } from "../../../../src/dataplane/nftables/transaction.ts";
 import type { Family } from "../../../../src/net/address.ts";
 import { NftNamespace } from "../../../netlink/netfilter/nftables/nft_namespace.ts";
@@ -39,6 +40,11 @@ function inside(namespace: NftNamespace): NetlinkAccess {
 
 function listed(namespace: NftNamespace): string {
   return sortedListing(namespace.nft("list", "ruleset"));
+}
+
+/** What nft lists, whatever the order. */
+function tableIn(namespace: NftNamespace): Table {
+  return sortedTable(parseRuleset(listed(namespace)).tables[0]);
 }
 
 Deno.test({
@@ -154,6 +160,63 @@ async function chainOf(access: NetlinkAccess) {
   assert(chain !== null);
   return chain;
 }
+
+Deno.test({
+  ...requires(
+    "nftables by netlink: a large transaction is prepared out of sight, and seen at once",
+    "root",
+    "netns",
+    "nft",
+  ),
+  async fn() {
+    using expected = new NftNamespace();
+    using namespace = new NftNamespace();
+    const access = namespace.run(() =>
+      NetlinkAccess.open({ largeTransaction: 20, batchMessages: 15 })
+    );
+    const { text } = fixture.cases.reduce((a, b) => a.text.length > b.text.length ? a : b);
+    expected.load(text);
+    const table = parseRuleset(text).tables[0];
+    const transaction = tableTransaction(table);
+    const impossible: Operation = { action: "delete-chain", name: "missing" };
+    await assert.rejects(
+      access.apply({ ...transaction, operations: [...transaction.operations, impossible] }),
+      /^RefusedTransaction: delete chain missing of table ip6? kube-proxy: ENOENT/,
+    );
+    const { family, table: name } = transaction;
+    const prepared = namespace.nftables.contents({ family, table: name });
+    assert.deepEqual(
+      prepared?.chains.map(({ chain }) => chain).sort(),
+      table.chains.filter(({ base }) => base === null).map(({ name }) => name).sort(),
+    );
+    assert(prepared.rules.length > 0);
+    for (const { flags, elements } of prepared.sets) {
+      assert(elements.length === 0 || (flags & SET_FLAGS.anonymous) !== 0);
+    }
+    namespace.nft("flush", "ruleset");
+    const before = namespace.nftables.generation();
+    await access.apply(transaction);
+    assert(namespace.nftables.generation() > before + 3);
+    assert.deepEqual(tableIn(namespace), tableIn(expected));
+
+    // Where chains are there before, and where something is taken away, it stays one batch.
+    const again: Operation[] = [
+      ...table.chains.map(({ name }): Operation => ({ action: "flush-chain", name })),
+      ...[...transaction.operations].filter(({ action }) => action === "add-rule"),
+    ];
+    const present = namespace.nftables.generation();
+    await access.apply({ ...transaction, operations: again });
+    assert.equal(namespace.nftables.generation(), present + 1);
+    assert.deepEqual(tableIn(namespace), tableIn(expected));
+    await access.apply({
+      ...transaction,
+      operations: [{ action: "delete-table" }, ...transaction.operations],
+    });
+    assert.equal(namespace.nftables.generation(), present + 2);
+    assert.deepEqual(tableIn(namespace), tableIn(expected));
+    await access.close();
+  },
+});
 
 Deno.test({
   ...requires(

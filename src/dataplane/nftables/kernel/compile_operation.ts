@@ -1,30 +1,21 @@
 /**
- * Transactions as what the kernel does in one batch.
+ * Steps of transactions as what the kernel does in a batch.
  *
  * @module
  */
 
 import type { SetElement } from "../../../netlink/netfilter/nftables/objects.ts";
 import type { Operation as KernelOperation } from "../../../netlink/netfilter/nftables/operations.ts";
-import type { Operation, Transaction } from "../transaction.ts";
+import type { Operation } from "../transaction.ts";
 import { compileRule, type RuleContext } from "./compile_rule.ts";
 import { compileElements } from "./elements.ts";
 import { compileBase } from "./hooks.ts";
 import { compileSet, elementTypes } from "./sets.ts";
 
 /**
- * The kernel's operations for one step after the other. Throws CompileError on what cannot be said
- * to the kernel.
+ * The kernel's operations for one step. Throws CompileError on what cannot be said to the kernel.
  */
-export function* compileTransaction(
-  { family, table, operations }: Transaction,
-  setName: RuleContext["setName"],
-): Generator<KernelOperation> {
-  const context = { family, table, setName };
-  for (const operation of operations) yield* compileOperation(operation, context);
-}
-
-function* compileOperation(
+export function* compileOperation(
   operation: Operation,
   context: RuleContext,
 ): Generator<KernelOperation> {
