@@ -31,16 +31,12 @@ const SILENCE_MS = 150;
 /** How long silence that no rule made must last, milliseconds. */
 const LONG_SILENCE_MS = 3000;
 
-/**
- * Sends real connections from where a flow begins and sees who answers, and to whom. Scenarios of the
- * same node have a lab together: each goes on where another has left it, as after a restart.
- */
+/** Sends real connections from where a flow begins and sees who answers, and to whom. */
 export class NftablesDriver implements ScenarioDriver {
   readonly name = "nftables";
   readonly kind = "lab";
   /** Six standard deviations of a share of a half. */
   readonly tolerance = 0.32;
-  readonly #labs = new Map<string, Lab>();
   #planner: Planner | null = null;
   #network: LabNetwork | null = null;
   #runner: ProgramRunner | null = null;
@@ -50,15 +46,15 @@ export class NftablesDriver implements ScenarioDriver {
   async start(configuration: Configuration): Promise<void> {
     const { families, nodePortAddresses } = configuration;
     this.#planner = new Planner(plannerConfig(configuration));
-    const { network, runner, watch } = await this.#labOf(configuration);
-    this.#network = network;
-    this.#runner = runner;
-    this.#watch = watch;
+    this.#network = await LabNetwork.start(configuration);
+    const { nodeNamespaceFd } = this.#network;
+    this.#runner = new ProgramRunner(NetworkNamespace.fromFd(nodeNamespaceFd));
+    this.#watch = await RefusalWatch.start(this.#runner);
     this.#dataPlane = await NftablesDataPlane.start({
       engine: LocalEngine.create(),
       families,
       rules: { nodePortAddresses },
-      namespaceFd: network.nodeNamespaceFd,
+      namespaceFd: nodeNamespaceFd,
       watchPeriodMs: 0,
       confirmationMs: 0,
     });
@@ -98,29 +94,13 @@ export class NftablesDriver implements ScenarioDriver {
 
   async stop(): Promise<void> {
     await this.#dataPlane?.stop();
-    this.#network?.forget();
+    await this.#network?.stop();
     this.#planner =
       this.#network =
       this.#runner =
       this.#dataPlane =
       this.#watch =
         null;
-  }
-
-  async close(): Promise<void> {
-    for (const { network } of this.#labs.values()) await network.stop();
-    this.#labs.clear();
-  }
-
-  async #labOf(configuration: Configuration): Promise<Lab> {
-    const key = JSON.stringify([configuration.node, configuration.nodeAddresses]);
-    const known = this.#labs.get(key);
-    if (known !== undefined) return known;
-    const network = await LabNetwork.start(configuration);
-    const runner = new ProgramRunner(NetworkNamespace.fromFd(network.nodeNamespaceFd));
-    const lab = { network, runner, watch: await RefusalWatch.start(runner) };
-    this.#labs.set(key, lab);
-    return lab;
   }
 
   /** Asks often enough to see all backends. Clients that stay with one are forgotten in between. */
@@ -182,13 +162,6 @@ export class NftablesDriver implements ScenarioDriver {
       .map((name) => `flush set ${tableFamily(family)} ${TABLE} ${name}\n`);
     if (lines.length > 0) await nft(this.#runner!, lines.join(""));
   }
-}
-
-/** A node with its network, and what looks at its rules. */
-interface Lab {
-  readonly network: LabNetwork;
-  readonly runner: ProgramRunner;
-  readonly watch: RefusalWatch;
 }
 
 /** Places where rules may refuse: the hook, and the priority of kube-proxy's chain. */

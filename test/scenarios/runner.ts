@@ -44,8 +44,6 @@ export interface ScenarioDriver {
   flow(flow: Pick<Flow, "from" | "to">): Promise<FlowOutcome>;
   /** Ends the scenario; called also when something failed. */
   stop(): Promise<void>;
-  /** Lets go of what scenarios have together. Absent where each has its own. */
-  close?(): Promise<void>;
 }
 
 /** Every scenario file of this folder, by file name. */
@@ -62,19 +60,13 @@ export function testScenarios(
   driver: ScenarioDriver,
   { skip = null, title = driver.name }: { skip?: string | null; title?: string } = {},
 ): void {
-  const reason = skip === null ? "" : ` (skipped: ${skip})`;
-  // What lasts longer than a scenario is no leak of it.
-  const isOwn = driver.close === undefined;
-  const options = { ignore: skip !== null, sanitizeOps: isOwn, sanitizeResources: isOwn };
   for (const scenario of loadScenarios()) {
     Deno.test({
-      ...options,
-      name: `${title}: ${scenario.name}${reason}`,
+      name: `${title}: ${scenario.name}${skip === null ? "" : ` (skipped: ${skip})`}`,
+      ignore: skip !== null,
       fn: (context) => runScenario(driver, scenario, context),
     });
   }
-  if (isOwn) return;
-  Deno.test({ ...options, name: `${title}: the end${reason}`, fn: () => driver.close!() });
 }
 
 /** What {@link runScenario} needs of a test's context: to run one flow as a part of its own. */
