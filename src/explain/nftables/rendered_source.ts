@@ -78,9 +78,14 @@ class RenderedTable implements TableSource {
 
   #elements(name: string): Element[] {
     const { head, services } = this.#rules;
-    const parts = [head.elements, ...[...services.values()].map(elementsOf)];
+    const found: Element[] = [];
     // Services may have a cluster IP together; either element says the same.
-    return parts.flatMap((elements) => [...elements].find(([set]) => set === name)?.[1] ?? []);
+    const collect = (elements: ReadonlyMap<string, readonly Element[]>) => {
+      for (const element of elements.get(name) ?? []) found.push(element);
+    };
+    collect(head.elements);
+    for (const service of services.values()) collect(elementsOf(service));
+    return found;
   }
 }
 
