@@ -8,6 +8,7 @@
  */
 
 import { z } from "zod";
+import { removeFile, replaceFile } from "../replace_file.ts";
 import { isRunning, ownIdentity } from "../linux/process.ts";
 
 const LabState = z.object({
@@ -72,28 +73,10 @@ export function writeState(
   path = statePath(),
 ): void {
   const state: LabState = { ...ownIdentity(), userNamespace, namespaces };
-  const temporary = `${path}.${Deno.pid}`;
-  try {
-    Deno.writeTextFileSync(temporary, JSON.stringify(state) + "\n", {
-      mode: 0o600,
-      createNew: true,
-    });
-    Deno.renameSync(temporary, path);
-  } catch (error) {
-    removeIfThere(temporary);
-    throw error;
-  }
+  replaceFile(path, JSON.stringify(state) + "\n");
 }
 
 /** Removes the file if it speaks of this process. */
 export function removeState(path = statePath()): void {
-  if (readState(path)?.pid === Deno.pid) removeIfThere(path);
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  if (readState(path)?.pid === Deno.pid) removeFile(path);
 }

@@ -12,6 +12,7 @@ import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { messageOf } from "../../errors.ts";
 import { readSysctl } from "../../linux/sysctl.ts";
+import { replaceFile } from "../../replace_file.ts";
 
 const logger = getLogger(["switchyard", "ipvs"]);
 
@@ -65,6 +66,7 @@ export class LeavingTimes {
     const text = textOf(this.#boot, times);
     if (text === this.#said) return;
     try {
+      Deno.mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
       replaceFile(this.#path, text);
       this.#said = text;
       this.#complained = false;
@@ -119,11 +121,4 @@ function parse(text: string): z.infer<typeof Content> | null {
     if (error instanceof SyntaxError || error instanceof z.ZodError) return null;
     throw error;
   }
-}
-
-/** So that nobody reads half of it, whenever this process is killed. */
-function replaceFile(path: string, text: string): void {
-  Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  Deno.writeTextFileSync(`${path}.new`, text, { mode: 0o600 });
-  Deno.renameSync(`${path}.new`, path);
 }

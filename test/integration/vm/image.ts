@@ -6,6 +6,7 @@
  * @module
  */
 
+import { replaceFile } from "../../../src/replace_file.ts";
 import { archive, type ArchiveEntry } from "./cpio.ts";
 
 /** A bootable kernel. Paths of the host. */
@@ -35,7 +36,7 @@ export async function prepareImage(): Promise<Image> {
   const versions = `${cache}/user-mode-linux/usr/lib/uml/modules`;
   const [version] = Array.from(Deno.readDirSync(versions), ({ name }) => name);
   const initramfs = `${cache}/initramfs.cpio`;
-  await replaceFile(
+  replaceFile(
     initramfs,
     await buildInitramfs(version, `${cache}/busybox-static/bin/busybox`),
   );
@@ -138,10 +139,4 @@ async function buildInitramfs(version: string, busybox: string): Promise<Uint8Ar
     { path: "dev/console", kind: "character device", major: 5, minor: 1 },
     await program("init", new URL("init.sh", import.meta.url)),
   ]);
-}
-
-/** Writes a file so that nobody ever reads half of it. */
-async function replaceFile(path: string, content: Uint8Array): Promise<void> {
-  await Deno.writeFile(`${path}.new`, content);
-  await Deno.rename(`${path}.new`, path);
 }
