@@ -4,6 +4,7 @@ import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
 import { formatSave } from "../../src/dataplane/iptables/save_text.ts";
 import { renderedTables } from "../../src/explain/iptables/rendered.ts";
+import { pass, until } from "../until.ts";
 import { withQueryApi } from "./http.ts";
 import { plain, RealState, slice, web } from "./real_state.ts";
 
@@ -153,12 +154,12 @@ Deno.test("one verification at a time, and one reading of the node for all who a
   };
   await withQueryApi(state, async (ask) => {
     const first = ask(VERIFY);
-    while (reads === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => reads > 0, "the node is read");
     const second = await ask(VERIFY);
     assert.equal(second.status, 429);
     assert.ok(second.headers.get("retry-after"));
     const others = [ask("/api/v1/diff"), ask("/api/v1/diff")];
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await pass(300);
     gate.resolve();
     for (const answer of [first, ...others]) assert.equal((await answer).status, 200);
     assert.equal(reads, 1);

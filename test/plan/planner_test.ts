@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import type { Service } from "../../src/cluster/objects.ts";
 import { decide } from "../../src/plan/decide.ts";
 import { Planner } from "../../src/plan/planner.ts";
@@ -178,6 +179,12 @@ Deno.test("the plan is plain data", () => {
   assert.deepEqual(structuredClone(planner.plan), planner.plan);
 });
 
+/** What this process has computed, however long the machine had others to serve. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 Deno.test("10,000 Services with 10 endpoints each: one at once, not all again", () => {
   const planner = new Planner(config());
   const ip = (prefix: string, n: number) => `${prefix}.${n >> 8 & 255}.${n & 255}`;
@@ -185,18 +192,18 @@ Deno.test("10,000 Services with 10 endpoints each: one at once, not all again", 
     const hosts = Array.from({ length: 10 }, (_, i) => ip(`10.${i}`, n));
     return [service(`s${n}`, { clusterIP: ip("172.16", n) }), slice(`s${n}`, hosts)];
   }).flat();
-  const started = performance.now();
+  const started = processorMs();
   const initial = planner.update(apply(...objects));
-  const all = performance.now() - started;
+  const all = processorMs() - started;
   assert.equal(initial.updated.length, 10_000);
 
   const rounds = 200;
-  const again = performance.now();
+  const again = processorMs();
   for (let n = 0; n < rounds; n++) {
     const { updated } = planner.update(apply(slice(`s${n}`, [ip("10.99", n)])));
     assert.equal(updated.length, 1);
   }
-  const one = (performance.now() - again) / rounds;
+  const one = (processorMs() - again) / rounds;
   // A plan made anew each time would take as long as the initial one.
   assert.ok(one < all / 50, `one change took ${one} ms, all of them ${all} ms`);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ApiAnswer, ApiClient } from "../../../src/cluster/kubernetes/api_client.ts";
 import type { AccessOptions } from "../../../src/cluster/kubernetes/access.ts";
 import { requires } from "../../requirements.ts";
-import { until } from "../../until.ts";
+import { pass, until } from "../../until.ts";
 import { ApiDouble } from "./api_double.ts";
 import { ConnectProxy } from "./connect_proxy.ts";
 import { ask, fastTiming, rawService, RunningSource } from "./helpers.ts";
@@ -178,7 +178,7 @@ Deno.test({
     // First both are believed: requests that are under way with the old one go on.
     const both = await pki.read("old.crt") + await pki.read("new.crt");
     await Deno.writeTextFile(pki.path("ca.crt"), both);
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await pass(400);
     const signal = new AbortController().signal;
     for await (
       const _ of await transport.get({ path: "/version", answerMs: 30_000, idleMs: 30_000, signal })
@@ -188,7 +188,7 @@ Deno.test({
     assert.equal(api.requests.filter((one) => one === "watch Service").length, 1);
     // Then the old one is gone before we know of it.
     await Deno.copyFile(pki.path("old.crt"), pki.path("ca.crt"));
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await pass(400);
     await api.stop();
     await using after = new ApiDouble({
       tls: await pair("second"),
