@@ -7,18 +7,17 @@
 import type { Statement, Verdict } from "../../dataplane/nftables/language/ast.ts";
 import type { Packet } from "../iptables/packet.ts";
 import { type Surroundings, test } from "./match.ts";
-import type { PlacedChain, PlacedRule } from "./tables.ts";
+import type { PlacedRule } from "./tables.ts";
 
 /**
  * Whether a packet fares the same whether a rule's statements from one on are done or not: another
  * match fails, they do nothing, or what comes next does the same for certain.
  *
- * @param isBase whether the hook called the chain, and no other chain.
+ * @param isBase whether the hook called the rule's chain, and no other chain.
  */
 export function makesNoDifference(
-  chain: PlacedChain,
   isBase: boolean,
-  { number, rule }: PlacedRule,
+  { chain, number, rule }: PlacedRule,
   at: number,
   packet: Packet,
   around: Surroundings,

@@ -14,8 +14,9 @@ import { Sender } from "../iptables/sender.ts";
 import { Budget, type End, type Path, withStep } from "../iptables/walk.ts";
 import { isLocal, linkTo, type World } from "../iptables/world.ts";
 import type { HookedChain, Hooks } from "./hooks.ts";
+import type { Journal } from "./notes.ts";
 import type { PlacedRule } from "./tables.ts";
-import { type Journal, walkBase } from "./walk.ts";
+import { walkBase } from "./walk.ts";
 
 /** Walks one flow through the base chains of its family. Throws TooManyWays. */
 export function evaluate(flow: Flow, hooks: Hooks, world: World): Evaluation {

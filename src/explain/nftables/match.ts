@@ -16,10 +16,10 @@ import { invert, NO, type Result, truth, unknown, YES } from "../iptables/matche
 import type { Packet } from "../iptables/packet.ts";
 import type { Address } from "../iptables/sender.ts";
 import type { World } from "../iptables/world.ts";
-import { holds, type Known } from "./compare.ts";
+import { holds } from "./compare.ts";
 import { numberOf } from "./numbers.ts";
 import { read, type Reading, settle } from "./readings.ts";
-import { knownToken, SetIndex } from "./set_index.ts";
+import { knownToken, type NamedIndex, SetIndex } from "./set_index.ts";
 import type { NodeTable } from "./tables.ts";
 
 /** What a match is asked in. */
@@ -67,7 +67,7 @@ export function setOf(
   if (set.kind === "reference") return table.set(set.name) ?? null;
   let index = ANONYMOUS.get(set);
   if (index === undefined) {
-    index = new SetIndex(null, set.elements, types);
+    index = new SetIndex(set.elements, types);
     ANONYMOUS.set(set, index);
   }
   return index;
@@ -91,7 +91,7 @@ function isPortIn(port: number | null, index: SetIndex): boolean | null {
 }
 
 function isInSet(reading: Reading, index: SetIndex, packet: Packet): Result {
-  if (index.dynamic) return isRemembered(settle(reading), index, packet);
+  if (index.named?.dynamic) return isRemembered(settle(reading), index, index.named, packet);
   switch (reading.kind) {
     case "address":
       return decided(reading.address.ask(isAddressIn, index), "an element is not understood");
@@ -113,16 +113,21 @@ function isInSet(reading: Reading, index: SetIndex, packet: Packet): Result {
 }
 
 /** Whether a set holds what packets before, or this one, have put in. */
-function isRemembered(reading: Reading, index: SetIndex, packet: Packet): Result {
+function isRemembered(
+  reading: Reading,
+  index: SetIndex,
+  { name, title }: NamedIndex,
+  packet: Packet,
+): Result {
   if (reading.kind !== "known") {
     return unknown(reading.kind === "unknown" ? reading.reason : "chance is looked up in a set");
   }
   const key = knownToken(reading.value);
   const held = index.find(reading.value) !== null ||
-    packet.remembered.includes(`${index.name} ${key}`);
+    packet.remembered.includes(`${title} ${key}`);
   return held
-    ? { kind: "yes", note: `set ${index.name} holds ${key}` }
-    : { kind: "no", note: `set ${index.name} does not hold ${key}: a new client` };
+    ? { kind: "yes", note: `set ${name} holds ${key}` }
+    : { kind: "no", note: `set ${name} does not hold ${key}: a new client` };
 }
 
 function decided(said: boolean | null, reason: string): Result {
@@ -221,9 +226,4 @@ function chanceWithin({ first, count, note }: Chance, from: number, to: number):
   if (high - low + 1 === count) return YES;
   const probability = fraction(BigInt(high - low + 1), BigInt(count));
   return note === null ? { kind: "chance", probability } : { kind: "chance", probability, note };
-}
-
-/** The token of what was put into a set. */
-export function entered(name: string, value: Known): string {
-  return `${name} ${knownToken(value)}`;
 }

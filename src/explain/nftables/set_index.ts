@@ -11,6 +11,15 @@ import { holds, type Known, token } from "./compare.ts";
 /** What a lookup comes to: an element, null for none, "unknown" when it cannot be said. */
 export type Found = Element | null | "unknown";
 
+/** What a set is called. */
+export interface NamedIndex {
+  readonly name: string;
+  /** With its table. */
+  readonly title: string;
+  /** Whether packets put elements in. */
+  readonly dynamic: boolean;
+}
+
 /** Elements by their keys. */
 export class SetIndex {
   readonly #single = new Map<string, Element>();
@@ -18,15 +27,13 @@ export class SetIndex {
   #rest: Element | null = null;
 
   /**
-   * @param name null for an anonymous set.
    * @param types of the keys' parts.
-   * @param dynamic whether packets put elements in.
+   * @param named null for an anonymous set.
    */
   constructor(
-    readonly name: string | null,
     elements: readonly Element[],
     readonly types: readonly string[],
-    readonly dynamic: boolean = false,
+    readonly named: NamedIndex | null = null,
   ) {
     for (const element of elements) {
       const { key } = element;

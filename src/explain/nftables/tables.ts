@@ -42,6 +42,7 @@ export function wholeTable(table: Table): TableSource {
 
 /** A rule at its place. */
 export interface PlacedRule {
+  readonly chain: PlacedChain;
   /** 1-based, in its chain. */
   readonly number: number;
   readonly rule: Rule;
@@ -51,7 +52,11 @@ export interface PlacedRule {
 class ReadRule implements PlacedRule {
   #text: string | null = null;
 
-  constructor(readonly number: number, readonly rule: Rule) {}
+  constructor(
+    readonly chain: PlacedChain,
+    readonly number: number,
+    readonly rule: Rule,
+  ) {}
 
   get text(): string {
     return this.#text ??= printRule(this.rule);
@@ -86,8 +91,9 @@ export class NodeTable {
   place(chain: Chain): PlacedChain {
     let placed = this.#chains.get(chain);
     if (placed === undefined) {
-      const rules = chain.rules.map((rule, i) => new ReadRule(i + 1, rule));
+      const rules: PlacedRule[] = [];
       placed = { name: chain.name, base: chain.base, rules };
+      for (const rule of chain.rules) rules.push(new ReadRule(placed, rules.length + 1, rule));
       this.#chains.set(chain, placed);
     }
     return placed;
@@ -99,7 +105,9 @@ export class NodeTable {
     if (set === undefined) return undefined;
     let index = this.#sets.get(set);
     if (index === undefined) {
-      index = new SetIndex(name, set.elements, set.key, set.flags.includes("dynamic"));
+      const { key, elements, flags } = set;
+      const title = `${this.title} ${name}`;
+      index = new SetIndex(elements, key, { name, title, dynamic: flags.includes("dynamic") });
       this.#sets.set(set, index);
     }
     return index;

@@ -15,17 +15,18 @@ import type {
 } from "../../dataplane/nftables/language/ast.ts";
 import { elementText } from "../../dataplane/nftables/language/print_expressions.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
-import type { Step, UnknownRule } from "../answer.ts";
 import { complement, type Fraction, fraction, multiply, toNumber } from "../fraction.ts";
 import { applyTranslation } from "../iptables/apply.ts";
 import type { Packet } from "../iptables/packet.ts";
-import { type Budget, type End, merge, type Path, withStep } from "../iptables/walk.ts";
+import { type End, merge, type Path } from "../iptables/walk.ts";
 import type { World } from "../iptables/world.ts";
 import { isAside, makesNoDifference } from "./doubt.ts";
 import { mangle } from "./mangle.ts";
-import { entered, nameOf, setOf, type Surroundings, test } from "./match.ts";
+import { nameOf, setOf, type Surroundings, test } from "./match.ts";
 import { MOST_WAYS, natWays } from "./nat.ts";
+import { type Journal, Notes } from "./notes.ts";
 import { read, settle } from "./readings.ts";
+import { knownToken } from "./set_index.ts";
 import type { NodeTable, PlacedChain, PlacedRule } from "./tables.ts";
 
 /** What a base chain made of the paths that came to it. */
@@ -35,15 +36,6 @@ export interface Walked {
   /** Those that go on and were translated: no other chain translates them at this hook. */
   readonly translated: readonly Path[];
   readonly ended: readonly End[];
-}
-
-/** What a walk needs of the flow that it belongs to. */
-export interface Journal {
-  readonly budget: Budget;
-  /** One object for steps that are the same. */
-  step(rule: PlacedRule | null, step: Step): Step;
-  /** Takes up rules that mattered and could not be decided. */
-  report(unknown: UnknownRule): void;
 }
 
 /** A path within a rule. */
@@ -81,6 +73,7 @@ class Walk {
   /** The chains that the walk is in, the innermost last. */
   readonly #inside: PlacedChain[] = [];
   readonly #around: Surroundings;
+  readonly #notes: Notes;
 
   constructor(
     private readonly table: NodeTable,
@@ -88,26 +81,19 @@ class Walk {
     private readonly journal: Journal,
   ) {
     this.#around = { table, world };
+    this.#notes = new Notes(table, journal);
   }
 
   run(chain: PlacedChain, paths: readonly Path[]): Walked {
     const left = this.#walk(chain, paths);
-    if (chain.base?.policy === "drop") { for (const path of left) this.#dropByPolicy(chain, path); }
-    else this.#accepted.push(...left);
+    if (chain.base?.policy !== "drop") {
+      this.#accepted.push(...left);
+    } else {
+      for (const path of left) {
+        this.#ended.push({ path: this.#notes.policy(chain, path), verdict: "DROP" });
+      }
+    }
     return { accepted: merge(this.#accepted), translated: this.#translated, ended: this.#ended };
-  }
-
-  #dropByPolicy({ name }: PlacedChain, path: Path): void {
-    const step = this.journal.step(null, {
-      hook: path.packet.hook,
-      table: this.table.title,
-      chain: name,
-      rule: null,
-      line: null,
-      text: "policy drop",
-      action: "dropped by the chain's policy",
-    });
-    this.#ended.push({ path: withStep(path, { step, comment: null }), verdict: "DROP" });
   }
 
   /** Those that come back from the chain: from its end, by return, or from where it went by goto. */
@@ -119,7 +105,7 @@ class Walk {
       if (here.length === 0) break;
       this.journal.budget.ask(here.length, chain.name);
       const next: Path[] = [];
-      for (const path of here) this.#do(chain, rule, 0, { path, notes: NO_NOTES }, { next, back });
+      for (const path of here) this.#do(rule, 0, { path, notes: NO_NOTES }, { next, back });
       here = next.length > here.length ? merge(next) : next;
     }
     this.#inside.pop();
@@ -127,7 +113,7 @@ class Walk {
   }
 
   /** Does a rule's statements from one on. */
-  #do(chain: PlacedChain, rule: PlacedRule, from: number, asked: Asked, ways: Ways): void {
+  #do(rule: PlacedRule, from: number, asked: Asked, ways: Ways): void {
     let { path, notes } = asked;
     const { statements } = rule.rule;
     for (let i = from; i < statements.length; i++) {
@@ -136,14 +122,14 @@ class Walk {
         case "match": {
           const result = test(statement, path.packet, this.#around);
           if (result.kind === "unknown") {
-            ways.next.push(this.#undecided(chain, rule, i, path, result.reason));
+            ways.next.push(this.#undecided(rule, i, path, result.reason));
             return;
           }
           if (result.kind === "no") {
             ways.next.push(
               result.note === undefined
                 ? path
-                : this.#step(chain, rule, path, `no match: ${result.note}`, null),
+                : this.#notes.step(rule, path, `no match: ${result.note}`),
             );
             return;
           }
@@ -162,21 +148,21 @@ class Walk {
         case "limit":
           // Of a limit's two sides a packet is on the one where it is not used up.
           if (/^rate over /.test(statement.text)) {
-            ways.next.push(this.#step(chain, rule, path, `no match: ${FRESH}`, null));
+            ways.next.push(this.#notes.step(rule, path, `no match: ${FRESH}`));
             return;
           }
           notes = [...notes, FRESH];
           continue;
         case "notrack":
-          path = this.#untracked(chain, rule, path, notes);
+          path = this.#untracked(rule, path, notes);
           continue;
         case "update":
-          path = this.#remember(chain, rule, path, notes, statement);
+          path = this.#remember(rule, path, notes, statement);
           continue;
         case "mangle": {
           const outcome = mangle(statement, path.packet, this.#around);
           if (outcome.kind === "unknown") {
-            ways.next.push(this.#undecided(chain, rule, i, path, outcome.reason));
+            ways.next.push(this.#undecided(rule, i, path, outcome.reason));
             return;
           }
           if (outcome.kind === "absent") {
@@ -184,11 +170,11 @@ class Walk {
             return;
           }
           const changed = outcome.ways.map(({ packet, share, action }): Path => {
-            const noted = action === null ? path : this.#act(chain, rule, path, action, notes);
+            const noted = action === null ? path : this.#notes.act(rule, path, action, notes);
             return { ...scaled(noted, share), packet };
           });
           for (const one of changed.slice(1)) {
-            this.#do(chain, rule, i + 1, { path: one, notes }, ways);
+            this.#do(rule, i + 1, { path: one, notes }, ways);
           }
           path = changed[0];
           continue;
@@ -196,23 +182,23 @@ class Walk {
         case "unknown":
           if (isAside(statement.text)) continue;
           ways.next.push(
-            this.#undecided(chain, rule, i, path, `${statement.text} is not understood`),
+            this.#undecided(rule, i, path, `${statement.text} is not understood`),
           );
           return;
         case "reject": {
           const action = `rejected with ${answerOf(statement, path.packet)}`;
-          const end = this.#act(chain, rule, path, action, notes);
+          const end = this.#notes.act(rule, path, action, notes);
           this.#ended.push({ path: end, verdict: "REJECT" });
           return;
         }
         case "nat":
-          if (this.#translate(chain, rule, i, { path, notes }, statement, ways)) return;
+          if (this.#translate(rule, i, { path, notes }, statement, ways)) return;
           continue;
         case "verdict":
-          if (this.#decide(chain, rule, { path, notes }, statement.verdict, null, ways)) return;
+          if (this.#decide(rule, { path, notes }, statement.verdict, null, ways)) return;
           continue;
         case "vmap":
-          this.#lookUp(chain, rule, i, { path, notes }, statement, ways);
+          this.#lookUp(rule, i, { path, notes }, statement, ways);
           return;
       }
     }
@@ -221,14 +207,13 @@ class Walk {
 
   /** Does what a verdict says; false when the rule goes on. */
   #decide(
-    chain: PlacedChain,
     rule: PlacedRule,
     { path, notes }: Asked,
     verdict: Verdict,
     comment: string | null,
     { next, back }: Ways,
   ): boolean {
-    const act = (action: string) => this.#act(chain, rule, path, action, notes, comment);
+    const act = (action: string) => this.#notes.act(rule, path, action, notes, comment);
     switch (verdict.kind) {
       case "continue":
         return false;
@@ -249,7 +234,7 @@ class Walk {
           const reason = called === undefined
             ? `what chain ${name} has is not given`
             : `chain ${name} calls itself`;
-          next.push(this.#doubt(chain, rule, path, reason, "not followed"));
+          next.push(this.#notes.doubt(rule, path, reason, "not followed"));
           return true;
         }
         const inside = act(kind === "jump" ? `jumps to ${name}` : `goes to ${name}`);
@@ -261,7 +246,6 @@ class Walk {
 
   /** Does what a verdict map says, for every way that its key may be. */
   #lookUp(
-    chain: PlacedChain,
     rule: PlacedRule,
     at: number,
     { path, notes }: Asked,
@@ -272,15 +256,15 @@ class Walk {
     const index = setOf(map, types, this.table);
     const reading = settle(read(key, path.packet, this.#around.world));
     const undecided = (reason: string) => {
-      ways.next.push(this.#undecided(chain, rule, at, path, reason));
+      ways.next.push(this.#undecided(rule, at, path, reason));
     };
     const follow = (asked: Asked, element: Element) => {
       const { data, comment } = element;
       if (data === null || !isVerdict(data)) return undecided("an element is not understood");
       const by = map.kind === "set" ? asked.notes : [...asked.notes, `by ${named(element, types)}`];
       const going = { path: asked.path, notes: by };
-      if (!this.#decide(chain, rule, going, data, comment, ways)) {
-        this.#do(chain, rule, at + 1, going, ways);
+      if (!this.#decide(rule, going, data, comment, ways)) {
+        this.#do(rule, at + 1, going, ways);
       }
     };
     if (index === null) return undecided(`what map ${nameOf(map)} holds is not given`);
@@ -309,7 +293,6 @@ class Walk {
 
   /** Translates addresses, after which the base chain is over; false when the rule goes on. */
   #translate(
-    chain: PlacedChain,
     rule: PlacedRule,
     at: number,
     { path, notes }: Asked,
@@ -320,14 +303,14 @@ class Walk {
     if (nat.family !== null && (nat.family === "ip") !== (packet.family === "IPv4")) return false;
     const outcome = natWays(nat, packet, this.#around);
     if (outcome.kind === "unknown") {
-      next.push(this.#undecided(chain, rule, at, path, outcome.reason));
+      next.push(this.#undecided(rule, at, path, outcome.reason));
     } else if (outcome.kind === "nothing") {
       next.push(path);
     } else {
       for (const { target, share, note } of outcome.ways) {
         const why = note === null ? notes : [...notes, note];
         for (const change of applyTranslation(packet, target, this.#around.world)) {
-          const done = this.#act(chain, rule, path, change.action, why);
+          const done = this.#notes.act(rule, path, change.action, why);
           const whole = multiply(share, change.share);
           this.#translated.push({ ...scaled(done, whole), packet: change.packet });
         }
@@ -338,20 +321,18 @@ class Walk {
 
   /** What cannot be decided counts as no match, unless nothing depends on it. */
   #undecided(
-    chain: PlacedChain,
     rule: PlacedRule,
     at: number,
     path: Path,
     reason: string,
   ): Path {
     const isBase = this.#inside.length === 1;
-    return makesNoDifference(chain, isBase, rule, at, path.packet, this.#around)
+    return makesNoDifference(isBase, rule, at, path.packet, this.#around)
       ? path
-      : this.#doubt(chain, rule, path, reason, "taken as no match");
+      : this.#notes.doubt(rule, path, reason, "taken as no match");
   }
 
   #untracked(
-    chain: PlacedChain,
     rule: PlacedRule,
     path: Path,
     notes: readonly string[],
@@ -359,13 +340,12 @@ class Walk {
     const { packet } = path;
     if (packet.state !== null) return path;
     const action = "connection tracking and NAT leave it alone";
-    const done = this.#act(chain, rule, path, action, notes);
+    const done = this.#notes.act(rule, path, action, notes);
     return { ...done, packet: { ...packet, state: "UNTRACKED" } };
   }
 
   /** Puts the packet into a set. */
   #remember(
-    chain: PlacedChain,
     rule: PlacedRule,
     path: Path,
     notes: readonly string[],
@@ -374,68 +354,15 @@ class Walk {
     const reading = settle(read(key, path.packet, this.#around.world));
     if (reading.kind !== "known") return path;
     const { packet } = path;
-    const entry = entered(set, reading.value);
-    const value = entry.slice(set.length + 1);
+    const value = knownToken(reading.value);
+    const entry = `${this.table.title} ${set} ${value}`;
     if (operation === "delete") {
-      const done = this.#act(chain, rule, path, `set ${set} no longer holds ${value}`, notes);
+      const done = this.#notes.act(rule, path, `set ${set} no longer holds ${value}`, notes);
       const remembered = packet.remembered.filter((other) => other !== entry);
       return { ...done, packet: { ...packet, remembered } };
     }
-    const done = this.#act(chain, rule, path, `set ${set} now holds ${value}`, notes);
+    const done = this.#notes.act(rule, path, `set ${set} now holds ${value}`, notes);
     return { ...done, packet: { ...packet, remembered: [...packet.remembered, entry] } };
-  }
-
-  #act(
-    chain: PlacedChain,
-    rule: PlacedRule,
-    path: Path,
-    action: string,
-    notes: readonly string[],
-    comment: string | null = null,
-  ): Path {
-    const text = notes.length === 0 ? action : [action, ...notes].join("; ");
-    return this.#step(chain, rule, path, text, comment ?? rule.rule.comment);
-  }
-
-  #step(
-    chain: PlacedChain,
-    rule: PlacedRule,
-    path: Path,
-    action: string,
-    comment: string | null,
-  ): Path {
-    this.journal.budget.step(chain.name);
-    const { number, text } = rule;
-    const step = this.journal.step(rule, {
-      hook: path.packet.hook,
-      table: this.table.title,
-      chain: chain.name,
-      rule: number,
-      line: rule.rule.line,
-      text,
-      action,
-    });
-    return withStep(path, { step, comment });
-  }
-
-  #doubt(
-    chain: PlacedChain,
-    rule: PlacedRule,
-    path: Path,
-    reason: string,
-    assumption: string,
-  ): Path {
-    const { number, text } = rule;
-    const { line } = rule.rule;
-    this.journal.report({
-      table: this.table.title,
-      chain: chain.name,
-      rule: number,
-      line,
-      text,
-      reason,
-    });
-    return this.#step(chain, rule, path, `${assumption}: ${reason}`, null);
   }
 }
 

@@ -202,6 +202,15 @@ const SERVICES = `table ip kube-proxy {
 }
 `;
 
+Deno.test("a packet is in a set as soon as it was put in, of that table alone", () => {
+  const set = "set seen {\ntype ipv4_addr\nflags dynamic\n}";
+  const rules = (update: string) =>
+    table("ip one", { "filter forward 0": [update, "ip saddr @seen meta mark set 0x1"] }, set) +
+    table("ip two", { "filter forward 1": ["meta mark 0x1 ip saddr != @seen drop"] }, set);
+  assert.deepEqual(ends(ask(rules("update @seen { ip saddr }"))), ["100% DROP"]);
+  assert.deepEqual(ends(ask(rules("update @seen { ip daddr }"))), ["100% PASS"]);
+});
+
 Deno.test("Services are named by chains and by elements' comments", () => {
   const of = (dest: string, source = CLIENT) => {
     const answer = ask(SERVICES, { dest, source });
