@@ -21,7 +21,6 @@ import type { Rule as KernelRule } from "../../../netlink/netfilter/nftables/obj
 import { align } from "../../../netlink/writer.ts";
 import type {
   AnonymousSet,
-  Bitwise,
   Expression as LanguageExpression,
   Match,
   Rule,
@@ -31,20 +30,13 @@ import type {
   Value,
 } from "../language/ast.ts";
 import { NETWORK_ORDER } from "../../../netlink/netfilter/nftables/userdata.ts";
+import { bitsOf, comparison, type Held, OPERATORS } from "./comparisons.ts";
 import { natFlagNames } from "./compile_rule.ts";
 import { decompileElements, type ElementTypes, statefulStatement, verdictOf } from "./elements.ts";
-import { maskPrefix } from "./intervals.ts";
 import { rejectOf } from "./rejects.ts";
 import { loadedBy, TRANSPORTS } from "./selectors.ts";
-import {
-  addressText,
-  bytesNumber,
-  bytesValue,
-  flagsValue,
-  isFlags,
-  linkName,
-  typeNamed,
-} from "./values.ts";
+import { limitStatement, logStatement, unknownText } from "./stateful_texts.ts";
+import { bytesValue, typeNamed } from "./values.ts";
 
 /** What a rule's table has to say about it. */
 export interface TableContext {
@@ -64,18 +56,7 @@ export function decompileRule(rule: KernelRule, context: TableContext): Rule {
   };
 }
 
-/** What a register holds. */
-interface Held {
-  readonly expression: LanguageExpression | { readonly kind: "bytes"; readonly bytes: Uint8Array };
-  readonly type: DataType;
-  /** Bytes. */
-  readonly size: number;
-  /** Of bits that were masked: of a network, or to look whether some are set. */
-  readonly mask?: Uint8Array;
-}
-
 const BYTES = { name: "bytes", id: 0, size: 0, byteOrder: NETWORK_ORDER } as const;
-const OPERATORS = { eq: "is", neq: "!=", lt: "<", lte: "<=", gt: ">", gte: ">=" } as const;
 const PROTOCOL_NAMES = new Map(Object.entries(TRANSPORTS).map(([name, number]) => [number, name]));
 
 class RuleDecompiler {
@@ -416,137 +397,4 @@ function isSelector(expression: LanguageExpression): expression is Selector {
     default:
       return false;
   }
-}
-
-/**
- * What masking and flipping bits of a register makes of it: `& m ^ x | o`, of which what does
- * nothing is left out. A mask of addresses or flags may be a network, or ask for any of them.
- */
-function bitsOf(held: Held, mask: Uint8Array, xor: Uint8Array): Held | null {
-  const { type } = held;
-  if (held.expression.kind === "bytes" || mask.length !== held.size || xor.length !== held.size) {
-    return null;
-  }
-  const isMaskOnly = xor.every((byte) => byte === 0);
-  if (isMaskOnly && (type.name.endsWith("_addr") || isFlags(type))) return { ...held, mask };
-  const set = xor.map((byte, i) => byte & ~mask[i]);
-  const kept = mask.map((byte, i) => byte | set[i]);
-  let expression: LanguageExpression = held.expression;
-  const apply = (operator: Bitwise["operator"], bytes: Uint8Array) => {
-    const right = bitsValue(bytes, type);
-    expression = { kind: "bitwise", operator, left: expression, right };
-  };
-  if (kept.some((byte) => byte !== 0xff)) apply("&", kept);
-  const flipped = xor.map((byte, i) => byte & mask[i]);
-  if (flipped.some((byte) => byte !== 0)) apply("^", flipped);
-  if (set.some((byte) => byte !== 0)) apply("|", set);
-  return { ...held, expression };
-}
-
-/** Bits of a type: an address, flags, or a number. */
-function bitsValue(bytes: Uint8Array, type: DataType): Value {
-  if (type.name.endsWith("_addr")) return bytesValue(bytes, [type]);
-  const number = bytesNumber(bytes, type);
-  return isFlags(type) && number !== 0
-    ? flagsValue(number, type)
-    : { kind: "number", value: number };
-}
-
-/** A comparison of what is left of a value by a mask. */
-function maskedMatch(
-  { expression, type }: Held,
-  mask: Uint8Array,
-  operator: Match["operator"],
-  data: Uint8Array,
-): Match | null {
-  if (expression.kind === "bytes" || data.length !== type.size || mask.length !== type.size) {
-    return null;
-  }
-  const left: Selector = {
-    kind: "bitwise",
-    operator: "&",
-    left: expression,
-    right: bitsValue(mask, type),
-  };
-  return { kind: "match", left, operator, right: bitsValue(data, type) };
-}
-
-/** The comparison of what a register holds; null if the language cannot say it. */
-function comparison(held: Held, left: Selector, op: Comparison, data: Uint8Array): Match | null {
-  const { type, size, mask } = held;
-  const operator = OPERATORS[op];
-  const match = (right: Value, sign: Match["operator"] = operator): Match => ({
-    kind: "match",
-    left,
-    operator: sign,
-    right,
-  });
-  if (mask !== undefined && isFlags(type)) {
-    const anyIsSet = op === "neq" && data.every((byte) => byte === 0);
-    return anyIsSet ? match(bitsValue(mask, type), "is") : maskedMatch(held, mask, operator, data);
-  }
-  if (type.name === "ipv4_addr" || type.name === "ipv6_addr") {
-    const prefix = mask === undefined ? 8 * size : maskPrefix(mask);
-    if (prefix === null) return maskedMatch(held, mask!, operator, data);
-    return data.length === size ? match(networkValue(data, prefix, type)) : null;
-  }
-  if (mask !== undefined) return null;
-  if (type.name === "ifname" && data.length < type.size) {
-    return match({ kind: "string", text: `${linkName(data)}*` });
-  }
-  if (data.length !== type.size) return null;
-  if (left.kind === "bitwise") return match(bitsValue(data, type));
-  return match(bytesValue(data, [type]), isFlags(type) && operator === "is" ? "==" : operator);
-}
-
-type Comparison = keyof typeof OPERATORS;
-
-/** The network of a prefix, or the address that is all of it. */
-function networkValue(start: Uint8Array, prefix: number, type: DataType): Value {
-  const bytes = new Uint8Array(type.size);
-  bytes.set(start);
-  const address = addressText(bytes);
-  return prefix === 8 * type.size
-    ? { kind: "address", text: address }
-    : { kind: "network", address, prefix };
-}
-
-const UNITS = new Map([[1, "second"], [60, "minute"], [3600, "hour"], [86400, "day"], [
-  604800,
-  "week",
-]]);
-
-/** A limit of packets; nft does not write the burst that it takes unless told otherwise. */
-function limitStatement(
-  { rate, unit = 1, burst = 0, type, flags = 0 }: ExpressionOf<"limit">,
-): Statement | null {
-  const name = UNITS.get(unit);
-  if (type !== "packets" || rate === undefined || name === undefined) return null;
-  const over = (flags & 1) !== 0 ? "over " : "";
-  const bursts = burst === 0 || burst === 5 ? "" : ` burst ${burst} packets`;
-  return { kind: "limit", text: `rate ${over}${rate}/${name}${bursts}` };
-}
-
-/** The level that nft does not write. */
-const WARNING = 4;
-const LEVELS = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit"];
-
-/** A log to the kernel's own, or to a group without special wishes. */
-function logStatement(
-  { prefix, group, level, flags = 0, snapLength = 0, queueThreshold = 0 }: ExpressionOf<"log">,
-): Statement | null {
-  if (flags !== 0 || snapLength !== 0 || queueThreshold !== 0) return null;
-  const parts = [
-    ...(prefix === undefined ? [] : [`prefix "${prefix}"`]),
-    ...(group === undefined ? [] : [`group ${group}`]),
-    ...(level === undefined || level === WARNING ? [] : [`level ${LEVELS[level] ?? level}`]),
-  ];
-  return { kind: "log", text: parts.join(" ") };
-}
-
-/** What is known of an expression that is not: its kind and, where there are any, its bytes. */
-function unknownText(expression: Expression): string {
-  if (expression.kind !== "unknown") return `[ ${expression.kind} ]`;
-  const { name, data } = expression;
-  return `[ ${name}${data === null ? "" : ` ${data.toHex()}`} ]`;
 }

@@ -42,6 +42,10 @@ function listed(namespace: NftNamespace): string {
   return sortedListing(namespace.nft("list", "ruleset"));
 }
 
+function clear({ nftables }: NftNamespace): void {
+  nftables.commit(nftables.tables().map((table) => ({ kind: "delete table", table })));
+}
+
 /** What nft lists, whatever the order. */
 function tableIn(namespace: NftNamespace): Table {
   return sortedTable(parseRuleset(listed(namespace)).tables[0]);
@@ -60,14 +64,16 @@ Deno.test({
     const reader = inside(byNft);
     const writer = inside(byNetlink);
     for (const { name, family, text } of fixture.cases) {
-      byNft.load(`flush ruleset\n${text}`);
-      byNetlink.nft("flush", "ruleset");
-      const theirs = parseRuleset(byNft.nft("list", "ruleset")).tables[0];
+      clear(byNft);
+      clear(byNetlink);
+      byNft.load(text);
+      const listing = listed(byNft);
+      const theirs = parseRuleset(listing).tables[0];
       const read = await reader.read(family as Family);
       assert(read !== null);
       assert.deepEqual(sortedTable(read), sortedTable(theirs), `${family}, ${name}`);
       await writer.apply(tableTransaction(read));
-      assert.equal(listed(byNetlink), listed(byNft), `${family}, ${name}`);
+      assert.equal(listed(byNetlink), listing, `${family}, ${name}`);
       assert.equal(await reader.read(family === "IPv4" ? "IPv6" : "IPv4"), null);
     }
     await reader.close();
