@@ -63,6 +63,8 @@ export interface UpkeepEffects {
   readonly logger: Logger;
   /** Runs a synchronous function in the node's network namespace. */
   inside<T>(fn: () => T): T;
+  /** Called before everything of a family is compared, unless that comes of a refusal. */
+  beforeComparing?(plan: Plan): void;
   /** Whether a failure means that the node refused what it was sent, so that all is to be compared. */
   isRefusal(error: unknown): boolean;
 }
@@ -98,11 +100,6 @@ export class Upkeep<Sync extends SyncOutcome> {
     this.#observer = observer;
   }
 
-  /** Whether a sync with this change compares every family: first, once an hour, for another node. */
-  isFullSyncDue(change: PlanChange): boolean {
-    return change.node !== null || Date.now() >= this.#fullSyncDue;
-  }
-
   /**
    * Brings every family to the plan; a failure of one leaves the others alone. Returns what the
    * successful ones did, and the failures for {@link throwFailures}.
@@ -111,7 +108,11 @@ export class Upkeep<Sync extends SyncOutcome> {
     plan: Plan,
     change: PlanChange,
   ): Promise<{ readonly syncs: readonly Sync[]; readonly failures: readonly unknown[] }> {
-    const due = this.isFullSyncDue(change);
+    // At first, once an hour, and for another node.
+    const due = change.node !== null || Date.now() >= this.#fullSyncDue;
+    if (due || this.#families.some(({ doubtful }) => doubtful)) {
+      this.#effects.beforeComparing?.(plan);
+    }
     const syncs: Sync[] = [];
     const failures: unknown[] = [];
     for (const family of this.#families) {

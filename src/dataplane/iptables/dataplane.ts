@@ -81,7 +81,14 @@ export class IptablesDataPlane implements DataPlane {
     this.#upkeep = new Upkeep(
       this.#families.map((rules) => this.#kept(rules)),
       { ...options, watchPeriodMs: options.canaryPeriodMs },
-      { logger, inside: (fn) => runner.inside(fn), isRefusal },
+      {
+        logger,
+        inside: (fn) => runner.inside(fn),
+        beforeComparing: () => {
+          this.#ruleOptions = { ...this.#ruleOptions, counters: this.#counters() };
+        },
+        isRefusal,
+      },
     );
   }
 
@@ -178,9 +185,6 @@ export class IptablesDataPlane implements DataPlane {
    * compare with the node's own rules, so that nothing that happened to them lasts.
    */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
-    if (this.#upkeep.isFullSyncDue(change) || this.#families.some((rules) => rules.doubtful)) {
-      this.#ruleOptions = { ...this.#ruleOptions, counters: this.#counters() };
-    }
     this.#sent = [];
     const { syncs, failures } = await this.#upkeep.sync(plan, change);
     report(syncs);

@@ -108,7 +108,12 @@ export class IpvsDataPlane implements DataPlane {
     this.#upkeep = new Upkeep(
       this.#families.map((family) => this.#kept(family)),
       options,
-      { logger, inside: (fn) => runner.inside(fn), isRefusal },
+      {
+        logger,
+        inside: (fn) => runner.inside(fn),
+        beforeComparing: (plan) => this.#trySchedulers(plan.services.values()),
+        isRefusal,
+      },
     );
   }
 
@@ -193,8 +198,7 @@ export class IpvsDataPlane implements DataPlane {
    * compare with what the node has, so that nothing that happened to it lasts.
    */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
-    const due = this.#upkeep.isFullSyncDue(change);
-    this.#trySchedulers(due ? plan.services.values() : change.updated);
+    this.#trySchedulers(change.updated);
     const { syncs, failures } = await this.#upkeep.sync(plan, change);
     this.#keepTimes();
     this.#settleLater();
