@@ -256,7 +256,7 @@ Deno.test("what a node has, and what programs print of it, is explained as what 
     const flow = { name: from, ...packet };
     const expected = shown(programmed(flow));
     assert.deepEqual(shown(printed(flow)), expected, JSON.stringify(flow));
-    assert.deepEqual(shown(read[familyOf(flow.dest)](flow)), expected, JSON.stringify(flow));
+    assert.deepEqual(shown(read[familyOf(flow.dest)](flow).answer), expected, JSON.stringify(flow));
   }
   await mode.plane.stop();
 });
