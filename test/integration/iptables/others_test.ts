@@ -239,7 +239,7 @@ for (const table of ["nat", "filter"]) {
     assert.deepEqual(await bed.rules(), right);
     assert.equal(await bed.network.client.dial(VIP, 80), SERVERS[0]);
     // And it is quiet again.
-    await new Promise((resolve) => setTimeout(resolve, 800));
+    await new Promise((resolve) => setTimeout(resolve, 400));
     assert.equal(agent.log.length, 1, agent.log.join("\n"));
   });
 }

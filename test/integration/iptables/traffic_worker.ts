@@ -38,15 +38,19 @@ async function dial(hostname: string, port: number): Promise<string> {
 async function dialOn(hostname: string, port: number): Promise<Traffic> {
   const answered: Record<string, number> = {};
   const failures: string[] = [];
-  let repeated = repeatedSyns();
   while (!stopped) {
+    const before = tcpCounters();
+    const begun = performance.now();
     try {
       const answer = await dial(hostname, port);
       answered[answer] = (answered[answer] ?? 0) + 1;
       answers++;
-      const before = repeated;
-      repeated = repeatedSyns();
-      if (repeated > before) throw new Error("answered only when it was asked again");
+      const after = tcpCounters();
+      if (after.get(REPEATED_SYNS) !== before.get(REPEATED_SYNS)) {
+        const took = Math.round(performance.now() - begun);
+        const counted = increases(before, after).join(", ");
+        throw new Error(`${answer} answered only when it was asked again, ${took} ms: ${counted}`);
+      }
     } catch (error) {
       failures.push(`${new Date().toISOString()} ${error}`);
     }
@@ -56,13 +60,25 @@ async function dialOn(hostname: string, port: number): Promise<Traffic> {
 }
 
 /**
- * How often a first packet of this namespace had to be sent again, which TCP does after a second
- * (RFC 6298): it was not forwarded. How long an answer takes says less, on a busy machine.
+ * How often a first packet had to be sent again, which TCP does after a second (RFC 6298): it was not
+ * forwarded. How long an answer takes says less, on a busy machine.
  */
-function repeatedSyns(): number {
+const REPEATED_SYNS = "TCPSynRetrans";
+
+/** What the kernel has counted of TCP in this namespace. */
+function tcpCounters(): ReadonlyMap<string, number> {
   const [names, values] = Deno.readTextFileSync("/proc/thread-self/net/netstat").split("\n")
     .filter((line) => line.startsWith("TcpExt:")).map((line) => line.split(" "));
-  return Number(values[names.indexOf("TCPSynRetrans")]);
+  return new Map(names.slice(1).map((name, i) => [name, Number(values[i + 1])]));
+}
+
+/** Counters that have grown in between, as "name +1". */
+function increases(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+): string[] {
+  return [...after].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const)
+    .filter(([, more]) => more > 0).map(([name, more]) => `${name} +${more}`);
 }
 
 const methods = {
