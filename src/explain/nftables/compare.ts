@@ -62,9 +62,14 @@ function equals(known: string | number, value: Value, type = "other"): boolean |
     const number = numberOf(value, type);
     return number === null ? null : known === number;
   }
-  if (value.kind === "symbol") return known === value.name;
+  if (value.kind === "symbol") return isName(value.name) ? known === value.name : null;
   // Protocols that have names are called by them.
   return value.kind === "number" ? known === String(value.value) : null;
+}
+
+/** What is not understood is kept as a name too: by its text. */
+function isName(name: string): boolean {
+  return /^[\w.+-]+$/.test(name);
 }
 
 const NETWORKS = new WeakMap<Network, IpNetwork>();

@@ -6,9 +6,9 @@
 
 import type { Element, Statement, Value, Verdict } from "./ast.ts";
 import { parseDuration } from "./durations.ts";
-import { readStateful } from "./read_stateful.ts";
+import { readOtherStateful, readStateful } from "./read_stateful.ts";
 import { readPlainValue, readReference } from "./read_values.ts";
-import type { Tokens } from "./tokens.ts";
+import { NftTextError, type Tokens } from "./tokens.ts";
 
 const NOTHING: readonly Statement[] = [];
 
@@ -35,7 +35,7 @@ export function readElements(
   for (;;) {
     skipNewlines(tokens);
     if (tokens.take("}")) return elements;
-    elements.push(readElement(tokens, types, data));
+    elements.push(readAnyElement(tokens, types, data));
     skipNewlines(tokens);
     if (!tokens.is("}")) tokens.expect(",");
   }
@@ -43,6 +43,29 @@ export function readElements(
 
 function skipNewlines(tokens: Tokens): void {
   while (tokens.kind === "line" && tokens.text === "\n") tokens.advance();
+}
+
+/** An element; one that is not understood is kept as a name, which is its text. */
+function readAnyElement(
+  tokens: Tokens,
+  types: readonly string[],
+  data: readonly string[] | null,
+): Element {
+  const start = tokens.place;
+  try {
+    const element = readElement(tokens, types, data);
+    if (isOver(tokens)) return element;
+  } catch (error) {
+    if (!(error instanceof NftTextError)) throw error;
+  }
+  tokens.backTo(start);
+  do tokens.advance(); while (!isOver(tokens));
+  const key: Value = { kind: "symbol", name: tokens.since(start) };
+  return { key, data: null, comment: null, timeout: null, expires: null, statements: NOTHING };
+}
+
+function isOver(tokens: Tokens): boolean {
+  return tokens.kind === "end" || tokens.kind === "line" || tokens.is(",") || tokens.is("}");
 }
 
 /** What is noted of an element beside its key and data. */
@@ -88,7 +111,7 @@ function readNotes(tokens: Tokens, notes: Notes): void {
         notes.expires = readDuration(tokens);
         break;
       default: {
-        const statement = readStateful(tokens);
+        const statement = readStateful(tokens) ?? readOtherStateful(tokens);
         if (statement === null) return;
         notes.statements = [...notes.statements, statement];
       }

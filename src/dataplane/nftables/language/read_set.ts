@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Element, Expression, NamedSet, Statement } from "./ast.ts";
+import type { Element, Expression, NamedSet, Selector, Statement } from "./ast.ts";
 import { readDuration, readElements } from "./read_elements.ts";
 import { readNumber, readSelector } from "./read_expressions.ts";
-import { readStateful } from "./read_stateful.ts";
-import type { Tokens } from "./tokens.ts";
+import { readOtherStateful, readStateful } from "./read_stateful.ts";
+import { NftTextError, type Tokens } from "./tokens.ts";
 import { typesOf } from "./types.ts";
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -44,7 +44,7 @@ export function readSet(tokens: Tokens, name: string): NamedSet {
       set.elements = readSetElements(tokens, set);
       continue;
     }
-    const statement = readStateful(tokens);
+    const statement = readStateful(tokens) ?? readOtherStateful(tokens);
     if (statement === null) readProperty(tokens, set);
     else statements.push(statement);
   }
@@ -108,15 +108,28 @@ function readTypes(tokens: Tokens): string[] {
 }
 
 function readTypeof(tokens: Tokens, set: Writable<NamedSet>): void {
-  const key = readSelector(tokens);
+  const key = readKnownSelector(tokens);
   set.key = typesOf(key);
   let data: Expression | "verdict" | null = null;
   if (tokens.take(":")) {
     tokens.take("interval");
-    data = tokens.take("verdict") ? "verdict" : readSelector(tokens);
+    data = tokens.take("verdict") ? "verdict" : readKnownSelector(tokens);
     set.data = data === "verdict" ? ["verdict"] : typesOf(data);
   }
   set.typeof = { key, data };
+}
+
+/** A selector; one that is not known is kept by its text. */
+function readKnownSelector(tokens: Tokens): Selector {
+  const start = tokens.place;
+  try {
+    return readSelector(tokens);
+  } catch (error) {
+    if (!(error instanceof NftTextError)) throw error;
+  }
+  tokens.backTo(start);
+  while (tokens.kind === "word" && !tokens.is(":")) tokens.advance();
+  return { kind: "other", text: tokens.since(start) };
 }
 
 /** Words with commas in between. Throws NftTextError. */

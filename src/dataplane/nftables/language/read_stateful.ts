@@ -53,3 +53,17 @@ function readLimit(tokens: Tokens): Limit {
   }
   return { kind: "limit", text: tokens.since(start).replace(/ burst 5 packets$/, "") };
 }
+
+/** What else keeps a state, and stands at sets and elements: kept by its text. */
+const OTHERS = new Set(["last", "quota", "ct"]);
+
+/** What may follow it. */
+const NEXT = new Set(["counter", "limit", "timeout", "expires", "comment", ":"]);
+
+/** Such a statement of an element or set, if one begins at the current token. */
+export function readOtherStateful(tokens: Tokens): Statement | null {
+  if (tokens.kind !== "word" || !OTHERS.has(tokens.text)) return null;
+  const start = tokens.place;
+  do tokens.advance(); while (tokens.kind === "word" && !NEXT.has(tokens.text));
+  return { kind: "unknown", text: tokens.since(start) };
+}

@@ -178,6 +178,44 @@ flush chain ip t b
   );
 });
 
+/** Sets with what only other versions of nft know. */
+const STRANGE_SETS = `table ip t {
+	set s {
+		type ipv4_addr
+		size 65535
+		flags dynamic
+		last
+		quota 500 bytes
+		elements = { 1.2.3.4 last used 1s timeout 5m expires 4m,
+			     1.2.3.5 ct count over 10 comment "x",
+			     10.0.0.0 to 10.0.0.9,
+			     1.2.3.6 }
+	}
+
+	map m {
+		typeof something new : meta mark
+		elements = { 1:2 : 0x00000001,
+			     0x1/0x3 : 0x00000002,
+			     5 : 0x00000003 }
+	}
+}
+`;
+
+Deno.test("sets with what is not known are read as far as they are", () => {
+  const { tables } = parseRuleset(STRANGE_SETS);
+  assert.equal(printRuleset({ tables }), STRANGE_SETS);
+  const [set, map] = tables[0].sets;
+  assert.deepEqual(set.statements.map(({ kind }) => kind), ["unknown", "unknown"]);
+  assert.deepEqual(set.elements.map(({ key }) => key.kind), [
+    "address",
+    "address",
+    "symbol",
+    "address",
+  ]);
+  assert.deepEqual(map.data, ["mark"]);
+  assert.deepEqual(map.elements.map(({ key }) => key.kind), ["symbol", "symbol", "number"]);
+});
+
 /** Text that is not nft's, and what is said of it. */
 const WRONG: readonly (readonly [text: string, message: string])[] = [
   ["*filter", 'line 1: expected a table, or add, insert, delete or flush, not "*filter"'],
