@@ -17,6 +17,8 @@ import { type BenchOptions, MissingProgram } from "./options.ts";
 import { comparedRow, median, plainRow, type Row } from "./report.ts";
 
 const CONNECTIONS = 8;
+/** How long everything is asked before it counts. */
+const FIRST_SECONDS = 3;
 /** Syncs of one timed part. */
 const SYNCS = 7;
 
@@ -60,6 +62,10 @@ async function measure(bed: Bed, prefix: string, { size, rounds, seconds }: Size
   const busy = cases.map((): number[] => []);
   // What runs for the first time is slower.
   await bed.syncs();
+  const first: number[] = [];
+  for (const { load, worth } of cases) {
+    first.push((await bed.load(load, bed.port, FIRST_SECONDS)).rate * worth);
+  }
   const memory = [await bed.memory()];
   for (let round = 0; round < rounds; round++) {
     quiet.push(await bed.syncs());
@@ -76,6 +82,9 @@ async function measure(bed: Bed, prefix: string, { size, rounds, seconds }: Size
     memory.push(await bed.memory());
   }
   return [
+    ...cases.map(({ name, unit }, i) =>
+      plainRow(`${prefix}/${name}, first ${FIRST_SECONDS} s`, unit, [first[i]])
+    ),
     ...cases.map(({ name, unit }, i) =>
       comparedRow(`${prefix}/${name}`, unit, ours[i], "bare Hono route", bare[i])
     ),
