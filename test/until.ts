@@ -15,10 +15,11 @@ const PIECE_MS = 10;
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
+  patienceMs = PATIENCE_MS,
 ): Promise<void> {
-  const end = performance.now() + PATIENCE_MS;
+  const end = performance.now() + patienceMs;
   while (!await condition()) {
-    assert.ok(performance.now() < end, `not in ${PATIENCE_MS / 1000} s: ${what}`);
+    assert.ok(performance.now() < end, `not in ${patienceMs / 1000} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }

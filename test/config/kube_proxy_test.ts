@@ -6,18 +6,7 @@ import { parse } from "yaml";
 import { parseCommandLine } from "../../src/config/config.ts";
 import type { Wire } from "../../src/config/file/encode.ts";
 import { UsageError } from "../../src/config/usage.ts";
-
-const PROGRAM = `${Deno.env.get("KUBEBUILDER_ASSETS") ?? ""}/kube-proxy`;
-
-function missingProgram(): string | null {
-  if (PROGRAM === "/kube-proxy") return "KUBEBUILDER_ASSETS is not set";
-  try {
-    Deno.statSync(PROGRAM);
-    return null;
-  } catch {
-    return "KUBEBUILDER_ASSETS has no kube-proxy";
-  }
-}
+import { KUBE_PROXY, missingKubeProxy } from "../kube_proxy.ts";
 
 const duration = fc.constantFrom("0s", "1s", "90s", "1m30s", "2h45m", "250ms", "1.5s", "-1s");
 const boolean = fc.boolean();
@@ -88,7 +77,7 @@ const configurations = fc.record(VALUES, { requiredKeys: [] })
 
 /** What kube-proxy makes of it; null: it refuses. */
 async function theirs(file: string): Promise<Wire | null> {
-  const { success } = await new Deno.Command(PROGRAM, {
+  const { success } = await new Deno.Command(KUBE_PROXY, {
     args: [`--config=${file}`, `--write-config-to=${file}.out`],
     stderr: "null",
   }).output();
@@ -121,7 +110,7 @@ function comparable(configuration: Wire): Wire {
   };
 }
 
-const reason = missingProgram();
+const reason = missingKubeProxy();
 const name = "configuration files mean what they mean to kube-proxy, and are refused where it does";
 
 Deno.test({

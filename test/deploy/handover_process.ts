@@ -7,6 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { printLines } from "../../src/commands/io.ts";
 import { RealApi } from "../cluster/kubernetes/real_api.ts";
+import { KUBE_PROXY } from "../kube_proxy.ts";
 import { until } from "../until.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -141,7 +142,7 @@ await Deno.writeTextFile(
     .replace("maxPerCore: null", "maxPerCore: 0"),
 );
 const args = [`--config=${configuration}`, `--hostname-override=${NODE}`];
-const kubeProxy = [`${Deno.env.get("KUBEBUILDER_ASSETS")}/kube-proxy`, ...args];
+const kubeProxy = [KUBE_PROXY, ...args];
 const switchyard = [Deno.execPath(), "run", "--no-check", "--allow-all", MAIN, ...args];
 printLines(JSON.stringify([
   await serve(kubeProxy, "SIGKILL"),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { missingAssets } from "../cluster/kubernetes/real_api.ts";
+import { missingKubeProxy } from "../kube_proxy.ts";
 import { missing } from "../requirements.ts";
 
 const PROCESS = fileURLToPath(new URL("handover_process.ts", import.meta.url));
@@ -9,15 +10,6 @@ const reason = missingAssets() ?? missingKubeProxy() ??
   missing("root", "netns", "openssl", "iptables", "ip", "unshare");
 const name =
   "kube-proxy hands a node over and takes it back: not a rule is another, no metric missing";
-
-function missingKubeProxy(): string | null {
-  try {
-    Deno.statSync(`${Deno.env.get("KUBEBUILDER_ASSETS")}/kube-proxy`);
-    return null;
-  } catch {
-    return "KUBEBUILDER_ASSETS has no kube-proxy";
-  }
-}
 
 /**
  * Metrics of kube-proxy that tell of Go, its libraries, or code of other components that is linked into

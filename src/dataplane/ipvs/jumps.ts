@@ -9,11 +9,11 @@ import { comment, type TableName } from "../iptables/rules.ts";
 import { CHAIN } from "./names.ts";
 
 /**
- * Each is put in front of its chain, so those of one chain stand there in the reverse order: ours
- * comes after kube-proxy's, which follow in its order.
+ * kube-proxy's, no more: each is put in front of its chain, so those of one chain stand there in the
+ * reverse order. To our own chains lead rules in kube-proxy's, which it writes anew when it takes the
+ * node back.
  */
 export const JUMPS: readonly Jump[] = [
-  ...each("filter", ["INPUT", "OUTPUT"], CHAIN.policy, "kubernetes ipvs endpoint policy"),
   ...each("nat", ["OUTPUT", "PREROUTING"], CHAIN.services, "kubernetes service portals"),
   ...each("nat", ["POSTROUTING"], CHAIN.postrouting, "kubernetes postrouting rules"),
   ...each("filter", ["FORWARD"], CHAIN.forward, "kubernetes forwarding rules"),

@@ -249,8 +249,15 @@ class RuleWriter {
     this.#rule("filter", CHAIN.filter, ...NEW, ...ours, "-j", "REJECT");
   }
 
-  /** After the firewall of load balancers: whom that drops is not to be told anything. */
+  /**
+   * At the end of INPUT and OUTPUT, after the firewall of load balancers: whom that drops is not to be
+   * told anything.
+   */
   #policy(): void {
+    for (const last of [CHAIN.nodePort, CHAIN.outFilter]) {
+      const text = comment("kubernetes ipvs endpoint policy");
+      this.#rule("filter", last, ...text, "-j", CHAIN.policy);
+    }
     const verdict = (
       set: SetId,
       match: readonly string[],

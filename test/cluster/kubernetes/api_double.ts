@@ -13,6 +13,11 @@ const PATHS: Readonly<Record<string, string>> = {
   ServiceCIDR: "/apis/networking.k8s.io/v1/servicecidrs",
 };
 
+/** The group and version of a kind: "discovery.k8s.io/v1", or "v1". */
+function versionOf(kind: string): string {
+  return PATHS[kind].split("/").slice(2, -1).join("/");
+}
+
 /** What a request may meet instead of a good answer. */
 export type Fault =
   /** An answer with a status: 410, 429, 500 … */
@@ -160,7 +165,7 @@ export class ApiDouble implements AsyncDisposable {
     }
     if (url.pathname === "/version") return Response.json({ major: "1" });
     if (EVENTS.test(url.pathname) && request.method !== "GET") return await this.#event(request);
-    if (kind === undefined) return status(404, "NotFound");
+    if (kind === undefined) return this.#get(url.pathname);
     const verb = query.has("watch") ? "watch" : query.has("continue") ? "page" : "list";
     this.requests.push(`${verb} ${kind}`);
     this.queries.push(query);
@@ -173,6 +178,15 @@ export class ApiDouble implements AsyncDisposable {
     return verb === "watch"
       ? this.#watch(kind, query, selects, fault)
       : this.#list(kind, query, selects, fault);
+  }
+
+  /** One object that has no namespace. */
+  #get(path: string): Response {
+    const kind = Object.keys(PATHS).find((one) => path.startsWith(`${PATHS[one]}/`));
+    const object = kind === undefined ? undefined : this.collection(kind).objects.find(
+      ({ metadata }) => path === `${PATHS[kind]}/${metadata.name}`,
+    );
+    return object === undefined ? status(404, "NotFound") : Response.json(object);
   }
 
   async #event(request: Request): Promise<Response> {
@@ -210,7 +224,7 @@ export class ApiDouble implements AsyncDisposable {
       .map(({ kind: _kind, apiVersion: _apiVersion, ...object }) => object);
     const body = JSON.stringify({
       kind: `${kind}List`,
-      apiVersion: "v1",
+      apiVersion: versionOf(kind),
       metadata: {
         resourceVersion: String(whole.version),
         ...(next === undefined ? {} : { continue: next, remainingItemCount: rest.length }),
@@ -244,7 +258,8 @@ export class ApiDouble implements AsyncDisposable {
     const bookmark = () => {
       send();
       const metadata = { resourceVersion: String(version) };
-      body.send(`${JSON.stringify({ type: "BOOKMARK", object: { kind, metadata } })}\n`);
+      const object = { kind, apiVersion: versionOf(kind), metadata };
+      body.send(`${JSON.stringify({ type: "BOOKMARK", object })}\n`);
     };
     const stop = collection.watch(send);
     const timer = setTimeout(() => end(false), watchMs);

@@ -128,13 +128,20 @@ export function keyOf({ metadata }: RawObject): string {
     : `${metadata.namespace}/${metadata.name}`;
 }
 
-/** The selectors that are used here: "!label" terms and metadata.name. */
+/** The selectors that are used here: "!label" terms, metadata.name, and not spec.clusterIP. */
 export function selectorOf(query: URLSearchParams): Selects {
   const labels = (query.get("labelSelector") ?? "").split(",").filter((term) => term !== "");
-  const field = query.get("fieldSelector");
+  const fields = (query.get("fieldSelector") ?? "").split(",").filter((term) => term !== "");
   for (const term of labels) if (!term.startsWith("!")) throw new TypeError(term);
-  if (field !== null && !field.startsWith("metadata.name=")) throw new TypeError(field);
-  return ({ metadata }) =>
-    labels.every((term) => metadata.labels?.[term.slice(1)] === undefined) &&
-    (field === null || `metadata.name=${metadata.name}` === field);
+  for (const term of fields) {
+    if (!/^(metadata\.name=|spec\.clusterIP!=)/.test(term)) throw new TypeError(term);
+  }
+  return ({ metadata, spec }) => {
+    const { clusterIP } = (spec ?? {}) as { readonly clusterIP?: string };
+    return labels.every((term) => metadata.labels?.[term.slice(1)] === undefined) &&
+      fields.every((term) =>
+        term === `metadata.name=${metadata.name}` ||
+        (term.startsWith("spec.clusterIP!=") && term !== `spec.clusterIP!=${clusterIP}`)
+      );
+  };
 }

@@ -130,7 +130,7 @@ function command(modules: readonly URL[]): string {
     PATH: Deno.env.get("PATH") ?? "/usr/sbin:/usr/bin:/sbin:/bin",
     HOME: Deno.env.get("HOME") ?? "/root",
     NO_COLOR: "1",
-    ...pick("DENO_DIR", "XDG_CACHE_HOME"),
+    ...pick("DENO_DIR", "XDG_CACHE_HOME", "KUBEBUILDER_ASSETS"),
   };
   const permissions = ["read", "write", "net", "ffi", "env", "sys", "run"];
   const words = [
