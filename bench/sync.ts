@@ -81,7 +81,7 @@ async function measure(bed: Bed, size: number, rounds: number): Promise<Row[]> {
     for (const step of ["render", "floor"] as const) {
       figures.addAlone(step, await progress(ours, step, step));
     }
-    if (bed.canRestoreWhole(size) && rewritings.allows) {
+    if (bed.canRewrite(size) && rewritings.allows) {
       await rewritings.spend(async () => {
         figures.addAlone("rewrite", await progress(ours, "rewrite", "all rules rewritten"));
       });
@@ -99,7 +99,7 @@ async function measureFirstSyncs(
 ): Promise<void> {
   const { bed } = field;
   const proxies = (round: number) =>
-    bed.canRestoreWhole(size) ? bed.proxies(round) : ["switchyard" as const];
+    bed.canSyncFirst(size) ? bed.proxies(round) : ["switchyard" as const];
   const budget = new Budget(BUDGET);
   for (let round = 0; round < rounds && budget.allows; round++) {
     bed.probe();
@@ -111,7 +111,7 @@ async function measureFirstSyncs(
       }
     });
   }
-  if (bed.kubeProxy === null || bed.canRestoreWhole(size)) return;
+  if (bed.kubeProxy === null || bed.canSyncFirst(size)) return;
   await say(
     `kube-proxy's first sync of ${size} Services is left out, because iptables-nft-restore takes ` +
       "minutes for its text: it goes on from the same rules, laid by switchyard",

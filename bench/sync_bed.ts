@@ -28,9 +28,14 @@ export class Bed {
     return round % 2 === 0 ? ["switchyard", "kube-proxy"] : ["kube-proxy", "switchyard"];
   }
 
-  /** Whether all rules of so many Services can be restored at once in reasonable time. */
-  canRestoreWhole(size: number): boolean {
-    return size <= this.tables.wholeLimit;
+  /** Whether kube-proxy's first sync of so many Services ends in reasonable time. */
+  canSyncFirst(size: number): boolean {
+    return size <= this.tables.firstSyncLimit;
+  }
+
+  /** Whether all rules of so many Services can be rewritten in reasonable time. */
+  canRewrite(size: number): boolean {
+    return size <= this.tables.rewriteLimit;
   }
 
   /** With a predecessor, kube-proxy finds the rules of its first sync in place. */

@@ -22,14 +22,16 @@ export interface Tables {
   readonly program: string;
   /** As kube-proxy's is told. */
   readonly flags: readonly string[];
-  /**
-   * Services beyond which kube-proxy's first sync and the rewriting of all rules are left out, as they
-   * take minutes.
-   */
-  readonly wholeLimit: number;
+  /** Services beyond which kube-proxy's first sync is left out, as it takes minutes. */
+  readonly firstSyncLimit: number;
+  /** Services beyond which all rules are not rewritten. */
+  readonly rewriteLimit: number;
 }
 
-/** To iptables-nft-restore all chains of one transaction are a list to search. */
+/**
+ * To iptables-nft-restore all chains of one transaction are a list to search, and nft and the kernel
+ * take minutes for a table that takes another one's place.
+ */
 const WHOLE_LIMIT_NFT = 2000;
 
 /** iptables mode's; without a backend, what this node uses. */
@@ -39,11 +41,13 @@ export async function iptablesTables(backend: Backend | undefined): Promise<Tabl
     ? await detectPrograms(runner)
     : (await installedPrograms(runner)).find((programs) => programs.backend === backend);
   if (programs === undefined) throw new Error(`iptables with ${backend} is not installed`);
+  const limit = programs.backend === "nft" ? WHOLE_LIMIT_NFT : Infinity;
   return {
     name: programs.backend,
     program: "iptables-restore",
     flags: [`-suffix=${programs.suffix}`],
-    wholeLimit: programs.backend === "nft" ? WHOLE_LIMIT_NFT : Infinity,
+    firstSyncLimit: limit,
+    rewriteLimit: limit,
   };
 }
 
@@ -52,5 +56,6 @@ export const NFTABLES: Tables = {
   name: "nftables",
   program: "nft -f",
   flags: ["-mode=nftables"],
-  wholeLimit: Infinity,
+  firstSyncLimit: Infinity,
+  rewriteLimit: WHOLE_LIMIT_NFT,
 };
