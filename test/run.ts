@@ -43,8 +43,9 @@ export interface Part {
 const LONG_PARTS = [
   "test/scenarios/ipvs_test.ts",
   "test/integration/vm/",
+  "test/integration/iptables/killed_test.ts",
+  "test/integration/agent/",
   "test/integration/iptables/",
-  "test/integration/",
   "test/commands/",
   "test/cluster/",
   "test/scenarios/",
