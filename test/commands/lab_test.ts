@@ -90,3 +90,20 @@ Deno.test({
       assert.equal(code, 0, stderr);
     }),
 });
+
+Deno.test({
+  ...requires("the lab in nftables mode answers as planned", "root", "netns", "tun"),
+  fn: () =>
+    withLab("--proxy-mode=nftables", async (program) => {
+      const report = JSON.parse(await program.line());
+      assert.equal(report.problems, 0, JSON.stringify(report.rows, null, 2));
+      const serving = JSON.parse(await program.line());
+      assert.deepEqual([serving.mode, serving.programming], ["nftables", true]);
+      const { differences, verification } =
+        await (await fetch(`${serving.api}/api/v1/diff?verify=true`)).json();
+      assert.deepEqual([differences, verification.disputes], [[], []]);
+      program.signal("SIGINT");
+      const { code, stderr } = await program.end();
+      assert.equal(code, 0, stderr);
+    }),
+});
