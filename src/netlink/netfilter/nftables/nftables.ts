@@ -23,6 +23,8 @@ import { malformed } from "../../error.ts";
 import type { MessageFormat } from "../../format.ts";
 import { type Message, NetlinkError } from "../../message.ts";
 import { NETLINK_NETFILTER, type NetlinkEvent, NetlinkSocket } from "../../socket.ts";
+import { INTEGER_TYPE } from "./datatypes.ts";
+import { SET_FLAGS } from "./names.ts";
 import { checkAnswers, encodeBatch, type EncodedBatch } from "./batch.ts";
 import {
   CHAIN,
@@ -59,6 +61,15 @@ import type { Operation } from "./operations.ts";
 
 /** How often reading is begun anew when the rules change meanwhile. */
 const READ_ATTEMPTS = 10;
+
+/**
+ * Chains from which on rules are better read chain by chain. Of a whole table the kernel tells some
+ * 80 rules at a time, and each time goes through all those before.
+ */
+const MANY_CHAINS = 25_000;
+
+/** Elements that are asked for one by one; the answers have to have room in the socket. */
+const MOST_NUMBERED = 256;
 
 /** Bytes of a batch for which another thread is worth it. */
 const LARGE = 256 * 1024;
@@ -209,15 +220,16 @@ export class Nftables {
 
   /**
    * {@link contents} in steps of a few milliseconds at most, before the last of which this object
-   * may not be used for anything else.
+   * may not be used for anything else. With `manyChains` or more, rules are read chain by chain.
    */
   *contentsSteps<R>(
     name: TableName,
     read: RuleReader<R>,
+    manyChains = MANY_CHAINS,
   ): Generator<void, TableContents<R> | null, void> {
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
       const generation = this.generation();
-      const contents = yield* this.#contentsOnce(name, generation, read);
+      const contents = yield* this.#contentsOnce(name, generation, read, manyChains);
       if (this.generation() === generation) return contents;
     }
     throw new NetlinkError(ERRNO.EINTR, `read table ${name.family} ${name.table}`, {
@@ -237,6 +249,7 @@ export class Nftables {
     name: TableName,
     generation: number,
     read: RuleReader<R>,
+    manyChains: number,
   ): Generator<void, TableContents<R> | null, void> {
     const { family } = name;
     const filter = { table: name.table };
@@ -245,29 +258,67 @@ export class Nftables {
     try {
       const sets = new Map<string, FilledSet>();
       for (const set of yield* this.#steps(MESSAGE.getSet, SET, family, filter, readSet)) {
-        const list = { ...filter, set: set.set };
-        const found = yield* this.#steps(
-          MESSAGE.getElements,
-          ELEMENT_LIST,
-          family,
-          list,
-          readElements,
-        );
-        sets.set(set.set, { ...set, elements: found.flat() });
+        const elements = this.#numbered(set) ?? (yield* this.#elementSteps(set));
+        sets.set(set.set, { ...set, elements });
         yield;
       }
       const chains = yield* this.chainsSteps(name);
-      const rule = (message: Message) => read(readRule(message), sets);
+      const places = chains.length < manyChains ? [filter] : chains;
+      const rules: R[] = [];
+      for (const { table, chain } of places as readonly Partial<ChainName>[]) {
+        const steps = this.#steps(
+          MESSAGE.getRule,
+          RULE,
+          family,
+          { table, chain },
+          (message) => read(readRule(message), sets),
+        );
+        for (const rule of yield* steps) rules.push(rule);
+      }
       return {
         table,
         sets: [...sets.values()],
         chains,
-        rules: yield* this.#steps(MESSAGE.getRule, RULE, family, filter, rule),
+        rules,
         objects: this.objects(name),
         generation,
       };
     } catch (error) {
       // Gone since; the generation tells.
+      if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
+      throw error;
+    }
+  }
+
+  *#elementSteps({ family, table, set }: SetName): Generator<void, SetElement[], void> {
+    const filter = { table, set };
+    const { getElements } = MESSAGE;
+    const lists = yield* this.#steps(getElements, ELEMENT_LIST, family, filter, readElements);
+    return lists.flat();
+  }
+
+  /**
+   * The elements of a constant set whose keys are 0, 1, 2 and so on, as those that numbers are drawn
+   * for are; null for another one. A list of elements has the kernel look for the set by its name
+   * three times, among all of the table; asking for them by their keys, once.
+   */
+  #numbered(
+    { family, table, set, flags, keyType, keySize, size = 0 }: NamedSet,
+  ): SetElement[] | null {
+    const isConstant = (flags & SET_FLAGS.constant) !== 0;
+    if (!isConstant || keyType !== INTEGER_TYPE || keySize !== 4) return null;
+    if (size === 0 || size > MOST_NUMBERED) return null;
+    const each = Array.from({ length: size }, (_, i) => ({ key: Uint8Array.of(i, i >> 8, 0, 0) }));
+    const payload = ELEMENT_LIST.encode(
+      { family: FAMILY[family] },
+      { table, set, elements: { each } },
+    );
+    const what = `read elements of set ${set} of table ${family} ${table}`;
+    try {
+      const found = this.socket.request({ type: MESSAGE.getElements, payload, what })
+        .flatMap(readElements);
+      return found.length === size ? found : null;
+    } catch (error) {
       if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
       throw error;
     }

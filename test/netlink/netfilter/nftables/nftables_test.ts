@@ -22,6 +22,13 @@ function refused(fn: () => void): BatchError {
   return assert.fail("nothing was refused");
 }
 
+function allOf<T>(steps: Generator<void, T, void>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
 /** A set of IPv4 addresses. */
 function addresses(set: string): Operation {
   const { id: keyType, size: keySize } = dataType("ipv4_addr")!;
@@ -53,6 +60,8 @@ Deno.test({
     for (const table of tables) {
       const contents = source.nftables.contents(table);
       assert(contents !== null);
+      // Read chain by chain they are the same.
+      assert.deepEqual(allOf(source.nftables.contentsSteps(table, (rule) => rule, 1)), contents);
       target.nftables.commit(copyOperations(contents));
     }
     const listed = (namespace: NftNamespace) =>
