@@ -139,6 +139,19 @@ export function collectChains(
   return collected;
 }
 
+/** The chains that parts share, each with the rules of all parts in order. The map is the caller's. */
+export function sharedChains(rules: RuleSet, table: TableName): Map<string, Rule[]> {
+  const shared = new Map<string, Rule[]>();
+  for (const part of [rules.head, rules.tail]) {
+    for (const chain of part[table].chains) shared.set(chain, []);
+  }
+  for (const part of fragments(rules)) {
+    const relevant = part === rules.head ? part[table].rules : part.shared[table];
+    for (const rule of relevant) shared.get(rule.chain)?.push(rule);
+  }
+  return shared;
+}
+
 /** Number of rules in a table. */
 export function countRules(rules: RuleSet, table: TableName): number {
   return fragments(rules).reduce((sum, part) => sum + part.size[table], 0);

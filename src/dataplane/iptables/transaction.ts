@@ -25,7 +25,7 @@ import {
   targetsOfOthers,
   withKeys,
 } from "./read.ts";
-import { type Fragment, fragments, type RuleSet, type TableName, TABLES } from "./rules.ts";
+import { type Fragment, type RuleSet, sharedChains, type TableName, TABLES } from "./rules.ts";
 import { splitWords } from "./save_text.ts";
 import { chainLine, ruleLine } from "./text.ts";
 import type { TableChanges } from "./transaction_text.ts";
@@ -77,11 +77,11 @@ function* tableParts(
     for (const chain of chains.keys()) unwanted.delete(chain);
     return diffChains(table, own, withKeys(chains, (spec) => keyOf(spec, family)));
   };
-  const ofNode = sharedChains({ ...rules, services: new Map() }, table);
+  const ofNode = ownSharedChains({ ...rules, services: new Map() }, table);
   const leaves = [...ofNode].filter(([chain]) => chain === CHAIN.markMasquerade);
   yield diff(new Map(leaves));
   yield* inBatches(services, table, diff);
-  const rest = sharedChains(rules, table).set(CHAIN.canary, []);
+  const rest = ownSharedChains(rules, table).set(CHAIN.canary, []);
   for (const [chain] of leaves) rest.delete(chain);
   const last = diff(rest);
   const foreign = foreignRules(rules, table).flatMap(({ chain, spec, command }) =>
@@ -142,7 +142,7 @@ export function* desiredChains(
   rules: RuleSet,
   table: NodeTableName,
 ): Generator<[chain: string, specs: readonly string[]]> {
-  yield* sharedChains(rules, table).set(CHAIN.canary, []);
+  yield* ownSharedChains(rules, table).set(CHAIN.canary, []);
   if (table === "mangle") return;
   for (const part of rules.services.values()) {
     const chains = new Map<string, string[]>();
@@ -219,7 +219,7 @@ function chainsFor(
   table: TableName,
   shared: boolean,
 ): OwnChains {
-  const chains = shared ? sharedChains(rules, table) : new Map<string, string[]>();
+  const chains = shared ? ownSharedChains(rules, table) : new Map<string, string[]>();
   for (const key of keys) {
     const part = rules.services.get(key);
     if (part !== undefined) addOwnChains(part, table, chains);
@@ -228,15 +228,11 @@ function chainsFor(
 }
 
 /** The chains of a rule set that its parts share, as far as they are the proxy's alone. */
-function sharedChains(rules: RuleSet, table: NodeTableName): Map<string, string[]> {
+function ownSharedChains(rules: RuleSet, table: NodeTableName): Map<string, string[]> {
   const chains = new Map<string, string[]>();
   if (table === "mangle") return chains;
-  for (const chain of rules.head[table].chains) {
-    if (isOwnChain(table, chain)) chains.set(chain, []);
-  }
-  for (const part of fragments(rules)) {
-    const relevant = part === rules.head ? part[table].rules : part.shared[table];
-    for (const { chain, spec } of relevant) chains.get(chain)?.push(spec);
+  for (const [chain, shared] of sharedChains(rules, table)) {
+    if (isOwnChain(table, chain)) chains.set(chain, shared.map(({ spec }) => spec));
   }
   return chains;
 }

@@ -12,6 +12,7 @@ import {
   fragments,
   type Rule,
   type RuleSet,
+  sharedChains,
   type TableName,
   TABLES,
 } from "../../dataplane/iptables/rules.ts";
@@ -113,20 +114,6 @@ class RenderedSource implements TableSource {
     }
     return line;
   }
-}
-
-/** The chains that parts share, with the rules of all. */
-function sharedChains(rules: RuleSet, name: TableName): Map<string, Rule[]> {
-  const shared = new Map<string, Rule[]>();
-  for (const { [name]: { chains } } of [rules.head, rules.tail]) {
-    for (const chain of chains) shared.set(chain, []);
-  }
-  for (const rule of rules.head[name].rules) shared.get(rule.chain)!.push(rule);
-  for (const fragment of rules.services.values()) {
-    for (const rule of fragment.shared[name]) shared.get(rule.chain)!.push(rule);
-  }
-  for (const rule of rules.tail[name].rules) shared.get(rule.chain)!.push(rule);
-  return shared;
 }
 
 /** Where a rule leads, at the end of our rules. */
