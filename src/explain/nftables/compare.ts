@@ -103,7 +103,8 @@ export function token(value: Value, type: string): string | null {
     case "string":
       return value.text.endsWith("*") ? null : value.text;
     case "symbol":
-      return isFlagType(type) || type === "inet_service" ? numberToken(value, type) : value.name;
+      if (isFlagType(type) || type === "inet_service") return numberToken(value, type);
+      return isName(value.name) ? value.name : null;
     case "number":
       return String(value.value);
     case "flags":

@@ -328,6 +328,9 @@ Deno.test("what cannot be decided is told, where it makes a difference", () => {
   assert.deepEqual(unknown("meta length > 100 drop", "drop"), []);
   assert.deepEqual(unknown("meta length > 100 tcp dport 81 drop"), []);
   assert.deepEqual(unknown("ip saddr @nowhere drop"), ["what set nowhere holds is not given"]);
+  assert.deepEqual(unknown("ip saddr { 10.0.0.0 to 10.0.0.9 } drop"), [
+    "an element is not understood",
+  ]);
   assert.deepEqual(unknown("jump nowhere"), ["what chain nowhere has is not given"]);
   assert.deepEqual(unknown("tcp sport 1-1023 drop"), ["the flow's source port is not given"]);
   assert.deepEqual(unknown("tcp sport 0-65535 continue"), []);
