@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import type { ClusterChange } from "../../src/cluster/source.ts";
 import { ProgramRunner } from "../../src/dataplane/iptables/programs.ts";
 import { NftablesDataPlane } from "../../src/dataplane/nftables/dataplane.ts";
-import { isAffinitySet, TABLE, tableFamily } from "../../src/dataplane/nftables/names.ts";
+import { TABLE, tableFamily } from "../../src/dataplane/nftables/names.ts";
 import { tableOf } from "../../src/dataplane/nftables/rules.ts";
 import { LocalEngine } from "../../src/engine/local.ts";
 import type { Outcome } from "../../src/lab/probe.ts";
@@ -153,7 +153,7 @@ export class NftablesDriver implements ScenarioDriver {
   /** Names of the sets in which endpoints remember clients for session affinity. */
   #clientSets(family: Family): string[] {
     const { sets } = tableOf(this.#dataPlane!.rules(family)!);
-    return sets.map(({ name }) => name).filter(isAffinitySet);
+    return sets.filter(({ flags }) => flags.includes("dynamic")).map(({ name }) => name);
   }
 
   /** Empties them. */

@@ -19,7 +19,7 @@ import { NetlinkAccess } from "./kernel/netlink_access.ts";
 import type { Table } from "./language/ast.ts";
 import { CHAIN } from "./names.ts";
 import { DEFAULT_NFTABLES_OPTIONS, type NftablesRuleOptions } from "./options.ts";
-import { checkKernel, removesChains, SKIP_KERNEL_CHECK } from "./program.ts";
+import { checkKernel, removesChains, SKIP_KERNEL_CHECK } from "./kernel_release.ts";
 import type { RuleSet } from "./rules.ts";
 
 const logger = getLogger(["switchyard", "nftables"]);

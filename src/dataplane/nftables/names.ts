@@ -68,19 +68,6 @@ export const SET = {
 /** Name of a set or map that exists once. */
 export type SetName = typeof SET[keyof typeof SET];
 
-/** What the names of the sets begin with in which clients are remembered. */
-const AFFINITY_PREFIX = "affinity-";
-
-/** Whether a chain is one of a Service or endpoint: no other has a slash in its name. */
-export function isServiceChain(name: string): boolean {
-  return name.includes("/");
-}
-
-/** Whether a set is one in which clients of an endpoint are remembered. */
-export function isAffinitySet(name: string): boolean {
-  return name.startsWith(AFFINITY_PREFIX);
-}
-
 /** The chains of one Service port. */
 export interface ServiceChains {
   /** Endpoints for policy Cluster. */
@@ -120,7 +107,7 @@ export function endpointNames(
 ): EndpointNames {
   // Names cannot have colons.
   const base = hashed(`${portPath(port)}__${address.replaceAll(":", ".")}/${number}`);
-  return { chain: `endpoint-${base}`, affinity: AFFINITY_PREFIX + base };
+  return { chain: `endpoint-${base}`, affinity: `affinity-${base}` };
 }
 
 /** An unnamed port leaves its part empty. */

@@ -90,8 +90,3 @@ export function tableOf({ family, head, services }: RuleSet): Table {
     objects: [],
   };
 }
-
-/** Number of rules that a chain or several have. */
-export function countRules(chains: readonly Chain[]): number {
-  return chains.reduce((sum, { rules }) => sum + rules.length, 0);
-}

@@ -1,10 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  endpointNames,
-  isAffinitySet,
-  isServiceChain,
-  serviceChains,
-} from "../../../src/dataplane/nftables/names.ts";
+import { endpointNames, serviceChains } from "../../../src/dataplane/nftables/names.ts";
 
 const HTTP = {
   namespace: "testing",
@@ -80,12 +75,10 @@ const ENDPOINTS: [
 ];
 
 for (const [port, address, number, base] of ENDPOINTS) {
-  Deno.test(`an endpoint of ${port.service} at ${address} is named as kube-proxy names it`, () => {
+  Deno.test(`an endpoint at ${address} is named as kube-proxy names it`, () => {
     const { chain, affinity } = endpointNames(port, { address, port: number });
     assert.equal(chain, `endpoint-${base}`);
     assert.equal(affinity, `affinity-${base}`);
-    assert.ok(isServiceChain(chain));
-    assert.ok(isAffinitySet(affinity));
     assert.ok(affinity.length < 256);
   });
 }
