@@ -141,7 +141,7 @@ export function readRule(tokens: Tokens, context: RuleContext): Rule {
 }
 
 /** `filter hook input device "lo" priority filter + 10`, and a policy if one follows. */
-export function readBase(tokens: Tokens, family: TableFamily): BaseChain {
+function readBase(tokens: Tokens, family: TableFamily): BaseChain {
   const type = tokens.word("a chain's type");
   if (type !== "filter" && type !== "nat" && type !== "route") {
     throw tokens.unexpected("filter, nat or route");
