@@ -186,6 +186,10 @@ export class FakeNode implements Kernel, RulesAccess {
     return Promise.resolve(savedText(this.tables[family]));
   }
 
+  async readPieces(family: Family, take: (piece: string) => void): Promise<void> {
+    take(await this.read(family));
+  }
+
   restore(family: Family, text: string): Promise<void> {
     for (const part of text.split(/(?<=^COMMIT\n)/m)) {
       this.#spend();
