@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Chain, Element, NamedSet, Table } from "./language/ast.ts";
+import type { Chain, Element, NamedSet, Statement, Table } from "./language/ast.ts";
 import { SET, TABLE_COMMENT } from "./names.ts";
 import type { RuleSet, ServiceParts } from "./rules.ts";
 import { haveSameRules, isSameBase, isSameElement, isSameSet, keyText } from "./same.ts";
@@ -23,6 +23,8 @@ export interface DiffOptions {
    */
   readonly removesChains: boolean;
   readonly stale?: (chain: string) => void;
+  /** The table is made anew, whatever is in it. */
+  readonly anew?: boolean;
 }
 
 /**
@@ -36,10 +38,11 @@ export function* diffNode(
 ): Generator<Operation> {
   const { head, services } = rules;
   // Base chains cannot be made in a table that is being woken.
-  const usable = node !== null && node.flags.length === 0 && head.sets.every((set) => {
-    const present = node.sets.find(({ name }) => name === set.name);
-    return present === undefined || isSameSet(present, set);
-  });
+  const usable = !options.anew && node !== null && node.flags.length === 0 &&
+    head.sets.every((set) => {
+      const present = node.sets.find(({ name }) => name === set.name);
+      return present === undefined || isSameSet(present, set);
+    });
   if (node !== null && !usable) yield { action: "delete-table" };
   if (!usable) yield { action: "add-table", comment: TABLE_COMMENT };
   const current = usable ? currentTable(node) : new CurrentParts();
@@ -85,6 +88,8 @@ class CurrentParts {
   readonly sets = new Map<string, SetDeclaration>();
   /** By the set and the key's text. */
   readonly elements = new Map<string, Map<string, Element>>();
+  /** Null until it is asked for, which is rare. */
+  #users: Map<string, string[]> | null = null;
 
   add({ chains, affinitySets, elements }: ServiceParts): void {
     for (const chain of chains) this.chains.set(chain.name, chain);
@@ -104,18 +109,33 @@ class CurrentParts {
     for (const [key, element] of elements) if (stays(element)) elements.delete(key);
   }
 
-  /** Chains with a rule that names the set. */
+  /** Chains with a rule that names the set, of those that are still known. */
   chainsUsing(set: string): string[] {
-    return [...this.chains.values()].filter(({ rules }) =>
-      rules.some(({ statements }) =>
-        statements.some((statement) =>
-          statement.kind === "update" && statement.set === set ||
-          statement.kind === "match" && statement.right.kind === "reference" &&
-            statement.right.name === set
-        )
-      )
-    ).map(({ name }) => name);
+    this.#users ??= chainsBySet(this.chains.values());
+    return this.#users.get(set)?.filter((chain) => this.chains.has(chain)) ?? [];
   }
+}
+
+/** The names of chains by the sets that their rules name. */
+function chainsBySet(chains: Iterable<Chain>): Map<string, string[]> {
+  const users = new Map<string, string[]>();
+  for (const { name, rules } of chains) {
+    const named = rules.flatMap(({ statements }) => statements).map(setOf)
+      .filter((set) => set !== null);
+    for (const set of new Set(named)) {
+      const known = users.get(set);
+      if (known === undefined) users.set(set, [name]);
+      else known.push(name);
+    }
+  }
+  return users;
+}
+
+/** The set that a statement names, but for verdict maps, which are never of a type that changes. */
+function setOf(statement: Statement): string | null {
+  if (statement.kind === "update") return statement.set;
+  const isLookup = statement.kind === "match" && statement.right.kind === "reference";
+  return isLookup ? statement.right.name : null;
 }
 
 function currentTable({ chains, sets }: Table): CurrentParts {

@@ -61,6 +61,8 @@ export class FamilyRules {
   /** Doubt came up during the sync that runs. */
   #doubtedAgain = false;
   #cleanupFailures = 0;
+  /** How often in a row the node refused what all of its table was compared for. */
+  #refusals = 0;
 
   constructor(family: Family, access: NftablesAccess, { removesChains, now }: FamilyOptions) {
     this.family = family;
@@ -89,7 +91,10 @@ export class FamilyRules {
     this.#doubtful = this.#doubtedAgain = true;
   }
 
-  /** Brings the node to the plan by reading its table and sending what is different. */
+  /**
+   * Brings the node to the plan by reading its table and sending what is different. When the node
+   * has refused that twice, something in its table must be in the way, and all of it is made anew.
+   */
   async syncAll(plan: Plan, options: NftablesRuleOptions): Promise<FamilySync> {
     const former = this.#doubtful ? null : this.#rules;
     this.#begin();
@@ -97,7 +102,18 @@ export class FamilyRules {
     const node = await this.#access.read(this.family);
     const rendered = render(plan, this.family, options);
     this.#stale.clear();
-    const tally = await this.#send(rendered, (diff) => diffNode(node, rendered.rules, diff));
+    const anew = this.#refusals >= REFUSALS_TO_GIVE_UP;
+    let tally: Tally;
+    try {
+      tally = await this.#send(
+        rendered,
+        (diff) => diffNode(node, rendered.rules, { ...diff, anew }),
+      );
+    } catch (error) {
+      if (error instanceof RefusedTransaction) this.#refusals++;
+      throw error;
+    }
+    this.#refusals = 0;
     const drift = former === null || tally.lines === 0 ? [] : findDrift(node, former);
     return this.#done(true, tally, rendered, drift);
   }
@@ -210,6 +226,9 @@ export class FamilyRules {
     await this.#access.apply({ family, table: TABLE, operations });
   }
 }
+
+/** So often may chance be the cause. */
+const REFUSALS_TO_GIVE_UP = 2;
 
 /** A base chain, which a flush empties, and one of those that it leads to. */
 const WATCHED_CHAINS = [BASE_CHAIN.natPrerouting, CHAIN.services];

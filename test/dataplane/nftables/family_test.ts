@@ -215,6 +215,23 @@ Deno.test("what the node refuses is tried again with everything compared", async
   bed.assertRight();
 });
 
+Deno.test("when the node goes on refusing, its table is made anew in one go", async () => {
+  const bed = new Bed();
+  await bed.sync(service([1], STICKY(60)));
+  bed.node.refusals = 3;
+  await assert.rejects(() => bed.sync(service([1, 2])), RefusedTransaction);
+  await assert.rejects(() => bed.sync([]), RefusedTransaction);
+  await assert.rejects(() => bed.sync([]), RefusedTransaction);
+  await bed.sync([]);
+  assert.equal(bed.node.applied.at(-1)![0].action, "delete-table");
+  bed.assertRight();
+  // That it was needed once is forgotten.
+  bed.rules.doubt();
+  await bed.sync(service([1]));
+  assert.notEqual(bed.node.applied.at(-1)![0].action, "delete-table");
+  bed.assertRight();
+});
+
 Deno.test("a table that is in the way is made anew", async () => {
   const bed = new Bed();
   await bed.sync(service([1]));
