@@ -62,13 +62,7 @@ export class NetlinkAccess implements NftablesAccess {
 
   /** One chain; while no rules of the node changed, the same as before. */
   readChain(family: Family, name: string): Promise<Chain | null> {
-    const key = `${family} ${name}`;
-    const generation = this.#chains.generation();
-    const seen = this.#seen.get(key);
-    if (seen?.generation === generation) return Promise.resolve(seen.chain);
-    const chain = this.#readChain(family, name);
-    this.#seen.set(key, { generation, chain });
-    return Promise.resolve(chain);
+    return Promise.try(() => this.#chainOf(family, name));
   }
 
   /** Ends it. What is under way is waited for. */
@@ -86,6 +80,16 @@ export class NetlinkAccess implements NftablesAccess {
     }));
     const contents = await inTurns(steps);
     return contents === null ? null : decompileTable(contents, name.family);
+  }
+
+  #chainOf(family: Family, name: string): Chain | null {
+    const key = `${family} ${name}`;
+    const generation = this.#chains.generation();
+    const seen = this.#seen.get(key);
+    if (seen?.generation === generation) return seen.chain;
+    const chain = this.#readChain(family, name);
+    this.#seen.set(key, { generation, chain });
+    return chain;
   }
 
   #readChain(family: Family, name: string): Chain | null {

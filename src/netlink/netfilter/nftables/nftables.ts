@@ -68,8 +68,11 @@ const READ_ATTEMPTS = 10;
  */
 const MANY_CHAINS = 25_000;
 
-/** Elements that are asked for one by one; the answers have to have room in the socket. */
-const MOST_NUMBERED = 256;
+/**
+ * Elements that are asked for one by one: the answers, of one page each, have to have room in the
+ * receive buffer that an unprivileged process may have (net.core.rmem_max).
+ */
+const MOST_NUMBERED = 64;
 
 /** Bytes of a batch for which another thread is worth it. */
 const LARGE = 256 * 1024;
