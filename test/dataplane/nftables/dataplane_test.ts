@@ -103,6 +103,11 @@ class Bed implements AsyncDisposable {
     assert.equal(code, 0, stderr);
   }
 
+  async run(program: string, ...args: string[]): Promise<void> {
+    const { code, stderr } = await this.runner.run(program, args);
+    assert.equal(code, 0, stderr);
+  }
+
   async listed(): Promise<string> {
     return (await this.runner.run("nft", ["list", "ruleset"])).stdout;
   }
@@ -137,7 +142,7 @@ function accessTest(
 ): void {
   for (const by of ways) {
     Deno.test({
-      ...requires(`nftables (${by}): ${name}`, "root", "netns", "nft"),
+      ...requires(`nftables (${by}): ${name}`, "root", "netns", "nft", "ip", "bash"),
       async fn() {
         await using bed = new Bed(by);
         await fn(bed);
@@ -356,7 +361,14 @@ accessTest("clients stay with their endpoints over a restart and other changes",
 
 accessTest("networks of cluster IPs, once known, drop what nobody has", async (bed) => {
   const plane = await bed.start();
-  await bed.update(plane, []);
+  await bed.update(plane, objects.IPv4.plain);
+  await bed.run("ip", "link", "set", "lo", "up");
+  await bed.run("ip", "route", "add", "172.30.0.0/16", "dev", "lo");
+  // A datagram that the node's own rules stop is an error to its sender.
+  const send = async (address: string) =>
+    (await bed.runner.run("bash", ["-c", `echo > /dev/udp/${address}/53`])).stderr;
+  assert.equal(await send("172.30.0.99"), "");
+  assert.match(await send("172.30.0.1"), /Operation not permitted/);
   await bed.update(plane, [{
     kind: "ServiceCIDR",
     metadata: { name: "kubernetes" },
@@ -367,6 +379,7 @@ accessTest("networks of cluster IPs, once known, drop what nobody has", async (b
     [...(await bed.listed()).matchAll(/ip6? daddr (\S+) drop comment "Drop/g)].map(([, to]) => to),
     ["172.30.0.0/16", "fd00:10::/108"],
   );
+  assert.match(await send("172.30.0.99"), /Operation not permitted/);
 });
 
 accessTest(
