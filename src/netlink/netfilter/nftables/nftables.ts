@@ -59,8 +59,8 @@ import {
 } from "./objects.ts";
 import type { Operation } from "./operations.ts";
 
-/** How often reading is begun anew when the rules change meanwhile. */
-const READ_ATTEMPTS = 10;
+/** How often a table is read when rules of the namespace change meanwhile. */
+const READ_ATTEMPTS = 3;
 
 /**
  * Chains from which on rules are better read chain by chain. Of a whole table the kernel tells some
@@ -86,7 +86,7 @@ export interface CommitOptions {
 /** A set or map with what is in it. */
 export type FilledSet = NamedSet & { readonly elements: readonly SetElement[] };
 
-/** A table with all that is in it, of one moment. */
+/** A table with all that is in it. */
 export interface TableContents<R = Rule> {
   readonly table: Table;
   readonly chains: readonly Chain[];
@@ -94,7 +94,7 @@ export interface TableContents<R = Rule> {
   readonly rules: readonly R[];
   readonly sets: readonly FilledSet[];
   readonly objects: readonly NamedObject[];
-  /** The generation of the rules at that moment. */
+  /** The generation of the rules when reading began. */
   readonly generation: number;
 }
 
@@ -210,8 +210,9 @@ export class Nftables {
   }
 
   /**
-   * All of a table at one moment, or null when there is none of that name. When the rules change
-   * meanwhile it is read anew; when that does not help it throws EINTR.
+   * All of a table at one moment, or null when there is none of that name. When rules change
+   * meanwhile it is read anew. Where that does not help, other tables are changed all the time, and
+   * it is taken as it was read; or it throws EINTR if the table itself came or went.
    */
   contents(name: TableName): TableContents | null {
     const steps = this.contentsSteps(name, (rule) => rule);
@@ -230,14 +231,21 @@ export class Nftables {
     read: RuleReader<R>,
     manyChains = MANY_CHAINS,
   ): Generator<void, TableContents<R> | null, void> {
-    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+    for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt++) {
       const generation = this.generation();
       const contents = yield* this.#contentsOnce(name, generation, read, manyChains);
       if (this.generation() === generation) return contents;
+      const isLast = attempt === READ_ATTEMPTS;
+      if (isLast && contents !== null && this.#isThere(contents.table)) return contents;
     }
     throw new NetlinkError(ERRNO.EINTR, `read table ${name.family} ${name.table}`, {
       message: `changed during each of ${READ_ATTEMPTS} attempts`,
     });
+  }
+
+  /** Whether it is still the same table. */
+  #isThere(table: Table): boolean {
+    return this.table(table)?.handle === table.handle;
   }
 
   close(): void {

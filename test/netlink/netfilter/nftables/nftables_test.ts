@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { BatchError, encodeBatch } from "../../../../src/netlink/netfilter/nftables/batch.ts";
 import { dataType, keyLayout } from "../../../../src/netlink/netfilter/nftables/datatypes.ts";
-import type { SetElement } from "../../../../src/netlink/netfilter/nftables/objects.ts";
+import type { SetElement, TableName } from "../../../../src/netlink/netfilter/nftables/objects.ts";
 import type { Operation } from "../../../../src/netlink/netfilter/nftables/operations.ts";
-import { watchGenerations } from "../../../../src/netlink/netfilter/nftables/nftables.ts";
+import { Nftables, watchGenerations } from "../../../../src/netlink/netfilter/nftables/nftables.ts";
 import { requires } from "../../../requirements.ts";
 import { copyOperations } from "./copy.ts";
 import { NftNamespace } from "./nft_namespace.ts";
@@ -247,6 +247,43 @@ Deno.test({
 function compare(a: Uint8Array | undefined, b: Uint8Array | undefined): number {
   return (a?.toHex() ?? "") < (b?.toHex() ?? "") ? -1 : 1;
 }
+
+Deno.test({
+  ...requires(
+    "nftables: a table is read though others change all the time, not while it goes itself",
+    "root",
+    "netns",
+    "nft",
+  ),
+  fn() {
+    using namespace = new NftNamespace();
+    namespace.load(RULESET);
+    const { nftables } = namespace;
+    using other = namespace.run(() => Nftables.open());
+    const whileReading = (name: TableName, change: () => void) => {
+      const steps = nftables.contentsSteps(name, (rule) => rule);
+      for (;;) {
+        const { done, value } = steps.next();
+        if (done) return value;
+        change();
+      }
+    };
+    const expected = nftables.contents(T);
+    let count = 0;
+    const read = whileReading(T, () => {
+      other.commit([{ kind: "add table", table: { family: "inet", table: `foreign${count++}` } }]);
+    });
+    assert(count > 3);
+    assert.deepEqual({ ...read, generation: 0 }, { ...expected, generation: 0 });
+
+    const own = { family: "ip6", table: "t" } as const;
+    const copy = copyOperations(nftables.contents(own)!);
+    assert.throws(
+      () => whileReading(own, () => other.commit([{ kind: "delete table", table: own }, ...copy])),
+      /^NetlinkError: read table ip6 t: EINTR \(changed during each of 3 attempts\)$/,
+    );
+  },
+});
 
 Deno.test({
   ...requires("nftables: types of sets are numbered as nft does", "root", "netns", "nft"),
