@@ -31,7 +31,7 @@ export function renderedSources(rules: RuleSet): TableSource[] {
 }
 
 /** Services whose chains are kept rendered: all of them would be many times the plan. */
-const MOST_SERVICES = 64;
+const MOST_SERVICES = 16;
 
 /** A Service's chains, from this line on. */
 interface Service {

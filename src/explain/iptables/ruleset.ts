@@ -103,7 +103,7 @@ class SavedSource implements TableSource {
 }
 
 /** Chains of a table that are kept understood; those of ten thousand Services would be many times the plan. */
-const MOST_CHAINS = 1024;
+const MOST_CHAINS = 256;
 
 /** What a rule says, wherever it stands. */
 type Meaning = Omit<Rule, "number" | "line" | "steps">;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
 import { render } from "../../../src/dataplane/iptables/render.ts";
-import { formatSave, parseSave } from "../../../src/dataplane/iptables/save_text.ts";
-import { renderedTables } from "../../../src/explain/iptables/rendered.ts";
+import { formatSave, joinWords, parseSave } from "../../../src/dataplane/iptables/save_text.ts";
+import { RenderedRule, renderedTables } from "../../../src/explain/iptables/rendered.ts";
 import { renderedSources } from "../../../src/explain/iptables/rendered_source.ts";
 import { web } from "../../api/real_state.ts";
 import { plannerOf } from "../../dataplane/iptables/plans.ts";
@@ -16,6 +16,18 @@ Deno.test("rendered tables are what their text would be read as, lines included"
       rules: table.rules.map(({ chain, tokens, line }) => ({ chain, tokens, line })),
     }));
     assert.deepEqual(plain, parseSave(formatSave(tables)));
+  }
+});
+
+Deno.test("a rendered rule's text is the one that iptables-save would write", () => {
+  const { plan } = plannerOf(web());
+  for (const family of ["IPv4", "IPv6"] as const) {
+    for (const { rules } of renderedTables(render(plan, family, DEFAULT_RULE_OPTIONS).rules)) {
+      for (const rule of rules) {
+        assert(rule instanceof RenderedRule);
+        assert.equal(rule.text, `-A ${rule.chain} ${joinWords(rule.tokens)}`);
+      }
+    }
   }
 });
 
