@@ -27,7 +27,8 @@ class Journey implements Journal {
   readonly budget = new Budget();
   readonly #ended: End[] = [];
   readonly #unknown = new Map<string, UnknownRule>();
-  readonly #steps = new Map<PlacedRule | null, Step[]>();
+  /** By rule, then by what tells those of one rule apart. */
+  readonly #steps = new Map<PlacedRule | null, Map<string, Step>>();
 
   constructor(
     private readonly hooks: Hooks,
@@ -50,10 +51,12 @@ class Journey implements Journal {
 
   step(rule: PlacedRule | null, step: Step): Step {
     let steps = this.#steps.get(rule);
-    if (steps === undefined) this.#steps.set(rule, steps = []);
-    for (const known of steps) if (isSameStep(known, step)) return known;
-    steps.push(step);
-    return step;
+    if (steps === undefined) this.#steps.set(rule, steps = new Map());
+    const { hook, table, chain, text, action } = step;
+    const key = rule === null ? `${hook} ${table} ${chain} ${text} ${action}` : `${hook} ${action}`;
+    const known = steps.get(key);
+    if (known === undefined) steps.set(key, step);
+    return known ?? step;
   }
 
   report(unknown: UnknownRule): void {
@@ -186,11 +189,6 @@ class Journey implements Journal {
 /** NAT is for the first packet of a connection, once for each side. */
 function translates({ state, fromNode, hook }: Packet): boolean {
   return state === "NEW" && !(fromNode && (hook === "PREROUTING" || hook === "INPUT"));
-}
-
-function isSameStep(one: Step, other: Step): boolean {
-  return one.action === other.action && one.hook === other.hook && one.text === other.text &&
-    one.chain === other.chain && one.table === other.table;
 }
 
 function moveTo(path: Path, hook: Hook): Path {

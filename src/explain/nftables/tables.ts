@@ -11,7 +11,7 @@ import type {
   Table,
   TableFamily,
 } from "../../dataplane/nftables/language/ast.ts";
-import { printRule } from "../../dataplane/nftables/language/print.ts";
+import { ruleText } from "./rule_text.ts";
 import { SetIndex } from "./set_index.ts";
 
 /** Where a table's chains and sets come from when they are asked for. */
@@ -46,6 +46,7 @@ export interface PlacedRule {
   /** 1-based, in its chain. */
   readonly number: number;
   readonly rule: Rule;
+  /** As steps tell it. */
   readonly text: string;
 }
 
@@ -59,7 +60,7 @@ class ReadRule implements PlacedRule {
   ) {}
 
   get text(): string {
-    return this.#text ??= printRule(this.rule);
+    return this.#text ??= ruleText(this.rule);
   }
 }
 

@@ -114,6 +114,17 @@ Deno.test("chances are exact, however many there are", () => {
   ]);
 });
 
+Deno.test("a rule is told with the first of many elements", () => {
+  const map = Array.from({ length: 100 }, (_, i) => `${i} : goto b${i}`);
+  const chains = Object.fromEntries(map.map((_, i) => [`b${i}`, [`dnat to 10.244.0.${i}`]]));
+  const rule = `numgen random mod 100 vmap { ${map.join(", ")} }`;
+  const { steps } = ask(table("ip t", { ...chains, "nat prerouting dstnat": [rule] }));
+  const texts = new Set(steps.filter(({ rule }) => rule !== null).map(({ text }) => text));
+  assert.equal(texts.size, 101);
+  const told = "numgen random mod 100 vmap { 0 : goto b0, 1 : goto b1, 2 : goto b2, ... 97 more }";
+  assert(texts.has(told));
+});
+
 const STICKY = (elements: string) =>
   table(
     "ip kube-proxy",
