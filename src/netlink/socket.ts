@@ -9,14 +9,10 @@
  */
 
 import {
-  check,
   close,
   drainEvent,
   ERRNO,
   eventfd,
-  lastErrno,
-  libc,
-  poll,
   pollAsync,
   pollSet,
   signalEvent,
@@ -37,55 +33,24 @@ import {
   type Request,
   writeRequest,
 } from "./message.ts";
+import { type Answers, NetlinkPort, type SocketOptions } from "./port.ts";
 import { Writer } from "./writer.ts";
+
+export type { Answers, SocketOptions } from "./port.ts";
 
 /** Netlink families. */
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const NETLINK_GENERIC = 16;
 
-const AF_NETLINK = 16;
-const SOCK_RAW_CLOEXEC = 3 | 0x80000;
-const SOL_SOCKET = 1;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
-const SOL_NETLINK = 270;
-const NETLINK_ADD_MEMBERSHIP = 1;
-const NETLINK_CAP_ACK = 10;
-const NETLINK_EXT_ACK = 11;
-const NETLINK_GET_STRICT_CHK = 12;
-const MSG_TRUNC = 0x20;
-const MSG_DONTWAIT = 0x40;
-
-/** The kernel's dumps come in pieces of at most 32 KB; a repeated request may have 64 KB. */
-const DATAGRAM_LIMIT = 128 * 1024;
 /**
  * Bounds of one send of a batch. The default send buffer takes 208 KB, and an unprivileged receive
  * buffer the refusals of 256 messages, should all be refused.
  */
 const CHUNK_BYTES = 64 * 1024;
 const CHUNK_MESSAGES = 256;
-/** An answer is there at once; the limit only keeps a broken kernel module from hanging us. */
-const ANSWER_TIMEOUT_MS = 5000;
 /** How often a dump that was disturbed is begun anew. */
 const DUMP_ATTEMPTS = 10;
-
-/** How to open a socket. */
-export interface SocketOptions {
-  /** Bytes of the receive buffer (default 1 MiB; less where the process may not have so much). */
-  readonly receiveBuffer?: number;
-  /** Have refused requests repeated whole in the answer, as ipset needs (default: only headers). */
-  readonly repeatRequests?: boolean;
-}
-
-/** What the kernel answered to a datagram. */
-export interface Answers {
-  readonly messages: readonly Message[];
-  /** Whether there were more than the socket could hold. */
-  readonly lost: boolean;
-}
 
 /** Something that happened; `overrun`: messages were lost, so read everything anew. */
 export type NetlinkEvent =
@@ -94,48 +59,25 @@ export type NetlinkEvent =
 
 /** A socket of one netlink family. For requests or, once subscribed, for events; not for both. */
 export class NetlinkSocket {
-  readonly #fd: number;
+  readonly #port: NetlinkPort;
   readonly #out = new Writer(4096);
-  readonly #buffer = new Uint8Array(DATAGRAM_LIMIT);
-  readonly #sender = new Uint8Array(12);
-  readonly #senderLength = new Uint32Array(1);
   #sequence = 0;
-  #sendLimit = CHUNK_BYTES;
   #wake: number | null = null;
   #polling = false;
   #closed = false;
 
-  private constructor(
-    fd: number,
-    /** Port number of this socket: `Message.port` of the events that its own requests cause. */
-    readonly port: number,
-  ) {
-    this.#fd = fd;
+  private constructor(port: NetlinkPort) {
+    this.#port = port;
   }
 
   /** Opens a socket of a family, such as {@link NETLINK_ROUTE}. Throws {@link SystemError}. */
   static open(protocol: number, options: SocketOptions = {}): NetlinkSocket {
-    const { receiveBuffer = 1 << 20, repeatRequests = false } = options;
-    const fd = check(
-      libc().socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol),
-      `open a netlink socket of family ${protocol}`,
-    );
-    try {
-      check(libc().bind(fd, socketAddress(), 12), "bind a netlink socket");
-      const bound = socketAddress();
-      check(libc().getsockname(fd, bound, Uint32Array.of(bound.length)), "name a netlink socket");
-      if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, receiveBuffer)) {
-        setOption(fd, SOL_SOCKET, SO_RCVBUF, receiveBuffer);
-      }
-      // Kernels that lack one of these answer less precisely; nothing else depends on them.
-      setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
-      setOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
-      if (!repeatRequests) setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
-      return new NetlinkSocket(fd, new DataView(bound.buffer).getUint32(4, true));
-    } catch (error) {
-      close(fd);
-      throw error;
-    }
+    return new NetlinkSocket(NetlinkPort.open(protocol, options));
+  }
+
+  /** Port number of this socket: `Message.port` of the events that its own requests cause. */
+  get port(): number {
+    return this.#port.number;
   }
 
   /**
@@ -201,9 +143,9 @@ export class NetlinkSocket {
    * batches of nfnetlink.
    */
   exchange(datagram: Uint8Array<ArrayBuffer>): Answers {
-    this.#makeRoom(datagram);
-    this.#transmit(datagram);
-    return this.#drain();
+    this.#prepare(datagram);
+    this.#port.send(datagram);
+    return this.#port.drain();
   }
 
   /**
@@ -211,31 +153,15 @@ export class NetlinkSocket {
    * socket may not be used before it is done.
    */
   async exchangeLater(datagram: Uint8Array<ArrayBuffer>): Promise<Answers> {
-    this.#makeRoom(datagram);
-    this.#checkSending();
-    const { length } = datagram;
-    const kernel = socketAddress();
-    const sent = await libc().sendtoAsync(this.#fd, datagram, length, 0, kernel, kernel.length);
-    // Only this thread learns why: what could not be sent cannot be sent again either.
-    if (sent < 0) this.#transmit(datagram);
-    return this.#drain();
+    this.#prepare(datagram);
+    await this.#port.sendLater(datagram);
+    return this.#port.drain();
   }
 
   /** Joins multicast groups by number; from now on the socket is for {@link events} only. */
   subscribe(groups: readonly number[]): void {
     this.#wake ??= eventfd();
-    for (const group of groups) {
-      check(
-        libc().setsockopt(
-          this.#fd,
-          SOL_NETLINK,
-          NETLINK_ADD_MEMBERSHIP,
-          Int32Array.of(group),
-          4,
-        ),
-        `join netlink group ${group}`,
-      );
-    }
+    for (const group of groups) this.#port.join(group);
   }
 
   /**
@@ -244,7 +170,7 @@ export class NetlinkSocket {
    */
   async *events(): AsyncGenerator<NetlinkEvent, void, void> {
     if (this.#wake === null) throw new TypeError("a netlink socket that joined no group");
-    const set = pollSet([this.#fd, this.#wake]);
+    const set = pollSet([this.#port.fd, this.#wake]);
     while (!this.#closed) {
       for (let batch = this.#nextEvents(); batch !== null; batch = this.#nextEvents()) {
         for (const event of batch) {
@@ -277,7 +203,7 @@ export class NetlinkSocket {
   }
 
   #release(): void {
-    close(this.#fd);
+    this.#port.close();
     if (this.#wake !== null) close(this.#wake);
   }
 
@@ -288,7 +214,8 @@ export class NetlinkSocket {
   }
 
   #send(): void {
-    this.#transmit(this.#out.written);
+    this.#checkSending();
+    this.#port.send(this.#out.written);
   }
 
   #checkSending(): void {
@@ -296,38 +223,11 @@ export class NetlinkSocket {
     if (this.#wake !== null) throw new TypeError("a netlink socket for events takes no requests");
   }
 
-  /** Forgets old answers, and has the socket take a datagram of this length. */
-  #makeRoom({ length }: Uint8Array): void {
-    this.#drain();
-    if (length <= this.#sendLimit) return;
-    if (!setOption(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, length)) {
-      setOption(this.#fd, SOL_SOCKET, SO_SNDBUF, length);
-    }
-    this.#sendLimit = length;
-  }
-
-  #transmit(bytes: Uint8Array<ArrayBuffer>): void {
+  /** Forgets old answers, and makes room for a datagram. */
+  #prepare({ length }: Uint8Array): void {
     this.#checkSending();
-    const kernel = socketAddress();
-    check(
-      libc().sendto(this.#fd, bytes, bytes.length, 0, kernel, kernel.length),
-      "send a netlink request",
-    );
-  }
-
-  /** All messages that are there. */
-  #drain(): Answers {
-    const messages: Message[] = [];
-    for (let lost = false;;) {
-      try {
-        const datagram = this.#receiveNow();
-        if (datagram === null) return { messages, lost };
-        messages.push(...parseMessages(datagram));
-      } catch (error) {
-        if (!(error instanceof SystemError && error.errno === ERRNO.ENOBUFS)) throw error;
-        lost = true;
-      }
-    }
+    this.#port.drain();
+    this.#port.makeRoom(length);
   }
 
   /** Collects the answers to one request up to its acknowledgement or the end of its dump. */
@@ -339,7 +239,7 @@ export class NetlinkSocket {
     const answers: T[] = [];
     let failure: { readonly error: unknown } | null = null;
     for (;;) {
-      for (const message of parseMessages(this.#receive())) {
+      for (const message of parseMessages(this.#port.receive())) {
         if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
           const refused = parseAck(message, request);
@@ -379,7 +279,7 @@ export class NetlinkSocket {
     this.#send();
     try {
       for (let done = false; !done;) {
-        for (const message of parseMessages(this.#receive())) {
+        for (const message of parseMessages(this.#port.receive())) {
           const place = places.get(message.sequence);
           if (place === undefined || message.type !== NLMSG_ERROR) continue;
           results[place] = parseAck(message, requests[place]);
@@ -399,51 +299,10 @@ export class NetlinkSocket {
     }
   }
 
-  /** The next datagram from the kernel. It is there already, or very soon. */
-  #receive(): Uint8Array {
-    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
-    for (;;) {
-      const datagram = this.#receiveNow();
-      if (datagram !== null) return datagram;
-      const left = Math.ceil(deadline - performance.now());
-      if (left <= 0) {
-        throw new NetlinkError(ERRNO.ETIMEDOUT, "await the answer to a netlink request");
-      }
-      poll(pollSet([this.#fd]), left);
-    }
-  }
-
-  /** A copy of the next datagram that the kernel sent, or null when none is there. */
-  #receiveNow(): Uint8Array | null {
-    for (;;) {
-      this.#senderLength[0] = this.#sender.length;
-      const length = libc().recvfrom(
-        this.#fd,
-        this.#buffer,
-        this.#buffer.length,
-        MSG_DONTWAIT | MSG_TRUNC,
-        this.#sender,
-        this.#senderLength,
-      );
-      if (length < 0) {
-        const errno = lastErrno();
-        if (errno === ERRNO.EAGAIN) return null;
-        if (errno === ERRNO.EINTR) continue;
-        throw new SystemError(errno, "receive from netlink");
-      }
-      // Other processes can send to this port too; only port 0 is the kernel.
-      if (new DataView(this.#sender.buffer).getUint32(4, true) !== 0) continue;
-      if (length > this.#buffer.length) {
-        throw new NetlinkError(ERRNO.EMSGSIZE, `receive a netlink message of ${length} bytes`);
-      }
-      return this.#buffer.slice(0, length);
-    }
-  }
-
   /** The events of the next datagram, or null when none is there. */
   #nextEvents(): NetlinkEvent[] | null {
     try {
-      const datagram = this.#receiveNow();
+      const datagram = this.#port.receiveNow();
       if (datagram === null) return null;
       return Array.from(parseMessages(datagram), (message) => ({ kind: "message", message }));
     } catch (error) {
@@ -471,15 +330,4 @@ function chunkEnd(requests: readonly Request[], start: number): number {
     if (bytes > CHUNK_BYTES && end > start) break;
   }
   return end;
-}
-
-/** `struct sockaddr_nl` of the kernel, or for binding: of a port that it chooses. */
-function socketAddress(): Uint8Array<ArrayBuffer> {
-  const address = new Uint8Array(12);
-  address[0] = AF_NETLINK;
-  return address;
-}
-
-function setOption(fd: number, level: number, option: number, value: number): boolean {
-  return libc().setsockopt(fd, level, option, Int32Array.of(value), 4) === 0;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Expression, ExpressionOf } from "../../../netlink/netfilter/nftables/expression.ts";
+import { LIMIT_INVERTED } from "../../../netlink/netfilter/nftables/names.ts";
 import type { Statement } from "../language/ast.ts";
 
 const UNITS = new Map([[1, "second"], [60, "minute"], [3600, "hour"], [86400, "day"], [
@@ -18,7 +19,7 @@ export function limitStatement(
 ): Statement | null {
   const name = UNITS.get(unit);
   if (type !== "packets" || rate === undefined || name === undefined) return null;
-  const over = (flags & 1) !== 0 ? "over " : "";
+  const over = (flags & LIMIT_INVERTED) !== 0 ? "over " : "";
   const bursts = burst === 0 || burst === 5 ? "" : ` burst ${burst} packets`;
   return { kind: "limit", text: `rate ${over}${rate}/${name}${bursts}` };
 }
