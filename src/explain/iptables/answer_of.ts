@@ -43,7 +43,7 @@ export function answerOf(
     name,
     verdict,
     service: service(decisive, serviceOf) ?? service(endings, serviceOf),
-    backends: backends(endings),
+    backends: backends(endings, outcomes),
     masquerade: decisive.every((ending) => ending.masquerade),
     steps: steps.list,
     outcomes,
@@ -86,25 +86,32 @@ function overall(endings: readonly Ending[]): Verdict {
 }
 
 /** Backends of all forwarding ends; one that only sometimes is masqueraded counts as not. */
-function backends(endings: readonly Ending[]): AnswerBackend[] {
-  const found = new Map<string, { ending: Ending; probability: Fraction; masquerade: boolean }>();
-  for (const ending of endings) {
+function backends(endings: readonly Ending[], outcomes: readonly Outcome[]): AnswerBackend[] {
+  const found = new Map<string, BackendEnding>();
+  for (const [i, ending] of endings.entries()) {
     if (ending.backend === null) continue;
     const key = `${ending.backend.address} ${ending.backend.port}`;
     const other = found.get(key);
+    const sum = other === undefined ? null : add(other.sum, ending.probability);
     found.set(key, {
-      ending,
-      probability: other === undefined
-        ? ending.probability
-        : add(other.probability, ending.probability),
+      backend: ending.backend,
+      sum: sum ?? ending.probability,
+      probability: sum === null ? outcomes[i].probability : toNumber(sum),
       masquerade: ending.masquerade && (other?.masquerade ?? true),
     });
   }
-  return [...found.values()].map(({ ending, probability, masquerade }) => ({
-    ...ending.backend!,
-    probability: toNumber(probability),
+  return [...found.values()].map(({ backend: { address, port }, probability, masquerade }) => ({
+    address,
+    port,
+    probability,
     masquerade,
   }));
+}
+
+interface BackendEnding extends Pick<AnswerBackend, "probability" | "masquerade"> {
+  readonly backend: NonNullable<Ending["backend"]>;
+  /** Of the probabilities of its ends. */
+  readonly sum: Fraction;
 }
 
 /** The first Service that a rule on the way names. */

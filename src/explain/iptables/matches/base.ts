@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addressBytes, formatAddress, parseAddress, parseNetwork } from "../../../net/address.ts";
+import { addressBytes, parseAddress, parseNetwork } from "../../../net/address.ts";
 import type { Option } from "../options.ts";
 import type { Ip, Link, Packet } from "../packet.ts";
 import { type Address, isAddress } from "../sender.ts";
@@ -79,17 +79,18 @@ export const base: MatchModule = {
 
 function addresses(of: (packet: Packet) => Ip): (option: Option) => Test {
   return ({ args: [list] }) => {
+    const host = hostOf(list);
+    if (host !== null) return (packet) => truth(of(packet).ask(isAddress, host));
     const masks = list.split(",").map(parseMasked);
-    const host = masks.length === 1 ? hostOf(masks[0]) : null;
-    return host === null
-      ? (packet) => truth(of(packet).ask(isWithin, masks))
-      : (packet) => truth(of(packet).ask(isAddress, host));
+    return (packet) => truth(of(packet).ask(isWithin, masks));
   };
 }
 
-/** The only address that fits, or null. */
-function hostOf({ value, mask }: Masked): string | null {
-  return mask.every((byte) => byte === 0xff) ? formatAddress(value) : null;
+/** The only address that fits; null where there are more, or none. */
+function hostOf(list: string): string | null {
+  const network = parseNetwork(list);
+  if (network === null || network.prefix !== network.bytes.length * 8) return null;
+  return network.address;
 }
 
 function isWithin({ bytes }: Address, masks: readonly Masked[]): boolean {
