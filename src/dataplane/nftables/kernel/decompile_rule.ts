@@ -280,6 +280,7 @@ class RuleDecompiler {
       types.push(type);
       size += align(held.size);
     }
+    if (parts.length === 0) return null;
     return { selector: parts.length === 1 ? parts[0] : { kind: "concat", parts }, types };
   }
 

@@ -203,6 +203,8 @@ export function isFlags({ name }: DataType): boolean {
 }
 
 function singleValue(bytes: Uint8Array, type: DataType): Value {
+  // What another program made of it.
+  if (bytes.length !== type.size) return { kind: "symbol", name: `0x${bytes.toHex()}` };
   switch (type.name) {
     case "ipv4_addr":
     case "ipv6_addr":

@@ -7,7 +7,6 @@
  */
 
 import { u32 } from "../../codec.ts";
-import { malformed } from "../../error.ts";
 
 /** NFTNL_UDATA_{TABLE,CHAIN,RULE,SET_ELEM}_COMMENT. */
 const COMMENT = 0;
@@ -48,14 +47,12 @@ export interface SetUserData {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The values by type. Throws NetlinkError (EBADMSG) where they go beyond the end. */
-export function readUserData(bytes: Uint8Array): Map<number, Uint8Array> {
+/** The values by type; null for what other programs than nft keep there, in a form of theirs. */
+export function readUserData(bytes: Uint8Array): Map<number, Uint8Array> | null {
   const values = new Map<number, Uint8Array>();
   for (let offset = 0; offset < bytes.length;) {
     const end = offset + 2 + (bytes[offset + 1] ?? bytes.length);
-    if (end > bytes.length) {
-      throw malformed(`user data of nf_tables at byte ${offset} ends after ${bytes.length} bytes`);
-    }
+    if (end > bytes.length) return null;
     values.set(bytes[offset], bytes.subarray(offset + 2, end));
     offset = end;
   }
@@ -83,7 +80,7 @@ export function commentUserData(comment: string | undefined): Uint8Array<ArrayBu
 
 /** The comment in user data of a table, chain, rule or element. */
 export function commentOf(userData: Uint8Array | undefined): string | undefined {
-  return userData && text(readUserData(userData).get(COMMENT));
+  return userData && text(readUserData(userData)?.get(COMMENT));
 }
 
 /** User data of a set. */
@@ -107,8 +104,8 @@ export function setUserData(values: SetUserData): Uint8Array<ArrayBuffer> | unde
 
 /** What user data of a set say; values of an unexpected length are left out. */
 export function readSetUserData(userData: Uint8Array | undefined): SetUserData {
-  if (userData === undefined) return {};
-  const values = readUserData(userData);
+  const values = userData === undefined ? null : readUserData(userData);
+  if (values === null) return {};
   const read: { -readonly [K in keyof SetUserData]: SetUserData[K] } = {};
   for (const key of ["keyByteOrder", "dataByteOrder", "mergeElements", "dataInterval"] as const) {
     const value = values.get(SET[key]);

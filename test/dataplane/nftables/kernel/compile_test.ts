@@ -16,6 +16,7 @@ import type {
   Verdict,
 } from "../../../../src/dataplane/nftables/language/ast.ts";
 import { parseRule } from "../../../../src/dataplane/nftables/language/parse.ts";
+import { printRule } from "../../../../src/dataplane/nftables/language/print.ts";
 import {
   address,
   addressValue,
@@ -305,4 +306,141 @@ Deno.test("nftables kernel: expressions that are not understood are unknown stat
   assert.deepEqual(read({ kind: "cmp", sreg: 2, op: "eq", data: new Uint8Array(4) }), [
     { kind: "unknown", text: "[ cmp ]" },
   ]);
+});
+
+/** Expressions that share registers, with values of any size. */
+const wild: fc.Arbitrary<Expression> = (() => {
+  const register = fc.constantFrom(0, 1, 1, 1, 2, 9, 10);
+  const value = fc.uint8Array({ maxLength: 20 });
+  const length = fc.constantFrom(0, 1, 2, 3, 4, 8, 16);
+  return fc.oneof(
+    fc.record({
+      kind: fc.constant("payload" as const),
+      dreg: register,
+      base: fc.constantFrom("network" as const, "transport" as const),
+      offset: fc.constantFrom(0, 2, 8, 9, 12, 13, 16),
+      length,
+    }),
+    fc.record({
+      kind: fc.constant("meta" as const),
+      dreg: register,
+      key: fc.constantFrom("mark" as const, "l4proto" as const, "iifname" as const, 99),
+    }),
+    fc.record({
+      kind: fc.constant("meta" as const),
+      sreg: register,
+      key: fc.constant("mark" as const),
+    }),
+    fc.record({
+      kind: fc.constant("ct" as const),
+      dreg: register,
+      key: fc.constantFrom("state" as const, "ip saddr" as const, "zone" as const),
+    }),
+    fc.record({
+      kind: fc.constant("fib" as const),
+      dreg: register,
+      result: fc.constantFrom("type" as const, "oif" as const, "oifname" as const),
+      flags: fc.nat(63),
+    }),
+    fc.record({
+      kind: fc.constant("bitwise" as const),
+      sreg: register,
+      dreg: register,
+      length,
+      mask: value,
+      xor: value,
+    }),
+    fc.record({
+      kind: fc.constant("byteorder" as const),
+      sreg: register,
+      dreg: register,
+      op: fc.constant("hton" as const),
+      length,
+    }),
+    fc.record({
+      kind: fc.constant("immediate" as const),
+      dreg: register,
+      data: value.map((value) => ({ value })),
+    }),
+    fc.record({
+      kind: fc.constant("cmp" as const),
+      sreg: register,
+      op: fc.constantFrom("eq" as const, "neq" as const, "gte" as const, "lte" as const),
+      data: value,
+    }),
+    fc.record({
+      kind: fc.constant("range" as const),
+      sreg: register,
+      op: fc.constantFrom("eq" as const, "neq" as const),
+      from: value,
+      to: value,
+    }),
+    fc.record({
+      kind: fc.constant("lookup" as const),
+      set: fc.constantFrom("named", "unnamed", "missing"),
+      sreg: register,
+      dreg: fc.option(register, { nil: undefined }),
+      flags: fc.nat(1),
+    }),
+    fc.record({
+      kind: fc.constant("nat" as const),
+      type: fc.constantFrom("dnat" as const, 9),
+      family: fc.constantFrom(2, 10, 7),
+      addressMin: register,
+      portMin: register,
+    }),
+    fc.record({ kind: fc.constant("masq" as const), portMin: register, portMax: register }),
+    fc.record({
+      kind: fc.constant("dynset" as const),
+      set: fc.constantFrom("named", "missing"),
+      op: fc.constantFrom("update" as const, 7),
+      keyReg: register,
+    }),
+    fc.record({ kind: fc.constant("reject" as const), type: fc.constantFrom("icmp" as const, 5) }),
+    fc.record({ kind: fc.constant("limit" as const), rate: fc.nat(), unit: fc.constantFrom(1, 7) }),
+    fc.record({ kind: fc.constant("log" as const), group: fc.nat(9) }),
+    fc.record({ kind: fc.constant("objref" as const), type: fc.constant("quota" as const) }),
+  );
+})();
+
+Deno.test("nftables kernel: no rules and no elements of others stop the reading", () => {
+  const sets = fc.record({
+    flags: fc.nat(0x1ff),
+    keyType: fc.constantFrom(0, 4, 7, 8, 13, 0x730d, 41, 63),
+    keySize: fc.nat(20),
+    dataType: fc.constantFrom(undefined, 0xffffff00, 7, 63),
+    elements: fc.array(
+      fc.record({
+        key: fc.uint8Array({ maxLength: 20 }),
+        keyEnd: fc.uint8Array({ maxLength: 20 }),
+        data: fc.uint8Array({ maxLength: 20 }).map((value) => ({ value })),
+        flags: fc.nat(3),
+      }, { requiredKeys: [] }),
+      { maxLength: 5 },
+    ),
+  }).map((rest): FilledSet => ({ ...rest, family: "ip", table: "t", set: "s", handle: 1 }));
+  fc.assert(
+    fc.property(
+      fc.array(wild, { minLength: 1, maxLength: 12 }),
+      sets,
+      sets,
+      (expressions, named, unnamed) => {
+        const known = new Map([["named", named], ["unnamed", {
+          ...unnamed,
+          flags: unnamed.flags | 1,
+        }]]);
+        const kernelRule = {
+          family: "ip",
+          table: "t",
+          chain: "c",
+          handle: 1,
+          expressions,
+        } as const;
+        const read = decompileRule(kernelRule, { family: "ip", sets: known });
+        assert(typeof printRule(read) === "string");
+        assert(Array.isArray(decompileSet(named).elements));
+      },
+    ),
+    { numRuns: 2000 },
+  );
 });
