@@ -1,94 +1,20 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { RefusedTransaction } from "../../../src/dataplane/nftables/access.ts";
 import { FamilyRules } from "../../../src/dataplane/nftables/family.ts";
 import type { Chain, Table } from "../../../src/dataplane/nftables/language/ast.ts";
-import { DEFAULT_NFTABLES_OPTIONS } from "../../../src/dataplane/nftables/options.ts";
 import { render } from "../../../src/dataplane/nftables/render.ts";
 import { tableOf } from "../../../src/dataplane/nftables/rules.ts";
 import type { Operation } from "../../../src/dataplane/nftables/transaction.ts";
-import type { Plan } from "../../../src/plan/plan.ts";
 import { Planner } from "../../../src/plan/planner.ts";
 import { clusterChange, plannerConfig } from "../../plan/arbitraries.ts";
-import { testPlanner } from "../iptables/plans.ts";
 import { FakeNode } from "./fake_node.ts";
+import { FamilyBed, OPTIONS, service, sticky } from "./family_bed.ts";
 import { sortedTable } from "./tables.ts";
 
-const OPTIONS = DEFAULT_NFTABLES_OPTIONS;
-
-/** A Service with an endpoint for each last number of an address. */
-function service(
-  endpoints: readonly number[],
-  spec: Record<string, unknown> = {},
-  name = "web",
-): ClusterObject[] {
-  return [
-    {
-      kind: "Service",
-      metadata: { name, namespace: "ns" },
-      spec: {
-        type: "ClusterIP",
-        clusterIP: "172.30.0.1",
-        ports: [{ name: "", protocol: "TCP", port: 80 }],
-        ...spec,
-      },
-    },
-    {
-      kind: "EndpointSlice",
-      metadata: {
-        name,
-        namespace: "ns",
-        labels: { "kubernetes.io/service-name": name },
-      },
-      addressType: "IPv4",
-      endpoints: endpoints.map((last) => ({ addresses: [`10.0.0.${last}`] })),
-      ports: [{ name: "", protocol: "TCP", port: 8080 }],
-    },
-  ];
-}
-
-const STICKY = (seconds: number) => ({
-  sessionAffinity: "ClientIP",
-  sessionAffinityConfig: { clientIP: { timeoutSeconds: seconds } },
-});
-
-/** A node with one family's rules, and a planner. */
-class Bed {
-  readonly planner = testPlanner({ families: ["IPv4"], nodePortAddresses: ["primary"] });
-  readonly node = new FakeNode();
-  now = 0;
-  readonly rules: FamilyRules;
-
-  constructor(removesChains = true) {
-    this.rules = new FamilyRules("IPv4", this.node, { removesChains, now: () => this.now });
-  }
-
-  get table(): Table {
-    return this.node.tables.get("ip")!;
-  }
-
-  /** What was sent, and whether everything was compared. */
-  async sync(objects: readonly ClusterObject[], action: "apply" | "delete" = "apply") {
-    const change = this.planner.update(objects.map((object) => ({ action, object })));
-    const { plan } = this.planner;
-    return this.rules.doubtful || change.node !== null
-      ? await this.rules.syncAll(plan, OPTIONS)
-      : await this.rules.syncChange(plan, change, OPTIONS);
-  }
-
-  assertRight(): void {
-    assert.deepEqual(sortedTable(this.table), desired(this.planner.plan));
-  }
-}
-
-function desired(plan: Plan): Table {
-  return sortedTable(tableOf(render(plan, "IPv4", OPTIONS).rules));
-}
-
 Deno.test("a change takes as many steps as there are things in it", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   await bed.sync([]);
   // The cluster IP and its port; two chains, with masquerade and choice, and two rules of the endpoint.
   assert.equal((await bed.sync(service([1]))).lines, 2 + 2 + 2 + 2);
@@ -104,8 +30,8 @@ Deno.test("a change takes as many steps as there are things in it", async () => 
 });
 
 Deno.test("after a full sync nothing is left to do", async () => {
-  const bed = new Bed();
-  await bed.sync(service([1, 2], STICKY(60)));
+  const bed = new FamilyBed();
+  await bed.sync(service([1, 2], sticky(60)));
   bed.assertRight();
   const { full, lines, drift } = await bed.rules.syncAll(bed.planner.plan, OPTIONS);
   assert.deepEqual({ full, lines, drift }, { full: true, lines: 0, drift: [] });
@@ -113,8 +39,8 @@ Deno.test("after a full sync nothing is left to do", async () => {
 });
 
 Deno.test("clients that a set remembers stay, also over a restart", async () => {
-  const bed = new Bed();
-  await bed.sync(service([1, 2], STICKY(60)));
+  const bed = new FamilyBed();
+  await bed.sync(service([1, 2], sticky(60)));
   const withClients = (table: Table): Table => ({
     ...table,
     sets: table.sets.map((set) =>
@@ -143,10 +69,10 @@ Deno.test("clients that a set remembers stay, also over a restart", async () => 
 
 Deno.test("another time of session affinity makes the sets anew", async () => {
   for (const full of [false, true]) {
-    const bed = new Bed();
-    await bed.sync(service([1, 2], STICKY(60)));
+    const bed = new FamilyBed();
+    await bed.sync(service([1, 2], sticky(60)));
     if (full) bed.rules.doubt();
-    await bed.sync(service([1, 2], STICKY(90)));
+    await bed.sync(service([1, 2], sticky(90)));
     bed.assertRight();
     const sets = bed.table.sets.filter(({ timeout }) => timeout !== null);
     assert.deepEqual(sets.map(({ timeout }) => timeout), [90_000, 90_000]);
@@ -156,7 +82,7 @@ Deno.test("another time of session affinity makes the sets anew", async () => {
 });
 
 Deno.test("networks of cluster IPs that are others have everything compared", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   await bed.sync(service([1]));
   const { full, drift } = await bed.sync([{
     kind: "ServiceCIDR",
@@ -170,7 +96,7 @@ Deno.test("networks of cluster IPs that are others have everything compared", as
 });
 
 Deno.test("Services may have a cluster IP together", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   const other = service([3], { ports: [{ name: "", protocol: "TCP", port: 81 }] }, "other");
   await bed.sync([...service([1]), ...other]);
   bed.assertRight();
@@ -182,7 +108,7 @@ Deno.test("Services may have a cluster IP together", async () => {
 });
 
 Deno.test("older kernels get unused chains taken away a second later", async () => {
-  const bed = new Bed(false);
+  const bed = new FamilyBed(false);
   await bed.sync(service([1, 2]));
   await bed.sync(service([1]));
   const unused = bed.table.chains.filter(({ rules }) => rules.length === 0);
@@ -205,7 +131,7 @@ Deno.test("older kernels get unused chains taken away a second later", async () 
 });
 
 Deno.test("what the node refuses is tried again with everything compared", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   await bed.sync(service([1]));
   bed.node.refusals = 1;
   await assert.rejects(() => bed.sync(service([1, 2])), RefusedTransaction);
@@ -216,8 +142,8 @@ Deno.test("what the node refuses is tried again with everything compared", async
 });
 
 Deno.test("when the node goes on refusing, its table is made anew in one go", async () => {
-  const bed = new Bed();
-  await bed.sync(service([1], STICKY(60)));
+  const bed = new FamilyBed();
+  await bed.sync(service([1], sticky(60)));
   bed.node.refusals = 3;
   await assert.rejects(() => bed.sync(service([1, 2])), RefusedTransaction);
   await assert.rejects(() => bed.sync([]), RefusedTransaction);
@@ -233,7 +159,7 @@ Deno.test("when the node goes on refusing, its table is made anew in one go", as
 });
 
 Deno.test("a table that is in the way is made anew", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   await bed.sync(service([1]));
   const sets = bed.table.sets.map((set) =>
     set.name === "service-ips" ? { ...set, key: ["ipv4_addr"], elements: [] } : set
@@ -245,7 +171,7 @@ Deno.test("a table that is in the way is made anew", async () => {
 });
 
 Deno.test("what an older kube-proxy left is put right", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   await bed.sync(service([1]));
   const base = {
     type: "filter",
@@ -270,7 +196,7 @@ Deno.test("what an older kube-proxy left is put right", async () => {
 });
 
 Deno.test("a flush is noticed", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   assert.equal(await bed.rules.lost(), null);
   await bed.sync(service([1]));
   assert.equal(await bed.rules.lost(), null);
@@ -290,7 +216,7 @@ Deno.test("a flush is noticed", async () => {
 });
 
 Deno.test("drift is told by what is missing and what should not be there", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   assert.deepEqual(await bed.rules.drift(), []);
   await bed.sync(service([1]));
   assert.deepEqual(await bed.rules.drift(), []);
@@ -357,9 +283,9 @@ Deno.test("changes one after the other leave a node as a clean start would", asy
 });
 
 Deno.test("a table that someone changed is put right in one go", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   await bed.sync([
-    ...service([1, 2], STICKY(60)),
+    ...service([1, 2], sticky(60)),
     ...service([3], { clusterIP: "172.30.0.2" }, "b"),
   ]);
   const right = bed.table;
@@ -405,14 +331,14 @@ function tampered(table: Table, at: number, what: string): Table {
 }
 
 Deno.test("nothing is made that a table cannot name", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   const { problems } = await bed.sync(service([1], {}, "we b"));
   assert.match(problems[0].message, /name "we b": expected letters/);
   bed.assertRight();
 });
 
 Deno.test("what was sent is told as nft would take it", async () => {
-  const bed = new Bed();
+  const bed = new FamilyBed();
   await bed.sync([]);
   const { sent } = await bed.sync(service([1]));
   assert.equal(sent.where, "IPv4");
