@@ -49,6 +49,8 @@ function configured(namespace: NetworkNamespace): NetworkNamespace {
 function configure(): void {
   for (const scope of ["all", "default"]) {
     writeSysctl(`net.ipv4.conf.${scope}.rp_filter`, 0);
+    // A namespace begins with what the host has, where kube-proxy may have set it.
+    writeSysctl(`net.ipv4.conf.${scope}.route_localnet`, 0);
     if (!hasIPv6()) continue;
     writeSysctl(`net.ipv6.conf.${scope}.disable_ipv6`, 0);
     writeSysctl(`net.ipv6.conf.${scope}.accept_dad`, 0);
