@@ -13,7 +13,7 @@ import { ApiError, errorResponse } from "./errors.ts";
 import { Explanation, explanation } from "./explanation.ts";
 import { commonHeaders } from "./identify.ts";
 import { historyId, notKept } from "./history.ts";
-import { type PlainQuery, validQuery } from "./query.ts";
+import { type QueryReader, readQuery } from "./query.ts";
 import {
   address,
   MAX_ADDRESS,
@@ -116,12 +116,7 @@ export function addExplain(
     witnesses,
     (said) => JSON.stringify(explanation(witnesses, said)),
   );
-  const answer = async (
-    context: Context,
-    name: string | undefined,
-    packet: Packet,
-    { rules, asOf }: When,
-  ) => {
+  const answer = async (context: Context, { name, packet, rules, asOf }: Asked) => {
     if (asOf === undefined && rules === "synced" && packet.sourcePort === undefined) {
       return jsonText(context, withName(name, await worded.about(packet)));
     }
@@ -130,40 +125,42 @@ export function addExplain(
     return jsonText(context, withName(name, JSON.stringify(said)));
   };
   app.openAPIRegistry.registerPath(getRoute);
-  app.get(getRoute.path, (context) => {
-    const { name, rules, asOf, ...packet } = validQuery(context, ExplainQuery, plainQuestion);
-    return answer(context, name, packet, { rules, asOf });
-  });
+  app.get(getRoute.path, (context) => answer(context, readQuery(context, QUESTION)));
   app.post(postRoute.path, jsonBody({ maxBytes: MAX_BODY_BYTES, maxMs: bodyTimeoutMs }));
   app.openapi(postRoute, (context) => {
     const { name, ...packet } = context.req.valid("json");
-    return answer(context, name, packet, context.req.valid("query"));
+    return answer(context, { name, packet, ...context.req.valid("query") });
   });
 }
 
-/** The question in a query that has nothing unusual; null: let {@link ExplainQuery} judge it. */
-function plainQuestion(query: PlainQuery): z.output<typeof ExplainQuery> | null {
-  const { source: from, dest: to, port: digits, protocol, ...rest } = query;
-  for (const _ in rest) return null;
-  if (protocol !== "TCP" && protocol !== "UDP" && protocol !== "SCTP") return null;
-  if (from === undefined || to === undefined || !/^[1-9][0-9]{0,4}$/.test(digits)) return null;
-  const port = Number(digits);
-  if (port > 65_535 || Math.max(from.length, to.length) > MAX_ADDRESS) return null;
-  const source = parseAddress(from);
-  const dest = parseAddress(to);
-  if (source === null || dest === null || familyOf(source) !== familyOf(dest)) return null;
-  return { source, dest, port, protocol, rules: "synced" };
+/** A question: about which packet, and which state; by default, that of now. */
+interface Asked {
+  readonly packet: Packet;
+  readonly name?: string;
+  readonly rules: RulesOf;
+  readonly asOf?: number;
 }
+
+const QUESTION: QueryReader<typeof ExplainQuery, Asked> = {
+  schema: ExplainQuery,
+  of: ({ name, rules, asOf, ...packet }) => ({ packet, name, rules, asOf }),
+  plain(query) {
+    const { source: from, dest: to, port: digits, protocol } = query;
+    if (Object.keys(query).length !== 4 || from === undefined || to === undefined) return null;
+    if (protocol !== "TCP" && protocol !== "UDP" && protocol !== "SCTP") return null;
+    if (!/^[1-9][0-9]{0,4}$/.test(digits)) return null;
+    const port = Number(digits);
+    if (port > 65_535 || Math.max(from.length, to.length) > MAX_ADDRESS) return null;
+    const source = parseAddress(from);
+    const dest = parseAddress(to);
+    if (source === null || dest === null || familyOf(source) !== familyOf(dest)) return null;
+    return { packet: { source, dest, port, protocol }, rules: "synced" };
+  },
+};
 
 /** Adds what the packet is called to the text of an object that is not empty. */
 function withName(name: string | undefined, text: string): string {
   return name === undefined ? text : `{"name":${JSON.stringify(name)},${text.slice(1)}`;
-}
-
-/** Which state is asked: by default, that of now. */
-interface When {
-  readonly rules: RulesOf;
-  readonly asOf?: number;
 }
 
 async function witnessesAsOf(
@@ -181,11 +178,13 @@ async function witnessesAsOf(
   return await witnessesOfThen(state, then, packet);
 }
 
+const JSON_TYPE = { "content-type": "application/json" };
+
 type Answer = TypedResponse<z.input<typeof Explanation>, 200, "json">;
 
 /** The answer, whose text has the shape of an explanation. */
 function jsonText(context: Context, text: string): Answer {
   // The framework's way through an object of headers takes longer than all the rest of the answer.
-  const headers = { ...commonHeaders(context), "Content-Type": "application/json" };
+  const headers = commonHeaders(context, JSON_TYPE);
   return new Response(text, { headers }) as Response & Answer;
 }

@@ -13,23 +13,26 @@ export type PlainQuery = Readonly<Record<string, string>>;
 
 type Query = Record<string, string | readonly string[]>;
 
-/**
- * A request's query by its schema. Throws ApiError.
- *
- * @param plain a short way for what is asked most: the schema's own output, or null if in doubt.
- */
-export function validQuery<Schema extends z.ZodType>(
+/** What a query asks, and how it is read. */
+export interface QueryReader<Schema extends z.ZodType, Asked> {
+  readonly schema: Schema;
+  /** From what the schema makes of it. */
+  of(query: z.output<Schema>): Asked;
+  /** The same of what is asked most, by a shorter way; null: the schema has to look at it. */
+  plain(query: PlainQuery): Asked | null;
+}
+
+/** What a request's query asks. Throws ApiError. */
+export function readQuery<Schema extends z.ZodType, Asked>(
   context: Context,
-  schema: Schema,
-  plain: (query: PlainQuery) => z.output<Schema> | null,
-): z.output<Schema> {
+  reader: QueryReader<Schema, Asked>,
+): Asked {
   const found = plainQuery(context.req.url);
-  const known = found === null ? null : plain(found);
-  if (known !== null) return known;
-  const query = found ?? anyQuery(context);
-  const result = schema.safeParse(query);
+  const asked = found === null ? null : reader.plain(found);
+  if (asked !== null) return asked;
+  const result = reader.schema.safeParse(found ?? anyQuery(context));
   if (!result.success) throw invalidRequest(result.error, "query");
-  return result.data;
+  return reader.of(result.data);
 }
 
 /** What has to be decoded, or could be taken for something else than text. */

@@ -23,8 +23,10 @@ interface Worded {
   readonly dest: string;
   readonly basis: Basis;
   readonly sameFor: (source: string) => boolean;
-  /** The text up to the source's name, and behind it; one part: the source is not named. */
-  readonly parts: readonly string[];
+  /** The text up to the source's name; all of it where the source is not named. */
+  readonly before: string;
+  /** The text behind that name; null: the source is not named. */
+  readonly after: string | null;
 }
 
 /** The answers of one pair of witnesses, as text. */
@@ -59,7 +61,7 @@ export class WordedAnswers {
     const frontend = this.#witnesses.frontendOf(packet);
     const known = frontend === null ? null : this.#known(frontend, packet);
     const said = await this.#witnesses.askIfChanged(packet, known?.basis ?? null);
-    if (said === null) return known!.parts.join(packet.source);
+    if (said === null) return textFor(known!, packet.source);
     const text = this.#write(said);
     // Either may have changed while the engine was asked.
     const same = this.#witnesses.surroundings === surroundings &&
@@ -74,13 +76,14 @@ export class WordedAnswers {
   }
 
   #keep(frontend: FrontendMatch, packet: PacketQuery, said: LastingTestimony, text: string): void {
-    const parts = text.split(packet.source);
+    const [before, after = null, ...others] = text.split(packet.source);
     // Elsewhere it is the name of something else, or part of one.
-    if (parts.length !== (said.namesSource ? 2 : 1)) return;
+    if ((after !== null) !== said.namesSource || others.length > 0) return;
     const { basis, sameFor } = said;
+    const worded = { dest: packet.dest, basis, sameFor, before, after };
     this.#drop(frontend);
-    this.#kept.set(frontend, { dest: packet.dest, basis, sameFor, parts });
-    this.#characters += lengthOf(parts);
+    this.#kept.set(frontend, worded);
+    this.#characters += lengthOf(worded);
     for (const oldest of this.#kept.keys()) {
       if (this.#characters <= this.#mostCharacters) break;
       this.#drop(oldest);
@@ -91,7 +94,7 @@ export class WordedAnswers {
     const dropped = this.#kept.get(frontend);
     if (dropped === undefined) return;
     this.#kept.delete(frontend);
-    this.#characters -= lengthOf(dropped.parts);
+    this.#characters -= lengthOf(dropped);
   }
 
   #forget(): void {
@@ -100,6 +103,10 @@ export class WordedAnswers {
   }
 }
 
-function lengthOf(parts: readonly string[]): number {
-  return parts.reduce((sum, part) => sum + part.length, 0);
+function textFor({ before, after }: Worded, source: string): string {
+  return after === null ? before : before + source + after;
+}
+
+function lengthOf({ before, after }: Worded): number {
+  return before.length + (after?.length ?? 0);
 }
