@@ -7,8 +7,8 @@
 
 import type { Flow, SenderQuestions, UnknownRule } from "../answer.ts";
 import { multiply, ONE } from "../fraction.ts";
-import { familyOf } from "../../net/address.ts";
 import { type BalancedWay, type Balancer, type BalancerStep, WITHHELD } from "./balancer.ts";
+import { firstPacket, moveTo, routingStep, track } from "./journey.ts";
 import { type Hook, ip, isLoopback, LOOPBACK, type Packet } from "./packet.ts";
 import { isAddress, Sender } from "./sender.ts";
 import { isLocal, linkTo, type World } from "./world.ts";
@@ -64,7 +64,7 @@ class Journey {
 
   run(flow: Flow): Evaluation {
     const sender = new Sender(flow.source, flow.sourcePort ?? null);
-    const start = this.#start(flow, sender);
+    const start = firstPacket(flow, sender, this.world);
     const path: Path = { packet: start, probability: ONE, trail: null };
     const accepted = start.fromNode ? this.#send(path) : this.#receive(path);
     return {
@@ -72,33 +72,6 @@ class Journey {
       ended: this.#ended,
       unknown: [...this.#unknown.values()],
       sender: sender.questions(),
-    };
-  }
-
-  #start(flow: Flow, sender: Sender): Packet {
-    const source = sender.address;
-    const dest = ip(flow.dest);
-    const fromNode = isLocal(source, this.world);
-    return {
-      family: familyOf(flow.dest),
-      protocol: flow.protocol,
-      source,
-      sourcePort: sender.port,
-      dest,
-      destPort: flow.port,
-      hook: fromNode ? "OUTPUT" : "PREROUTING",
-      in: fromNode ? "none" : linkTo(source, this.world),
-      out: fromNode ? linkTo(dest, this.world) : "none",
-      fromNode,
-      mark: 0,
-      connectionMark: 0,
-      state: null,
-      original: { source, dest, destPort: flow.port },
-      redirected: false,
-      masqueraded: false,
-      intercepted: false,
-      virtual: null,
-      remembered: [],
     };
   }
 
@@ -196,7 +169,7 @@ class Journey {
       if (table !== undefined) {
         here = name === "nat" ? this.#nat(table, here) : this.#ask(table, here);
       }
-      if (name === "raw") here = here.map((path) => this.#track(path));
+      if (name === "raw") here = here.map((path) => track(path, this.state));
     }
     return here;
   }
@@ -222,12 +195,6 @@ class Journey {
     return state === "NEW" && !(fromNode && (hook === "PREROUTING" || hook === "INPUT"));
   }
 
-  /** Connection tracking, which comes after table raw. */
-  #track(path: Path): Path {
-    const { packet } = path;
-    return packet.state === null ? { ...path, packet: { ...packet, state: this.state } } : path;
-  }
-
   readonly #report = (unknown: UnknownRule): void => {
     const key = `${unknown.table} ${unknown.line} ${unknown.reason}`;
     if (!this.#unknown.has(key)) this.#unknown.set(key, unknown);
@@ -235,15 +202,7 @@ class Journey {
 
   /** Notes the routing decision behind which a packet is as given. */
   #route(path: Path, action: string, packet: Packet = path.packet): Path {
-    const step = this.#steps.once({
-      hook: null,
-      table: null,
-      chain: null,
-      rule: null,
-      line: null,
-      text: `routing of ${packet.dest.text}`,
-      action,
-    });
+    const step = this.#steps.once(routingStep(packet, action));
     return withStep({ ...path, packet }, { step, comment: null });
   }
 
@@ -261,10 +220,6 @@ class Journey {
     const step = this.#steps.once({ ...trail!.step, action });
     return { path: withStep(path, { step, comment: null }), verdict: "DROP" };
   }
-}
-
-function moveTo(path: Path, hook: Hook): Path {
-  return { ...path, packet: { ...path.packet, hook } };
 }
 
 /** The packet on its way to a server. */

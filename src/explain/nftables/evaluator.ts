@@ -5,11 +5,11 @@
  * @module
  */
 
-import { familyOf } from "../../net/address.ts";
 import type { Flow, Step, UnknownRule } from "../answer.ts";
 import { ONE } from "../fraction.ts";
 import type { Evaluation } from "../iptables/evaluator.ts";
-import { type Hook, ip, LOOPBACK, type Packet } from "../iptables/packet.ts";
+import { firstPacket, moveTo, routingStep, track } from "../iptables/journey.ts";
+import { LOOPBACK, type Packet } from "../iptables/packet.ts";
 import { Sender } from "../iptables/sender.ts";
 import { Budget, type End, type Path, withStep } from "../iptables/walk.ts";
 import { isLocal, linkTo, type World } from "../iptables/world.ts";
@@ -38,7 +38,7 @@ class Journey implements Journal {
 
   run(flow: Flow): Evaluation {
     const sender = new Sender(flow.source, flow.sourcePort ?? null);
-    const packet = this.#start(flow, sender);
+    const packet = firstPacket(flow, sender, this.world);
     const path: Path = { packet, probability: ONE, trail: null };
     const accepted = packet.fromNode ? this.#send(path) : this.#receive(path);
     return {
@@ -63,33 +63,6 @@ class Journey implements Journal {
     const { table, chain, rule, reason } = unknown;
     const key = `${table} ${chain} ${rule} ${reason}`;
     if (!this.#unknown.has(key)) this.#unknown.set(key, unknown);
-  }
-
-  #start(flow: Flow, sender: Sender): Packet {
-    const source = sender.address;
-    const dest = ip(flow.dest);
-    const fromNode = isLocal(source, this.world);
-    return {
-      family: familyOf(flow.dest),
-      protocol: flow.protocol,
-      source,
-      sourcePort: sender.port,
-      dest,
-      destPort: flow.port,
-      hook: fromNode ? "OUTPUT" : "PREROUTING",
-      in: fromNode ? "none" : linkTo(source, this.world),
-      out: fromNode ? linkTo(dest, this.world) : "none",
-      fromNode,
-      mark: 0,
-      connectionMark: 0,
-      state: null,
-      original: { source, dest, destPort: flow.port },
-      redirected: false,
-      masqueraded: false,
-      intercepted: false,
-      virtual: null,
-      remembered: [],
-    };
   }
 
   /** From outside: routed after DNAT, so that the rules decide whether the node itself is meant. */
@@ -137,7 +110,7 @@ class Journey implements Journal {
     let tracked = false;
     for (const hooked of this.hooks[paths[0].packet.hook]) {
       if (!tracked && !hooked.early) {
-        here = here.map((path) => this.#track(path));
+        here = here.map((path) => track(path, this.state));
         tracked = true;
       }
       // NAT comes in one piece: what is behind it gets the translated ones too.
@@ -145,7 +118,7 @@ class Journey implements Journal {
       here = hooked.nat ? this.#translate(hooked, here, translated) : this.#ask(hooked, here);
     }
     const all = [...here, ...translated];
-    return tracked ? all : all.map((path) => this.#track(path));
+    return tracked ? all : all.map((path) => track(path, this.state));
   }
 
   #ask(hooked: HookedChain, paths: readonly Path[], translated?: Path[]): readonly Path[] {
@@ -165,23 +138,9 @@ class Journey implements Journal {
     return [...this.#ask(hooked, asked, translated), ...others];
   }
 
-  /** Connection tracking, which early chains come before. */
-  #track(path: Path): Path {
-    const { packet } = path;
-    return packet.state === null ? { ...path, packet: { ...packet, state: this.state } } : path;
-  }
-
   /** Notes the routing decision behind which a packet is as given. */
   #route(path: Path, action: string, packet: Packet = path.packet): Path {
-    const step = this.step(null, {
-      hook: null,
-      table: null,
-      chain: null,
-      rule: null,
-      line: null,
-      text: `routing of ${packet.dest.text}`,
-      action,
-    });
+    const step = this.step(null, routingStep(packet, action));
     return withStep({ ...path, packet }, { step, comment: null });
   }
 }
@@ -189,8 +148,4 @@ class Journey implements Journal {
 /** NAT is for the first packet of a connection, once for each side. */
 function translates({ state, fromNode, hook }: Packet): boolean {
   return state === "NEW" && !(fromNode && (hook === "PREROUTING" || hook === "INPUT"));
-}
-
-function moveTo(path: Path, hook: Hook): Path {
-  return { ...path, packet: { ...path.packet, hook } };
 }
