@@ -87,6 +87,12 @@ export class NodeLab implements AsyncDisposable {
     return sortShared(lines);
   }
 
+  /** kube-proxy's table of IPv4 as `nft list` has it, in an order that does not depend on history. */
+  async table(): Promise<string[]> {
+    const { stdout } = await this.#runner.run("nft", ["list", "table", "ip", "kube-proxy"]);
+    return blocksOf(stdout).sort().flatMap((block) => block.split("\n"));
+  }
+
   /** Removes what the agent has left. */
   async cleanup(): Promise<void> {
     const program = new Program([MAIN, "cleanup"]);
@@ -118,6 +124,16 @@ function sortShared(lines: readonly string[]): string[] {
     else run.push(line);
   }
   return sorted;
+}
+
+/** Chains, sets and maps of a table; elements are sorted, and clients left out. */
+function blocksOf(table: string): string[] {
+  return table.split(/\n\t\}\n/).map((block) => {
+    const [, head, elements = ""] = /^([^]*?)(?:elements = \{([^]*)\}\s*)?$/.exec(block)!;
+    const clients = head.includes("set affinity-");
+    const sorted = clients ? [] : elements.split(",").map((element) => element.trim()).sort();
+    return [head.trim(), ...sorted].join("\n");
+  });
 }
 
 /** As long as a program waits before it gives up; a busy machine can take seconds. */

@@ -3,7 +3,7 @@
  * client asks all the time. It must not see one failure, the rules must end as a clean start makes
  * them, and memory must not grow.
  *
- *     deno task soak --minutes 30 --seed 1
+ *     deno task soak --minutes 30 --seed 1 --mode nftables
  *
  * With KUBEBUILDER_ASSETS, the API server is a real one.
  *
@@ -19,11 +19,16 @@ import { DoubleServer, RealServer, type TestApiServer } from "./api_server.ts";
 import { BACKENDS, Churn } from "./churn.ts";
 import { NodeLab, SteadyClient } from "./node_lab.ts";
 
+/** Modes in which connections outlive the agent. */
+export type SoakMode = "iptables" | "nftables";
+
 export interface SoakOptions {
   readonly seconds: number;
   /** It goes on until there were so many changes, and so many connections (default 0). */
   readonly least?: number;
   readonly seed: number;
+  /** Default: iptables. */
+  readonly mode?: SoakMode;
   /** The API server; made when the thread is on the node. */
   readonly api: () => Promise<TestApiServer>;
   /** Told what happens. */
@@ -58,14 +63,15 @@ const SECONDS_BETWEEN_DISTURBANCES = 8;
 const SECONDS_BETWEEN_KILLS = 12;
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {
-  const { seconds, least = 0, log = () => {} } = options;
+  const { seconds, least = 0, mode = "iptables", log = () => {} } = options;
   const random = new Random(options.seed);
   await using lab = await NodeLab.start();
   await using api = await options.api();
   await lab.serve([BACKENDS]);
   const churn = new Churn(api, random);
   await churn.begin();
-  const flags = [...api.flags, "--proxy-mode=iptables"];
+  const flags = [...api.flags, `--proxy-mode=${mode}`];
+  const rulesOf = () => mode === "iptables" ? lab.rules() : lab.table();
   let agent = await lab.agent(flags);
   let client: SteadyClient | null = null;
   const counts = { changes: 0, disturbances: 0, kills: 0 };
@@ -106,7 +112,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     await disturbing;
     const marker = await churn.finish();
     await lab.until(marker, ({ kind }) => kind === "answer", "the last change is on the node");
-    const rules = await lab.rules();
+    const rules = await rulesOf();
     await agent.kill();
     await client.stop();
     await lab.cleanup();
@@ -118,7 +124,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       failures: client.failures,
       slow: client.slow,
       slowestMs: Math.round(client.slowestMs),
-      differences: differences(rules, await lab.rules()),
+      differences: differences(rules, await rulesOf()),
       memory: tenths(memory),
     };
   } finally {
@@ -157,8 +163,14 @@ async function main(): Promise<number> {
     options: {
       minutes: { type: "string", default: "30" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      mode: { type: "string", default: "iptables" },
     },
   });
+  const { mode } = values;
+  if (mode !== "iptables" && mode !== "nftables") {
+    complainLines(`--mode ${JSON.stringify(mode)}: expected iptables or nftables`);
+    return 2;
+  }
   const seed = Number(values.seed);
   const real = missingAssets() === null;
   const log = (line: string) => complainLines(`${new Date().toISOString()} ${line}`);
@@ -166,6 +178,7 @@ async function main(): Promise<number> {
   const report = await soak({
     seconds: Number(values.minutes) * 60,
     seed,
+    mode,
     api: real ? () => RealServer.start() : () => Promise.resolve(new DoubleServer()),
     log,
   });
