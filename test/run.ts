@@ -43,14 +43,16 @@ export interface Part {
 const LONG_PARTS = [
   "test/scenarios/ipvs_test.ts",
   "test/integration/vm/",
-  "test/integration/iptables/killed_test.ts",
-  "test/integration/agent/",
-  "test/integration/iptables/",
-  "test/commands/",
-  "test/cluster/",
   "test/scenarios/",
+  "test/commands/",
+  "test/dataplane/",
+  "test/cluster/",
+  "test/integration/iptables/killed_test.ts",
+  "test/integration/iptables/",
+  "test/integration/agent/",
   "test/api/",
   "test/deploy/",
+  "test/explain/",
   "test/lab/",
 ];
 
