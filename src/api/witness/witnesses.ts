@@ -6,7 +6,7 @@
  */
 
 import type { ProxyMode } from "../../dataplane/dataplane.ts";
-import type { Basis, LookupResult, PacketQuery } from "../../engine/handle.ts";
+import type { BasedResult, Basis, LookupResult, PacketQuery } from "../../engine/handle.ts";
 import { parseSave } from "../../dataplane/iptables/save_text.ts";
 import type {
   Answer,
@@ -14,6 +14,7 @@ import type {
   Answered,
   AnswerInShort,
   Flow,
+  SenderQuestions,
   Step,
 } from "../../explain/answer.ts";
 import { outcomesOf } from "../../explain/from_plan.ts";
@@ -47,12 +48,10 @@ export interface KnownDisagreement extends Disagreement {
   readonly known: string | null;
 }
 
-/** What both say, and how long and of which other packets they say the same. */
+/** What both say, and of which other packets the second one says the same. */
 export interface LastingTestimony extends Testimony {
-  /** While the engine's answer rests on this, it is the same. */
-  readonly basis: Basis;
-  /** Whether both say the same of a packet from another source, but for its name. */
-  readonly sameFor: (source: string) => boolean;
+  /** For whom else it is the answer, but for the source's name. */
+  readonly sender: SenderQuestions;
   /** Whether the second witness names the source: once, then. */
   readonly namesSource: boolean;
 }
@@ -113,21 +112,23 @@ export class Witnesses {
     return this.#views.index.find(dest, port, protocol);
   }
 
-  /**
-   * As {@link ask} about a packet from any port and the rules of the last sync, or null when the
-   * engine's answer rests on what is known. Throws ApiError.
-   */
-  async askIfChanged(packet: PacketQuery, known: Basis | null): Promise<LastingTestimony | null> {
-    const answer = await this.#state.engine.lookupIfChanged(packet, known);
-    if (answer === null) return null;
-    const { basis, result: engine } = answer;
+  /** The engine's answer about a packet from any port, or null when it rests on what is known. */
+  engineIfChanged(packet: PacketQuery, known: Basis | null): Promise<BasedResult | null> {
+    return this.#state.engine.lookupIfChanged(packet, known);
+  }
+
+  /** The second witness beside such an answer, by the rules of the last sync. Throws ApiError. */
+  besides(packet: PacketQuery, engine: LookupResult): LastingTestimony {
     const { answer: rules, sender } = this.#bySync({ name: "", ...packet });
     const disagreements = this.compare(packet, engine, rules);
-    // Why something has to be otherwise is known of this source.
-    const sameFor = disagreements.length === 0
-      ? sender.sameFor.bind(sender)
-      : (source: string) => source === packet.source;
-    return { engine, rules, disagreements, basis, sameFor, namesSource: !this.#hasRules };
+    return {
+      engine,
+      rules,
+      disagreements,
+      // Why something has to be otherwise is known of this source.
+      sender: disagreements.length === 0 ? sender : onlyOf(packet),
+      namesSource: !this.#hasRules,
+    };
   }
 
   /** Answers for a family, all from one state of the rules. Throws ApiError. */
@@ -191,6 +192,11 @@ export class Witnesses {
 /** Whether any endpoint of the frontend's Service can be used anywhere; null without a frontend. */
 function hasEndpoints(match: FrontendMatch | null): boolean | null {
   return match === null ? null : match.port.hasEndpoints;
+}
+
+/** Nobody else. */
+function onlyOf(packet: PacketQuery): SenderQuestions {
+  return { sameFor: (source) => source === packet.source };
 }
 
 /** Has an answer that is too long to be found be an error of the API. */

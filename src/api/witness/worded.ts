@@ -7,6 +7,7 @@
  */
 
 import type { Basis, PacketQuery } from "../../engine/handle.ts";
+import type { SenderQuestions } from "../../explain/answer.ts";
 import { IdleWatch } from "../../idle.ts";
 import type { FrontendMatch } from "../../plan/frontend_index.ts";
 import type { LastingTestimony, Testimony, Witnesses } from "./witnesses.ts";
@@ -22,7 +23,7 @@ interface Worded {
   /** The address that was dialled: a node port has many. */
   readonly dest: string;
   readonly basis: Basis;
-  readonly sameFor: (source: string) => boolean;
+  readonly sender: SenderQuestions;
   /** The text up to the source's name; all of it where the source is not named. */
   readonly before: string;
   /** The text behind that name; null: the source is not named. */
@@ -60,27 +61,24 @@ export class WordedAnswers {
     this.#idle.use();
     const frontend = this.#witnesses.frontendOf(packet);
     const known = frontend === null ? null : this.#known(frontend, packet);
-    const said = await this.#witnesses.askIfChanged(packet, known?.basis ?? null);
-    if (said === null) return textFor(known!, packet.source);
+    const answer = await this.#witnesses.engineIfChanged(packet, known?.basis ?? null);
+    if (answer === null) return textFor(known!, packet.source);
+    const said = this.#witnesses.besides(packet, answer.result);
     const text = this.#write(said);
     // Either may have changed while the engine was asked.
     const same = this.#witnesses.surroundings === surroundings &&
       this.#witnesses.frontendOf(packet) === frontend;
-    if (same && frontend !== null) this.#keep(frontend, packet, said, text);
+    const worded = same ? wordedOf(text, packet, answer.basis, said) : null;
+    if (frontend !== null && worded !== null) this.#keep(frontend, worded);
     return text;
   }
 
   #known(frontend: FrontendMatch, { source, dest }: PacketQuery): Worded | null {
     const kept = this.#kept.get(frontend);
-    return kept !== undefined && kept.dest === dest && kept.sameFor(source) ? kept : null;
+    return kept !== undefined && kept.dest === dest && kept.sender.sameFor(source) ? kept : null;
   }
 
-  #keep(frontend: FrontendMatch, packet: PacketQuery, said: LastingTestimony, text: string): void {
-    const [before, after = null, ...others] = text.split(packet.source);
-    // Elsewhere it is the name of something else, or part of one.
-    if ((after !== null) !== said.namesSource || others.length > 0) return;
-    const { basis, sameFor } = said;
-    const worded = { dest: packet.dest, basis, sameFor, before, after };
+  #keep(frontend: FrontendMatch, worded: Worded): void {
     this.#drop(frontend);
     this.#kept.set(frontend, worded);
     this.#characters += lengthOf(worded);
@@ -101,6 +99,20 @@ export class WordedAnswers {
     this.#kept.clear();
     this.#characters = 0;
   }
+}
+
+/** An answer as it is kept; null: it holds of this source alone. */
+function wordedOf(
+  text: string,
+  { source, dest }: PacketQuery,
+  basis: Basis,
+  { sender, namesSource }: LastingTestimony,
+): Worded | null {
+  const [before, after = null, ...others] = text.split(source);
+  // Elsewhere it is the name of something else, or part of one.
+  const named = after !== null;
+  if (named !== namesSource || others.length > 0) return null;
+  return { dest, basis, sender, before, after };
 }
 
 function textFor({ before, after }: Worded, source: string): string {
