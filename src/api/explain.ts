@@ -178,13 +178,12 @@ async function witnessesAsOf(
   return await witnessesOfThen(state, then, packet);
 }
 
-const JSON_TYPE = { "content-type": "application/json" };
-
 type Answer = TypedResponse<z.input<typeof Explanation>, 200, "json">;
 
 /** The answer, whose text has the shape of an explanation. */
 function jsonText(context: Context, text: string): Answer {
   // The framework's way through an object of headers takes longer than all the rest of the answer.
-  const headers = commonHeaders(context, JSON_TYPE);
+  const headers = commonHeaders(context);
+  headers["content-type"] = "application/json";
   return new Response(text, { headers }) as Response & Answer;
 }

@@ -27,13 +27,9 @@ export function identify(except: string | null = null): Check {
   };
 }
 
-/** The headers that all answers have, besides those of this one. */
-export function commonHeaders(
-  context: Context,
-  own: Readonly<Record<string, string>> = {},
-): Record<string, string> {
+/** The headers that all answers have. */
+export function commonHeaders(context: Context): Record<string, string> {
   return {
-    ...own,
     "x-request-id": context.get("requestId"),
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",

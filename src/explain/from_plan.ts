@@ -47,8 +47,7 @@ export function answerByPlan(
   plan: Plan,
   index: FrontendIndex,
 ): Answered<AnswerInShort> {
-  const sameFor = sourcesAlike(plan, flow, index);
-  return { answer: sayByPlan(flow, plan, index), sender: { sameFor } };
+  return { answer: sayByPlan(flow, plan, index), sender: sourcesAlike(plan, flow, index) };
 }
 
 /** The ends of a packet that all its steps have led to: one for each backend that it may get. */

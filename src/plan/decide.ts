@@ -130,30 +130,55 @@ export function decide(
   };
 }
 
-/**
- * Tells of which other canonical sources {@link decide} says the same as of this query's, as long as
- * the plan is the same: only their names are others. Throws a TypeError when an address is none.
- */
+/** Of whom {@link decide} says the same as of one query's source: only their names are others. */
+export interface SourcesAlike {
+  /** Whether this canonical source is one of them, as long as the plan is the same. */
+  sameFor(source: string): boolean;
+}
+
+/** Finds out for whom else a decision holds. Throws a TypeError when an address is none. */
 export function sourcesAlike(
   plan: Plan,
   query: DecisionQuery,
   index: FrontendIndex = new FrontendIndex(plan),
-): (source: string) => boolean {
+): SourcesAlike {
   const { node } = plan;
   const source = requireAddress(query.source);
-  const sourceClass = classifySource(node, source);
   const match = index.find(requireAddress(query.dest), query.port, query.protocol);
-  if (match === null) return (other) => classifySource(node, other) === sourceClass;
-  const { port: { endpoints }, frontend: { sourceRanges } } = match;
-  // What goes back to where it comes from is masqueraded. One text is looked through sooner than as
-  // many objects, which are all over the memory.
-  const addresses = ["", ...endpoints.map((endpoint) => endpoint.address), ""].join(" ");
-  const isBackend = (address: string) => addresses.includes(` ${address} `);
-  if (isBackend(source)) return (other) => other === source;
-  const admitted = sourceRanges === null || isInAny(sourceRanges, source);
-  return (other) =>
-    classifySource(node, other) === sourceClass && !isBackend(other) &&
-    (sourceRanges === null || isInAny(sourceRanges, other) === admitted);
+  const endpoints = match?.port.endpoints ?? [];
+  // What goes back to where it comes from is masqueraded.
+  if (endpoints.some(({ address }) => address === source)) {
+    return { sameFor: (other) => other === source };
+  }
+  return new Alike(node, source, endpoints, match?.frontend.sourceRanges ?? null);
+}
+
+class Alike implements SourcesAlike {
+  readonly #node: NodeInfo;
+  readonly #class: SourceClass;
+  /** One text is looked through sooner than as many objects, which are all over the memory. */
+  readonly #endpoints: string;
+  readonly #ranges: readonly string[] | null;
+  readonly #admitted: boolean;
+
+  constructor(
+    node: NodeInfo,
+    source: string,
+    endpoints: readonly Backend[],
+    ranges: readonly string[] | null,
+  ) {
+    this.#node = node;
+    this.#class = classifySource(node, source);
+    this.#endpoints = ["", ...endpoints.map(({ address }) => address), ""].join(" ");
+    this.#ranges = ranges;
+    this.#admitted = ranges === null || isInAny(ranges, source);
+  }
+
+  sameFor(other: string): boolean {
+    return classifySource(this.#node, other) === this.#class &&
+      !this.#endpoints.includes(` ${other} `) &&
+      (this.#ranges === null || isInAny(this.#ranges, other) === this.#admitted);
+  }
 }
 
 function isInAny(networks: readonly string[], source: string): boolean {
