@@ -5,22 +5,8 @@
  */
 
 import type { Value } from "../../dataplane/nftables/language/ast.ts";
+import { FLAGS } from "../../dataplane/nftables/language/flags.ts";
 import { addressBytes, formatAddress } from "../../net/address.ts";
-
-/** The bits of flags, by their type. (Kernel: nf_conntrack_common.h, tcp.h.) */
-const BITS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  ct_state: { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 },
-  ct_status: {
-    expected: 1,
-    "seen-reply": 2,
-    assured: 4,
-    confirmed: 8,
-    snat: 16,
-    dnat: 32,
-    dying: 512,
-  },
-  tcp_flag: { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ecn: 64, cwr: 128 },
-};
 
 /** Services that rules call by name. */
 const SERVICES: Readonly<Record<string, number>> = {
@@ -37,7 +23,7 @@ const SERVICES: Readonly<Record<string, number>> = {
 
 /** The bit of a flag; 0 when it is not known. */
 export function bitOf(type: string, flag: string): number {
-  return BITS[type]?.[flag] ?? 0;
+  return FLAGS[type]?.[flag] ?? 0;
 }
 
 /** The number that a value of a type is; null when it is none, or not known. */
@@ -62,7 +48,7 @@ export function numberOf(value: Value, type: string): number | null {
 }
 
 function namedNumber(name: string, type: string): number | null {
-  const bits = BITS[type];
+  const bits = FLAGS[type];
   if (bits !== undefined) return bits[name] ?? null;
   return type === "inet_service" ? SERVICES[name] ?? null : null;
 }

@@ -13,6 +13,7 @@ import {
 import { HOST_ORDER, NETWORK_ORDER } from "../../../netlink/netfilter/nftables/userdata.ts";
 import { align } from "../../../netlink/writer.ts";
 import type { Value } from "../language/ast.ts";
+import { FLAGS } from "../language/flags.ts";
 import { numberValue } from "../language/values.ts";
 import { protocolNumber } from "../language/types.ts";
 import { sortFlags } from "../language/types.ts";
@@ -34,18 +35,9 @@ export function integer(size: number, byteOrder: typeof HOST_ORDER | typeof NETW
   return { name: "integer", id: INTEGER_TYPE, size, byteOrder };
 }
 
-/** Numbers of names, by type. (linux/netfilter/nf_conntrack_common.h, rtnetlink.h, if_packet.h) */
+/** Numbers of names, by type. (rtnetlink.h, if_packet.h, icmp.h, icmpv6.h) */
 const SYMBOLS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  ct_state: { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 },
-  ct_status: {
-    expected: 1,
-    "seen-reply": 2,
-    assured: 4,
-    confirmed: 8,
-    snat: 16,
-    dnat: 32,
-    dying: 512,
-  },
+  ...FLAGS,
   ct_dir: { original: 0, reply: 1 },
   fib_addrtype: {
     unspec: 0,
@@ -61,7 +53,6 @@ const SYMBOLS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   boolean: { missing: 0, exists: 1 },
   pkt_type: { host: 0, broadcast: 1, multicast: 2, other: 3 },
   nf_proto: { ipv4: 2, ipv6: 10 },
-  tcp_flag: { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ecn: 64, cwr: 128 },
   icmp_type: {
     "echo-reply": 0,
     "destination-unreachable": 3,
