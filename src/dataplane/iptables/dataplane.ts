@@ -11,7 +11,13 @@ import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
-import { type KeptFamily, throwFailures, Upkeep, type UpkeepOptions } from "../upkeep.ts";
+import {
+  driftAtRest,
+  type KeptFamily,
+  throwFailures,
+  Upkeep,
+  type UpkeepOptions,
+} from "../upkeep.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
 import { FlushWatch } from "./canary.ts";
 import { ensureCounters, readCounters } from "./counters.ts";
@@ -172,12 +178,7 @@ export class IptablesDataPlane implements DataPlane {
 
   /** The same in the words of all data planes; what a sync changed meanwhile is left out. */
   async differences(): Promise<readonly Difference[]> {
-    while (true) {
-      const before = this.#families.map(({ rules }) => rules);
-      const drift = await this.drift();
-      if (!this.#families.every(({ rules }, i) => rules === before[i])) continue;
-      return differencesOf(drift);
-    }
+    return differencesOf(await driftAtRest(this.#families));
   }
 
   /**

@@ -11,7 +11,13 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
-import { type KeptFamily, throwFailures, Upkeep, type UpkeepOptions } from "../upkeep.ts";
+import {
+  driftAtRest,
+  type KeptFamily,
+  throwFailures,
+  Upkeep,
+  type UpkeepOptions,
+} from "../upkeep.ts";
 import { type NftablesAccess, RefusedTransaction } from "./access.ts";
 import { differencesOf, type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
@@ -152,12 +158,7 @@ export class NftablesDataPlane implements DataPlane {
 
   /** The same in the words of all data planes; what a sync changed meanwhile is left out. */
   async differences(): Promise<readonly Difference[]> {
-    while (true) {
-      const before = this.#families.map(({ rules }) => rules);
-      const drift = await this.drift();
-      if (!this.#families.every(({ rules }, i) => rules === before[i])) continue;
-      return differencesOf(drift);
-    }
+    return differencesOf(await driftAtRest(this.#families));
   }
 
   /**
