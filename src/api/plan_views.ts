@@ -79,9 +79,7 @@ export class PlanViews {
    * is. Of rules that is all of them, as answers say in which lines they are.
    */
   get surroundings(): object {
-    const { node } = this.state.plan();
-    if (this.state.mode === "userspace") return node;
-    const parts = [node, ...this.#rulesOfMode()];
+    const parts = [this.state.plan().node, ...this.#rulesOfMode()];
     const known = this.#surroundings;
     const same = parts.length === known.length && parts.every((part, i) => part === known[i]);
     if (!same) this.#surroundings = parts;
