@@ -72,13 +72,14 @@ export interface Instance {
   readonly memory: WebAssembly.Memory;
 }
 
+/** Where the compiled engine is, beside the sources. */
+export const ENGINE_FILE = new URL("../../wasm/engine.wasm", import.meta.url);
+
 let compiled: WebAssembly.Module | null = null;
 
-/** The compiled module; read once, from beside the sources. */
+/** The compiled module; read once. */
 export function engineModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(
-    Deno.readFileSync(new URL("../../wasm/engine.wasm", import.meta.url)),
-  );
+  compiled ??= new WebAssembly.Module(Deno.readFileSync(ENGINE_FILE));
   return compiled;
 }
 

@@ -8,6 +8,7 @@ import { CaptureError } from "../capture/reader.ts";
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import { MASQUERADE_PORTS } from "../dataplane/userspace/render.ts";
 import type { EngineOptions } from "../engine/engine.ts";
+import { ENGINE_FILE } from "../engine/module.ts";
 import type { Plan } from "../plan/plan.ts";
 import { connectWorker } from "../rpc/worker_rpc.ts";
 import type { ReplayOptions } from "./replay.ts";
@@ -42,7 +43,7 @@ export async function replayCapture(
   const worker = new Worker(new URL("./worker.ts", import.meta.url), {
     type: "module",
     name: "replay",
-    deno: { permissions: { read: [new URL("../../wasm/engine.wasm", import.meta.url)] } },
+    deno: { permissions: { read: [ENGINE_FILE] } },
   });
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
