@@ -22,7 +22,7 @@ import { renderedTables } from "../explain/iptables/rendered.ts";
 import { savedExplainer, servicePortNaming, stateExplainer } from "../explain/ipvs/explain.ts";
 import { parseIpvsSave } from "../explain/ipvs/save_text.ts";
 import { explainer as nftablesExplainer, tablesOf } from "../explain/nftables/explain.ts";
-import { renderedTable } from "../explain/nftables/rendered_source.ts";
+import { renderedTables as renderedNftables } from "../explain/nftables/rendered_source.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import type { Plan } from "../plan/plan.ts";
 import { readDump, type RulesDump } from "./dumps.ts";
@@ -98,7 +98,7 @@ function byNftablesRules(plan: Plan, config: Config): RulesExplainer {
   const options = nftablesOptions(config);
   const rendered = config.families.map((family) => renderNftables(plan, family, options));
   const ask = nftablesExplainer({
-    tables: rendered.map(({ rules }) => renderedTable(rules)),
+    tables: renderedNftables(rendered.map(({ rules }) => rules)),
     nodeAddresses: plan.node.addresses,
   });
   return { answer: (flows) => flows.map(ask), problems: leftOut(rendered) };

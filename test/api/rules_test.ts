@@ -124,6 +124,24 @@ Deno.test("the rules of nftables mode, rendered in any mode, as text and as stru
   }
 });
 
+Deno.test("explain's steps tell the lines of nftables mode's text, in both families", async () => {
+  const running = await state("nftables");
+  const clusterIP = "fd00:1::176";
+  await running.apply([plain("six", clusterIP)]);
+  await withQueryApi(running, async (ask) => {
+    const { text } = await ask("/api/v1/rules/nftables?format=text");
+    const lines = text.split("\n");
+    for (const [source, dest] of [["203.0.113.9", "10.0.1.175"], ["fd00:9::9", clusterIP]]) {
+      const { json } = await ask(
+        `/api/v1/explain?source=${source}&dest=${dest}&port=80&protocol=TCP`,
+      );
+      const rules = json.steps.filter(({ rule }: { rule: number | null }) => rule !== null);
+      assert.ok(rules.length > 2, `${rules.length} rules for ${dest}`);
+      for (const { line, text } of rules) assert.equal(lines[line - 1].trim(), text);
+    }
+  });
+});
+
 Deno.test("the rules of nftables mode are those of the last sync where it runs", async () => {
   const running = await state("nftables");
   const { rules } = renderTables(running.plan(), "IPv4", DEFAULT_NFTABLES_OPTIONS);

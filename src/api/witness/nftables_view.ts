@@ -9,7 +9,7 @@ import { render } from "../../dataplane/nftables/render.ts";
 import type { RuleSet } from "../../dataplane/nftables/rules.ts";
 import type { Answered, Flow } from "../../explain/answer.ts";
 import { answerer } from "../../explain/nftables/explain.ts";
-import { renderedTable } from "../../explain/nftables/rendered_source.ts";
+import { renderedTables } from "../../explain/nftables/rendered_source.ts";
 import { type TableSource, wholeTable } from "../../explain/nftables/tables.ts";
 import type { Family } from "../../net/address.ts";
 import type { ApiState, NodeTables } from "../state.ts";
@@ -59,7 +59,7 @@ export class NftablesView {
   ask(flow: Flow): Answered {
     const of = this.synced();
     if (this.#evaluated === null || of.some((rules, i) => rules !== this.#evaluated!.of[i])) {
-      const tables = of.filter((rules) => rules !== null).map(renderedTable);
+      const tables = renderedTables(of.filter((rules) => rules !== null));
       this.#evaluated = { of, ask: this.#answerer(tables) };
     }
     return this.#evaluated.ask(flow);

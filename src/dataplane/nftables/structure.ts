@@ -70,7 +70,7 @@ export function partLines(
 ): string[] {
   const setOf = new Map(shared.map((set) => [set.name, set]));
   return [
-    ...affinitySets.map((set) => `set ${set.name} ${propertiesOf(set).join("; ")}`),
+    ...affinitySets.map((set) => `set ${set.name} ${setProperties(set).join("; ")}`),
     ...chains.flatMap(({ name, rules }) => [
       `chain ${name}`,
       ...rules.map((rule) => `rule ${name} ${printRule(rule)}`),
@@ -79,10 +79,6 @@ export function partLines(
       own.map((element) => `element ${name} ${setElementText(whole(setOf.get(name)!), element)}`)
     ),
   ];
-}
-
-function propertiesOf(set: SetDeclaration): string[] {
-  return setProperties(whole(set));
 }
 
 function whole(set: SetDeclaration) {

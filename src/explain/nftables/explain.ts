@@ -49,9 +49,12 @@ export function answerer(node: NftablesNode): (flow: Flow) => Answered {
     sets: new Map(),
     recent: new Map(),
   };
-  const families = { IPv4: familyRules(tables, "IPv4"), IPv6: familyRules(tables, "IPv6") };
+  const families = new Map<Family, FamilyRules>();
   return (flow) => {
-    const { hooks, notFollowed } = families[familyOf(flow.dest)];
+    const family = familyOf(flow.dest);
+    let rules = families.get(family);
+    if (rules === undefined) families.set(family, rules = familyRules(tables, family));
+    const { hooks, notFollowed } = rules;
     const evaluation = evaluate(flow, hooks, world);
     const unknown = [...notFollowed, ...evaluation.unknown];
     const answer = answerOf(flow.name, { ...evaluation, unknown }, serviceOf);

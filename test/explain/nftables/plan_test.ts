@@ -4,7 +4,7 @@ import { objectKey, type Protocol } from "../../../src/cluster/objects.ts";
 import { DEFAULT_NFTABLES_OPTIONS } from "../../../src/dataplane/nftables/options.ts";
 import { render } from "../../../src/dataplane/nftables/render.ts";
 import { explainer } from "../../../src/explain/nftables/explain.ts";
-import { renderedTable } from "../../../src/explain/nftables/rendered_source.ts";
+import { renderedTables } from "../../../src/explain/nftables/rendered_source.ts";
 import { decide } from "../../../src/plan/decide.ts";
 import { FrontendIndex } from "../../../src/plan/frontend_index.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
@@ -81,7 +81,7 @@ Deno.test("rendered nftables rules do what the plan says, in random clusters", (
       planner.update(objects.map((object) => ({ action: "apply", object })));
       const { plan } = planner;
       const index = new FrontendIndex(plan);
-      const tables = FAMILIES.map((family) => renderedTable(render(plan, family, options).rules));
+      const tables = renderedTables(FAMILIES.map((family) => render(plan, family, options).rules));
       const nodeAddresses = plan.node.addresses;
       const ask = explainer({ tables, nodeAddresses });
       const owned = clusterIPs(plan);

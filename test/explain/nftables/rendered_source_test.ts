@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { DEFAULT_NFTABLES_OPTIONS } from "../../../src/dataplane/nftables/options.ts";
+import { parseRuleset } from "../../../src/dataplane/nftables/language/parse.ts";
 import { render, renderChange } from "../../../src/dataplane/nftables/render.ts";
-import { tableOf } from "../../../src/dataplane/nftables/rules.ts";
-import { renderedTable } from "../../../src/explain/nftables/rendered_source.ts";
+import { tablesText } from "../../../src/dataplane/nftables/structure.ts";
+import { renderedTables } from "../../../src/explain/nftables/rendered_source.ts";
 import { wholeTable } from "../../../src/explain/nftables/tables.ts";
 import { plain, slice, web } from "../../api/real_state.ts";
+import { FAMILIES } from "../../../src/net/address.ts";
 import { plannerOf } from "../../dataplane/iptables/plans.ts";
 
 /** With clients that are remembered, and chains whose names have to be cut. */
@@ -23,12 +25,25 @@ function sticky(): ClusterObject[] {
   } as ClusterObject));
 }
 
-Deno.test("what is rendered when asked for is what all at once has", () => {
-  const planner = plannerOf([...web(), ...sticky()]);
-  for (const family of ["IPv4", "IPv6"] as const) {
-    const { rules } = render(planner.plan, family, DEFAULT_NFTABLES_OPTIONS);
-    const table = tableOf(rules);
-    const [whole, source] = [wholeTable(table), renderedTable(rules)];
+/** Two Services with the same cluster IP, in both families. */
+function together(): ClusterObject[] {
+  return ["one", "other"].flatMap((name) => [
+    plain(name, "10.0.1.177"),
+    slice(name, ["10.180.0.9"]),
+    plain(`${name}6`, "fd00:1::177"),
+  ]);
+}
+
+Deno.test("what is rendered when asked for is what the text of all has, with its lines", () => {
+  const planner = plannerOf([...web(), ...sticky(), ...together()]);
+  const rules = FAMILIES.map((family) =>
+    render(planner.plan, family, DEFAULT_NFTABLES_OPTIONS).rules
+  );
+  const { tables } = parseRuleset(tablesText(rules));
+  const sources = renderedTables(rules);
+  for (const [i, table] of tables.entries()) {
+    const [whole, source] = [wholeTable(table), sources[i]];
+    const family = FAMILIES[i];
     assert.deepEqual(source.baseChains, whole.baseChains);
     assert.deepEqual([source.family, source.name], [whole.family, whole.name]);
     for (const { name } of table.chains) assert.deepEqual(source.chain(name), whole.chain(name));
@@ -49,7 +64,7 @@ Deno.test("what is rendered when asked for is what all at once has", () => {
 Deno.test("elements of Services that changed are new, all others as they were", () => {
   const planner = plannerOf([...web(), ...sticky()]);
   const { rules } = render(planner.plan, "IPv4", DEFAULT_NFTABLES_OPTIONS);
-  const keys = (of: typeof rules) => renderedTable(of).set("service-ips")!.elements.length;
+  const keys = (of: typeof rules) => renderedTables([of])[0].set("service-ips")!.elements.length;
   assert.equal(keys(rules), 4);
   const change = planner.update([{ action: "apply", object: slice("web", []) }]);
   assert.equal(keys(renderChange(rules, change).rules), 1);

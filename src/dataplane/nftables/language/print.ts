@@ -55,6 +55,29 @@ export function printTable(table: Table): string {
   return `table ${family} ${name} {\n${body}}\n`;
 }
 
+/** A set or map without what is in it. */
+type Declared = Omit<NamedSet, "elements" | "handle">;
+
+/** The lines that {@link printTable} has in front of the first set or chain of a table. */
+export function headLineCount({ comment, flags }: Pick<Table, "comment" | "flags">): number {
+  return 1 + (comment === null ? 0 : 1) + (flags.length === 0 ? 0 : 1);
+}
+
+/** The lines of a set of so many elements there, with the empty one in front of it. */
+export function setLineCount(set: Declared, elements: number): number {
+  return 3 + setProperties(set).length + elements;
+}
+
+/** The lines of a chain there in front of its rules, with the empty one in front of it. */
+export function chainHeadLineCount({ base, comment }: Pick<Chain, "base" | "comment">): number {
+  return 2 + (comment === null ? 0 : 1) + (base === null ? 0 : 1);
+}
+
+/** The lines of a chain there, with the empty one in front of it. */
+export function chainLineCount(chain: Chain): number {
+  return chainHeadLineCount(chain) + chain.rules.length + 1;
+}
+
 function block(head: string, lines: readonly string[]): string {
   return `\t${head} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}\n`;
 }
@@ -73,7 +96,7 @@ function setLines(set: NamedSet): string[] {
 }
 
 /** What a set is declared with, all but its elements. */
-export function setProperties(set: NamedSet): string[] {
+export function setProperties(set: Declared): string[] {
   const { flags, timeout, gcInterval, size, policy, autoMerge, statements, comment } = set;
   return [
     typeLine(set),
@@ -88,7 +111,7 @@ export function setProperties(set: NamedSet): string[] {
   ];
 }
 
-function typeLine({ key, data, typeof: declared }: NamedSet): string {
+function typeLine({ key, data, typeof: declared }: Declared): string {
   if (declared !== null) {
     const text = `typeof ${expressionText(declared.key, [])}`;
     if (declared.data === null) return text;
