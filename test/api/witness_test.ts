@@ -11,9 +11,12 @@ import { DEFAULT_IPVS_OPTIONS } from "../../src/dataplane/ipvs/options.ts";
 import { DEFAULT_NFTABLES_OPTIONS } from "../../src/dataplane/nftables/options.ts";
 import { Planner } from "../../src/plan/planner.ts";
 import { service, slice } from "../dataplane/ipvs/plans.ts";
+import { testPlanner } from "../dataplane/iptables/plans.ts";
 import { nodeChange, plannerConfig, type Scenario, ScenarioCluster } from "../scenarios/format.ts";
 import { loadScenarios } from "../scenarios/runner.ts";
 import { RealState } from "./real_state.ts";
+
+const BRIDGE = { by: "bridge", name: "cbr0" } as const;
 
 /** The modes whose rules choose by chance. */
 const NETFILTER: readonly ProxyMode[] = ["iptables", "nftables"];
@@ -93,5 +96,33 @@ for (const mode of ["iptables", "ipvs", "nftables"] as const) {
     );
     assert.deepEqual(disputes, []);
     assert.ok(known > 0, "they say it otherwise");
+  });
+}
+
+/** Pods are known by the link that their packets come in through. */
+class ByLink extends RealState {
+  override readonly planner = testPlanner({ detectLocalMode: "BridgeInterface", clusterCIDRs: [] });
+  override readonly ruleOptions = { ...DEFAULT_RULE_OPTIONS, localDetection: BRIDGE };
+  readonly nftablesOptions = { ...DEFAULT_NFTABLES_OPTIONS, localDetection: BRIDGE };
+}
+
+for (const mode of NETFILTER) {
+  Deno.test(`${mode} mode: whether pods by link are masqueraded is not disputed`, async () => {
+    const real = new ByLink(mode);
+    const ports = [{ port: 80, protocol: "TCP", nodePort: 30080 }] as const;
+    const endpoints = (name: string) =>
+      slice(name, [{ port: 8080, protocol: "TCP", name: "" }], ["10.180.0.1", "10.180.0.2"]);
+    await real.apply([
+      service("web", "10.96.0.1", ports, { type: "NodePort", externalTrafficPolicy: "Local" }),
+      endpoints("web"),
+    ]);
+    const witnesses = new Witnesses(real, new PlanViews(real));
+    const { disputes, known } = await verify(real, witnesses, "synced", null);
+    assert.deepEqual(disputes, []);
+    assert.ok(known > 0, "they say it otherwise");
+    const packet = { source: "203.0.113.9", dest: "10.96.0.1", port: 80, protocol: "TCP" } as const;
+    const { disagreements } = await witnesses.ask(packet);
+    assert.deepEqual(disagreements.map(({ field }) => field), ["masquerade"]);
+    assert.match(disagreements[0].known!, /the link that they come in through/);
   });
 }

@@ -10,6 +10,7 @@ import { CHAIN } from "../../dataplane/nftables/names.ts";
 import type { LookupResult } from "../../engine/handle.ts";
 import type { AnswerInShort } from "../../explain/answer.ts";
 import { WITHHELD } from "../../explain/iptables/balancer.ts";
+import { unknownLink } from "../../explain/iptables/packet.ts";
 
 const NODE_ITSELF =
   "iptables mode refuses external addresses of Services without endpoints in INPUT and FORWARD " +
@@ -42,14 +43,19 @@ const CHECKED =
   "nftables mode refuses what comes to other ports of cluster IPs, and drops what comes to addresses " +
   "that no Service has of those that cluster IPs are taken from, as kube-proxy does";
 
+const BY_LINK =
+  "packets of local pods are known by the link that they come in through, which no question tells: " +
+  "the engine takes the source for no pod, and the rules leave it open";
+
 /** As {@link knownDifference}, where only the one says that a packet is masqueraded. */
 export function knownMasquerade(
   { backend, masquerade }: LookupResult,
+  { unknown }: AnswerInShort,
   nodeAddresses: readonly string[],
 ): string | null {
-  return masquerade && backend !== null && nodeAddresses.includes(backend.address)
-    ? DELIVERED
-    : null;
+  if (!masquerade || backend === null) return null;
+  if (nodeAddresses.includes(backend.address)) return DELIVERED;
+  return unknown.some(({ reason }) => reason === unknownLink("input")) ? BY_LINK : null;
 }
 
 /**

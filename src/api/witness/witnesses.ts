@@ -159,7 +159,7 @@ export class Witnesses {
       hasEndpoints(match()),
     );
     const knownOf = ({ field }: Disagreement) =>
-      known ?? (field === "masquerade" ? knownMasquerade(engine, addresses) : null);
+      known ?? (field === "masquerade" ? knownMasquerade(engine, rules, addresses) : null);
     return disagreements.map((one) => ({ ...one, known: knownOf(one) }));
   }
 

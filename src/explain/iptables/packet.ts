@@ -19,6 +19,11 @@ export type Link = { readonly name: string } | "none" | "unknown";
 
 export const LOOPBACK: Link = { name: "lo" };
 
+/** Why a rule about a link cannot be decided. */
+export function unknownLink(which: "input" | "output"): string {
+  return `the packet's ${which} interface is not known`;
+}
+
 /** netfilter's hooks, as the built-in chains are called. */
 export type Hook = "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING";
 

@@ -18,7 +18,7 @@ import type {
 import { selectorText } from "../../dataplane/nftables/language/print.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
 import { addressType } from "../iptables/matches/addrtype.ts";
-import { type Ip, isTracked, type Link, type Packet } from "../iptables/packet.ts";
+import { type Ip, isTracked, type Link, type Packet, unknownLink } from "../iptables/packet.ts";
 import { isAddress, type SourcePort } from "../iptables/sender.ts";
 import { knowsNode, type World } from "../iptables/world.ts";
 import type { Known } from "./compare.ts";
@@ -183,10 +183,10 @@ function readMeta({ key }: Meta, packet: Packet): Reading {
       return known(packet.family === "IPv4" ? "ip" : "ip6");
     case "iif":
     case "iifname":
-      return readLink(packet.in, "comes in");
+      return readLink(packet.in, "input");
     case "oif":
     case "oifname":
-      return readLink(packet.out, "goes out");
+      return readLink(packet.out, "output");
     case "nftrace":
       return known(0);
     case "random":
@@ -204,10 +204,10 @@ function readMeta({ key }: Meta, packet: Packet): Reading {
 }
 
 /** A link that is not there has the empty name. (Kernel: nft_meta.c, nft_meta_store_ifname.) */
-function readLink(link: Link, way: string): Reading {
+function readLink(link: Link, which: "input" | "output"): Reading {
   if (link === "none") return known("");
   if (link !== "unknown") return known(link.name);
-  return { kind: "not", value: "lo", reason: `through which link the packet ${way} is not known` };
+  return { kind: "not", value: "lo", reason: unknownLink(which) };
 }
 
 function readConnection(selector: ConnectionTracking, packet: Packet): Reading {

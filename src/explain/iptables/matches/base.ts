@@ -6,7 +6,7 @@
 
 import { addressBytes, parseAddress, parseNetwork } from "../../../net/address.ts";
 import type { Option } from "../options.ts";
-import type { Ip, Link, Packet } from "../packet.ts";
+import { type Ip, type Link, type Packet, unknownLink } from "../packet.ts";
 import { type Address, isAddress } from "../sender.ts";
 import {
   compileEach,
@@ -156,7 +156,7 @@ function link(of: (packet: Packet) => Link): (option: Option) => Test {
       if (prefix === "") return truth(true);
       if (pattern === "lo") return NO;
       const which = option.startsWith("-o") || option.startsWith("--out") ? "output" : "input";
-      return unknown(`the packet's ${which} interface is not known`);
+      return unknown(unknownLink(which));
     };
   };
 }
