@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import type { Outcome } from "../../src/lab/probe.ts";
 import type { Flow } from "./format.ts";
 import type { LabNetwork } from "./lab_network.ts";
+import type { FlowOutcome } from "./runner.ts";
 
 /** From where to where something is asked. */
 export type Way = Pick<Flow, "from" | "to">;
@@ -47,23 +48,60 @@ export function nameOf({ address, port }: Pick<Answered, "address" | "port">): s
   return `${address} ${port}`;
 }
 
+/** Whether it is whoever has the address that was dialled. */
+export function isDialled({ to }: Way, { address, port }: Answered): boolean {
+  return address === to.address && port === to.port;
+}
+
+/** What becomes of a flow that no backend gets. */
+export function notForwarded(verdict: "REJECT" | "DROP" | "PASS"): FlowOutcome {
+  return { verdict, backends: [], sticky: null };
+}
+
 /**
- * What a rule did, by its counter and to the client's eyes; null: no rule refused anything. A client
- * whose patience was short may have missed that it was refused, and is asked `again`.
+ * What became of a flow by the answers to many connections.
+ *
+ * @param masquerade whether one backend's answers come of masqueraded connections
+ */
+export function forwardedTo(
+  answers: readonly Answered[],
+  sticky: boolean,
+  masquerade: (own: readonly Answered[]) => boolean | null,
+): FlowOutcome {
+  const byName = Map.groupBy(answers, nameOf);
+  return {
+    verdict: "FORWARD",
+    sticky: byName.size > 1 ? sticky : null,
+    backends: [...byName.values()].map((own) => ({
+      address: own[0].address,
+      port: own[0].port,
+      probability: own.length / answers.length,
+      masquerade: masquerade(own),
+    })),
+  };
+}
+
+/** What was refused between two times of counting. */
+export function refusedSince(before: Refusals, after: Refusals): Refusals {
+  return { REJECT: after.REJECT - before.REJECT, DROP: after.DROP - before.DROP };
+}
+
+/**
+ * What a rule did, by what was refused and to the client's eyes; null: no rule refused anything. A
+ * client whose patience was short may have missed that it was refused, and is asked `again`.
  */
 export async function verdictOf(
   outcome: Outcome,
-  before: Refusals,
-  after: Refusals,
+  { REJECT, DROP }: Refusals,
   again: () => Promise<Outcome>,
 ): Promise<"REJECT" | "DROP" | null> {
-  const dropped = after.DROP > before.DROP;
-  if (after.REJECT > before.REJECT) {
+  if (REJECT > 0n) {
     const { kind } = outcome.kind === "timeout" ? await again() : outcome;
     assert.equal(kind, "refused");
-    assert.ok(!dropped, "rejected and dropped");
+    assert.equal(DROP, 0n, "rejected and dropped");
     return "REJECT";
   }
-  if (dropped) assert.equal(outcome.kind, "timeout");
-  return dropped ? "DROP" : null;
+  if (DROP === 0n) return null;
+  assert.equal(outcome.kind, "timeout");
+  return "DROP";
 }

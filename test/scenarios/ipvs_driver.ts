@@ -20,8 +20,12 @@ import {
   type Answered,
   answeredBy,
   clientOf,
+  forwardedTo,
+  isDialled,
   nameOf,
+  notForwarded,
   type Refusals,
+  refusedSince,
   verdictOf,
   type Way,
 } from "./answers.ts";
@@ -89,17 +93,13 @@ export class IpvsDriver implements ScenarioDriver {
     const before = this.#refusals(family);
     const [first] = await this.#network!.probe(way, { path: "/info", timeoutMs: SILENCE_MS });
     if (first.kind !== "answer") {
-      const refused = await this.#refusal(way, first, before, this.#refusals(family));
-      if (refused !== null) return { verdict: refused, backends: [], sticky: null };
-      if (first.kind !== "timeout") return { verdict: "PASS", backends: [], sticky: null };
+      const refusals = refusedSince(before, this.#refusals(family));
+      const refused = await this.#refusal(way, first, refusals);
+      if (refused !== null) return notForwarded(refused);
+      if (first.kind !== "timeout") return notForwarded("PASS");
     }
     const answers = await this.#ask(way, ROUNDS * this.#candidates(way));
-    const [answered] = answers;
-    const { address, port } = way.to;
-    // Nobody, or whoever has the address itself.
-    if (answered === undefined || answered.address === address && answered.port === port) {
-      return { verdict: "PASS", backends: [], sticky: null };
-    }
+    if (answers.length === 0 || isDialled(way, answers[0])) return notForwarded("PASS");
     return await this.#forwarded(way, answers);
   }
 
@@ -140,17 +140,7 @@ export class IpvsDriver implements ScenarioDriver {
         answers = [...answers, ...await this.#ask({ ...way, from }, 1)];
       }
     }
-    const byName = Map.groupBy(answers, nameOf);
-    return {
-      verdict: "FORWARD",
-      sticky: byName.size > 1 ? sticky : null,
-      backends: [...byName.values()].map((own) => ({
-        address: own[0].address,
-        port: own[0].port,
-        probability: own.length / answers.length,
-        masquerade: sticky ? null : this.#masquerade(way, own),
-      })),
-    };
+    return forwardedTo(answers, sticky, (own) => sticky ? null : this.#masquerade(way, own));
   }
 
   /** Those who answered; nobody, when the first question is not answered. */
@@ -178,17 +168,16 @@ export class IpvsDriver implements ScenarioDriver {
   }
 
   /**
-   * What a rule did with the flow, by its counter and to the client's eyes, or a virtual server
+   * What a rule did with the flow, by what was refused and to the client's eyes, or a virtual server
    * without real ones; null: nobody refused.
    */
   async #refusal(
     way: Way,
     outcome: Outcome,
-    before: Refusals,
-    after: Refusals,
+    refusals: Refusals,
   ): Promise<"REJECT" | "DROP" | null> {
     const again = async () => (await this.#network!.probe(way, {}))[0];
-    const byRule = await verdictOf(outcome, before, after, again);
+    const byRule = await verdictOf(outcome, refusals, again);
     if (byRule !== null) return byRule;
     return outcome.kind === "refused" && this.#hasServer(way) ? "REJECT" : null;
   }

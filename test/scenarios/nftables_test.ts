@@ -1,5 +1,5 @@
 import { missing } from "../requirements.ts";
-import { NftablesDriver } from "./nftables_driver.ts";
+import { nftablesDriver } from "./nftables_driver.ts";
 import { testScenarios } from "./runner.ts";
 
-testScenarios(new NftablesDriver(), { skip: missing("root", "netns", "nft") });
+testScenarios(nftablesDriver(), { skip: missing("root", "netns", "nft") });
