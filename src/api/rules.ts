@@ -35,6 +35,9 @@ const Tables = z.object({
 
 const Routing = z.object({
   routes: z.array(z.object({ address: z.string(), source: z.string().nullable() })).readonly(),
+  captureSource: z.string().nullable().openapi({
+    description: "the source of the node's own IPv4 connections to captured ports",
+  }),
   captures: z.array(z.object({
     address: z.string(),
     protocol: z.enum(["TCP", "UDP", "SCTP", "ICMP"]),

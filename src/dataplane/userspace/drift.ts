@@ -6,11 +6,14 @@
 
 import type { Difference } from "../dataplane.ts";
 import { captureKey, diff, type UserspaceRules } from "./render.ts";
-import { captureLine, routeLine } from "./structure.ts";
+import { captureLine, captureSourceLines, routeLine } from "./structure.ts";
 
 /** Every route and captured port that the node has otherwise than it should. */
 export function findDifferences(node: UserspaceRules, desired: UserspaceRules): Difference[] {
-  const { addRoutes, addCaptures, removeRoutes, removeCaptures } = diff(node, desired);
+  const { addRoutes, captureSource, addCaptures, removeRoutes, removeCaptures } = diff(
+    node,
+    desired,
+  );
   const missing = (line: string): Difference => ({
     where: line,
     problem: "missing",
@@ -31,8 +34,15 @@ export function findDifferences(node: UserspaceRules, desired: UserspaceRules): 
       const where = `route ${address}`;
       return { where, problem: "changed", found: [routeLine(address, found)], expected: [line] };
     }),
+    ...(captureSource === undefined ? [] : [sourceDifference(node, desired)]),
     ...addCaptures.map((capture) => missing(captureLine(captureKey(capture)))),
     ...removeRoutes.map((address) => unexpected(routeLine(address, node.routes.get(address)!))),
     ...removeCaptures.map((capture) => unexpected(captureLine(captureKey(capture)))),
   ];
+}
+
+function sourceDifference(node: UserspaceRules, desired: UserspaceRules): Difference {
+  const [found, expected] = [captureSourceLines(node), captureSourceLines(desired)];
+  const problem = found.length === 0 ? "missing" : expected.length === 0 ? "unexpected" : "changed";
+  return { where: "captures", problem, found, expected };
 }

@@ -6,7 +6,7 @@
 
 import { NODE_PORT_RANGE } from "../../cluster/control/node_ports.ts";
 import type { Protocol } from "../../cluster/objects.ts";
-import { familyOf } from "../../net/address.ts";
+import { type Family, familyOf } from "../../net/address.ts";
 import type { Plan } from "../../plan/plan.ts";
 
 /** Ports of one local address that are taken away from the node's own sockets. */
@@ -25,6 +25,12 @@ export interface UserspaceRules {
    * source address that the node's own connections to it get (null: the kernel's choice).
    */
   readonly routes: ReadonlyMap<string, string | null>;
+  /**
+   * The source address of the node's own IPv4 packets to captured ports (null: the kernel's choice,
+   * which may be an address that is on the engine's device only). In IPv6 the kernel always takes
+   * the address that is dialled (RFC 6724, rule 1).
+   */
+  readonly captureSource: string | null;
   /** Ports on addresses that the node itself has, by {@link captureKey}. */
   readonly captures: ReadonlyMap<string, Capture>;
 }
@@ -62,8 +68,8 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
   const nodePortAddresses = new Set(plan.node.nodePortAddresses);
   const routes = new Map<string, string | null>();
   const sources = masqueradeAddresses(plan);
-  const sourceFor = (address: string) =>
-    sources.find((source) => familyOf(source) === familyOf(address)) ?? null;
+  const sourceIn = (family: Family) =>
+    sources.find((source) => familyOf(source) === family) ?? null;
   const captures = new Map<string, Capture>();
   const capture = (
     address: string,
@@ -94,7 +100,7 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
         } else if (own.has(frontend.address)) {
           capture(frontend.address, port.protocol, frontend.port, frontend.port);
         } else {
-          routes.set(frontend.address, sourceFor(frontend.address));
+          routes.set(frontend.address, sourceIn(familyOf(frontend.address)));
         }
       }
     }
@@ -106,7 +112,7 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
     // ICMPv6 also carries neighbour discovery, which must stay with the link it belongs to.
     if (familyOf(address) === "IPv4") capture(address, "ICMP", 0, 0);
   }
-  return { routes, captures };
+  return { routes, captureSource: sourceIn("IPv4"), captures };
 }
 
 /** Ports on which the node itself answers for its Services, ascending. */
@@ -149,6 +155,8 @@ export function masqueradeAddresses(plan: Pick<Plan, "node">): string[] {
 export interface Transaction {
   /** Address and preferred source; takes the place of a route to the same address. */
   readonly addRoutes: readonly (readonly [address: string, source: string | null])[];
+  /** Absent: stays as it is. */
+  readonly captureSource?: string | null;
   readonly addCaptures: readonly Capture[];
   readonly removeRoutes: readonly string[];
   readonly removeCaptures: readonly Capture[];
@@ -158,6 +166,7 @@ export interface Transaction {
 export function diff(from: UserspaceRules, to: UserspaceRules): Transaction {
   return {
     addRoutes: [...to.routes].filter(([address, source]) => from.routes.get(address) !== source),
+    ...(from.captureSource === to.captureSource ? {} : { captureSource: to.captureSource }),
     addCaptures: [...to.captures].filter(([key]) => !from.captures.has(key)).map(([, c]) => c),
     removeRoutes: [...from.routes.keys()].filter((address) => !to.routes.has(address)),
     removeCaptures: [...from.captures].filter(([key]) => !to.captures.has(key)).map(([, c]) => c),

@@ -43,6 +43,8 @@ const QUEUE_LENGTH = 10_000;
  */
 const DEVICE_ADDRESS = "169.254.91.1";
 
+const EVERYWHERE: Readonly<Record<Family, string>> = { IPv4: "0.0.0.0/0", IPv6: "::/0" };
+
 const IP_PROTOCOLS: Readonly<Record<Capture["protocol"], number>> = {
   ICMP: 1,
   TCP: 6,
@@ -93,14 +95,17 @@ export class NodeRouting {
     this.#net.links.setTxQueueLen(name, QUEUE_LENGTH);
     this.#net.links.setMtu(name, this.#nodeMtu());
     this.#net.links.setUp(name);
-    for (const family of this.#families) {
-      this.#net.routes.replace({
-        destination: family === "IPv4" ? "0.0.0.0/0" : "::/0",
-        table: CAPTURE_TABLE,
-        link: this.#tun.index,
-        origin: ORIGIN,
-      });
-    }
+    for (const family of this.#families) this.#setCaptureRoute(family, null);
+  }
+
+  #setCaptureRoute(family: Family, source: string | null): void {
+    this.#net.routes.replace({
+      destination: EVERYWHERE[family],
+      table: CAPTURE_TABLE,
+      link: this.#tun.index,
+      origin: ORIGIN,
+      preferredSource: source ?? undefined,
+    });
   }
 
   /** The smallest MTU of the node's links, so that what the engine takes in can go on by any. */
@@ -148,12 +153,13 @@ export class NodeRouting {
     const { routes, rules } = this.#net;
     const own = new Set(this.#net.addresses.list().map(({ address }) => address));
     const missing = new Set<string>();
+    const usable = (source: string | null) => {
+      if (source === null || own.has(source)) return source;
+      missing.add(source);
+      return null;
+    };
     const addresses = transaction.addRoutes.filter(([address]) => this.#serves(address))
-      .map(([address, source]) => {
-        if (source === null || own.has(source)) return [address, source] as const;
-        missing.add(source);
-        return [address, null] as const;
-      });
+      .map(([address, source]) => [address, usable(source)] as const);
     const failures: unknown[] = [];
     const attempt = (step: () => unknown) => {
       try {
@@ -169,6 +175,10 @@ export class NodeRouting {
       origin: ORIGIN,
       preferredSource: source ?? undefined,
     }))));
+    const { captureSource } = transaction;
+    if (captureSource !== undefined) {
+      attempt(() => this.#setCaptureRoute("IPv4", usable(captureSource)));
+    }
     for (const capture of transaction.addCaptures) {
       if (this.#serves(capture.address)) attempt(() => rules.ensure(captureRule(capture)));
     }
@@ -212,7 +222,13 @@ export function readRouting(
     .map(readCapture)
     .filter((capture) => capture !== null)
     .map((capture) => [captureKey(capture), capture] as const);
-  return { routes: new Map(routes), captures: new Map(captures) };
+  const [capture] = net.routes.list({ table: CAPTURE_TABLE, family: "IPv4" })
+    .filter((route) => link === undefined || route.link === link);
+  return {
+    routes: new Map(routes),
+    captureSource: capture?.preferredSource ?? null,
+    captures: new Map(captures),
+  };
 }
 
 /**

@@ -10,6 +10,8 @@ import { type Capture, captureKey, diff, type UserspaceRules } from "./render.ts
 export interface RoutingStructure {
   /** Addresses routed to the engine, with the source of the node's own connections to them. */
   readonly routes: readonly { readonly address: string; readonly source: string | null }[];
+  /** The source of the node's own IPv4 connections to captured ports. */
+  readonly captureSource: string | null;
   readonly captures: readonly Capture[];
 }
 
@@ -17,6 +19,7 @@ export interface RoutingStructure {
 export function routingStructure(rules: UserspaceRules): RoutingStructure {
   return {
     routes: [...rules.routes].map(([address, source]) => ({ address, source })),
+    captureSource: rules.captureSource,
     captures: [...rules.captures.values()],
   };
 }
@@ -25,6 +28,7 @@ export function routingStructure(rules: UserspaceRules): RoutingStructure {
 export function routingText(rules: UserspaceRules): string {
   const lines = [
     ...[...rules.routes].map(([address, source]) => routeLine(address, source)),
+    ...captureSourceLines(rules),
     ...[...rules.captures.keys()].map(captureLine),
   ];
   return lines.map((line) => `${line}\n`).join("");
@@ -40,22 +44,29 @@ export function captureLine(key: string): string {
   return `capture ${key}`;
 }
 
+/** The line of the source of captures, if there is one. */
+export function captureSourceLines({ captureSource }: UserspaceRules): string[] {
+  return captureSource === null ? [] : [`captures source ${captureSource}`];
+}
+
 /** The lines of routes and captures that a step from one rule set to another adds and removes. */
 export function routingChange(
   from: UserspaceRules,
   to: UserspaceRules,
 ): { readonly added: readonly string[]; readonly removed: readonly string[] } {
-  const { addRoutes, addCaptures, removeRoutes, removeCaptures } = diff(from, to);
+  const { addRoutes, captureSource, addCaptures, removeRoutes, removeCaptures } = diff(from, to);
   const replaced = addRoutes.map(([address]) => address).filter((one) => from.routes.has(one));
   return {
     added: [
       ...addRoutes.map(([address, source]) => routeLine(address, source)),
+      ...(captureSource === undefined ? [] : captureSourceLines(to)),
       ...addCaptures.map((capture) => captureLine(captureKey(capture))),
     ],
     removed: [
       ...[...removeRoutes, ...replaced].map((address) =>
         routeLine(address, from.routes.get(address)!)
       ),
+      ...(captureSource === undefined ? [] : captureSourceLines(from)),
       ...removeCaptures.map((capture) => captureLine(captureKey(capture))),
     ],
   };

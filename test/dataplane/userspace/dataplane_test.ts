@@ -12,10 +12,11 @@ import type { Outcome, ProbeOptions, Target } from "../../../src/lab/probe.ts";
 import { payloadSha256 } from "../../../src/lab/payload.ts";
 import { DEFAULT_NODE, type Server } from "../../../src/lab/topology.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
+import { writeSysctl } from "../../../src/linux/sysctl.ts";
 import { Rtnetlink } from "../../../src/netlink/route/rtnetlink.ts";
 import { Planner } from "../../../src/plan/planner.ts";
 import { requires } from "../../requirements.ts";
-import { apply, remove, service, slice } from "../../services/objects.ts";
+import { apply, endpoint, remove, service, slice } from "../../services/objects.ts";
 
 const PODS = ["10.244.1.1", "10.244.1.2", "10.244.1.3"];
 const VIP = "10.96.0.10";
@@ -33,6 +34,10 @@ const SERVERS: Server[] = [
   pod("three", [PODS[2], "fd00:10:244::3"], [TCP, UDP]),
 ];
 
+function nodeNamespace(lab: Lab): NetworkNamespace {
+  return NetworkNamespace.open(`/proc/self/fd/${lab.nodeNamespaceFd}`);
+}
+
 /** A lab whose node runs the data plane. */
 class Bed implements AsyncDisposable {
   readonly planner = new Planner({
@@ -48,9 +53,14 @@ class Bed implements AsyncDisposable {
 
   private constructor(readonly lab: Lab, readonly dataPlane: UserspaceDataPlane) {}
 
-  static async start(servers: readonly Server[] = SERVERS): Promise<Bed> {
+  /** @param prepare called in the node's namespace before the data plane starts. */
+  static async start(
+    servers: readonly Server[] = SERVERS,
+    prepare: () => void = () => {},
+  ): Promise<Bed> {
     const lab = await Lab.start();
     try {
+      nodeNamespace(lab).run(prepare);
       assert.deepEqual(await lab.setServers(servers), []);
       const dataPlane = await UserspaceDataPlane.start({ namespaceFd: lab.nodeNamespaceFd });
       return new Bed(lab, dataPlane);
@@ -78,6 +88,14 @@ class Bed implements AsyncDisposable {
       counts[pod] = (counts[pod] ?? 0) + 1;
     }
     return counts;
+  }
+
+  /** Runs a function in the node's namespace. */
+  inside<T>(fn: (net: Rtnetlink) => T): T {
+    return nodeNamespace(this.lab).run(() => {
+      using net = Rtnetlink.open();
+      return fn(net);
+    });
   }
 
   async outcome(from: string, target: Target, options?: ProbeOptions): Promise<Outcome> {
@@ -166,6 +184,35 @@ Deno.test({
 });
 
 Deno.test({
+  ...requires(
+    "the node is the node where other local addresses may go out",
+    "root",
+    "netns",
+    "tun",
+  ),
+  async fn() {
+    // As kube-proxy leaves it: the kernel may then choose the device's address of scope host.
+    await using bed = await Bed.start(
+      SERVERS,
+      () => writeSysctl("net.ipv4.conf.all.route_localnet", 1),
+    );
+    await bed.apply(
+      service("web", {
+        type: "NodePort",
+        ports: [{ port: 80, protocol: "TCP", nodePort: 30007 }],
+        externalTrafficPolicy: "Local",
+      }),
+      slice("web", PODS.map((address) => endpoint(address, "ready", { node: "elsewhere" }))),
+    );
+    const nodePort: Target = { address: "192.168.50.10", port: 30007, protocol: "TCP" };
+    assert.deepEqual(await bed.ask("node", nodePort, 12), equally);
+    assert.deepEqual(await bed.ask("node", vip, 12), equally);
+    const { kind } = await bed.outcome("client", nodePort, { timeoutMs: 400 });
+    assert.equal(kind, "timeout", "policy Local has nobody here for those from outside");
+  },
+});
+
+Deno.test({
   ...requires("a Service without endpoints refuses at once", "root", "netns", "tun"),
   async fn() {
     await using bed = await Bed.start();
@@ -193,10 +240,7 @@ Deno.test({
     // "two" serves nothing on the port; what is sent to 10.244.1.9 is lost; nobody has 10.244.1.8,
     // and the node says so.
     await using bed = await Bed.start([SERVERS[0], pod("two", [PODS[1]], [UDP]), SERVERS[2]]);
-    NetworkNamespace.open(`/proc/self/fd/${bed.lab.nodeNamespaceFd}`).run(() => {
-      using net = Rtnetlink.open();
-      net.routes.add({ destination: "10.244.1.9", type: "blackhole" });
-    });
+    bed.inside((net) => net.routes.add({ destination: "10.244.1.9", type: "blackhole" }));
     await bed.apply(service("web"), slice("web", PODS));
     const refused = await bed.ask("client", vip, 9);
     assert.equal(refused.two, undefined);
@@ -301,7 +345,7 @@ Deno.test({
     const lab = await Lab.start();
     try {
       const dataPlane = await UserspaceDataPlane.start({ namespaceFd: lab.nodeNamespaceFd });
-      NetworkNamespace.open(`/proc/self/fd/${lab.nodeNamespaceFd}`).run(() => {
+      nodeNamespace(lab).run(() => {
         using net = Rtnetlink.open();
         net.links.delete("switchyard0");
       });

@@ -9,6 +9,7 @@ import {
 function rules(routes: Record<string, string | null>, ...captures: Capture[]): UserspaceRules {
   return {
     routes: new Map(Object.entries(routes)),
+    captureSource: "192.0.2.1",
     captures: new Map(captures.map((capture) => [captureKey(capture), capture])),
   };
 }
@@ -56,4 +57,19 @@ Deno.test("every route and capture that is otherwise is told", () => {
       expected: [],
     },
   ]);
+});
+
+Deno.test("another source of the node's own packets to captured ports is told", () => {
+  const without = { ...rules({}), captureSource: null };
+  const other = { ...rules({}), captureSource: "192.0.2.9" };
+  const told = (node: UserspaceRules, desired: UserspaceRules) =>
+    findDifferences(node, desired).map(({ where, problem, found, expected }) =>
+      [where, problem, ...found, ...expected].join(", ")
+    );
+  assert.deepEqual(told(without, rules({})), ["captures, missing, captures source 192.0.2.1"]);
+  assert.deepEqual(told(rules({}), without), ["captures, unexpected, captures source 192.0.2.1"]);
+  assert.deepEqual(
+    told(other, rules({})),
+    ["captures, changed, captures source 192.0.2.9, captures source 192.0.2.1"],
+  );
 });

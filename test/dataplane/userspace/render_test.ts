@@ -72,6 +72,12 @@ Deno.test("replies to masqueraded connections are captured without any Service",
   const rules = render(plan(), MASQUERADE_PORTS);
   assert.deepEqual([...rules.routes], []);
   assert.deepEqual([...rules.captures.keys()], masquerade);
+  assert.equal(rules.captureSource, "192.168.50.10");
+  const addresses = ["fd00:50::10", "192.168.50.11", "192.168.50.10"];
+  const node = { ...plan().node, addresses };
+  assert.equal(render({ ...plan(), node }, MASQUERADE_PORTS).captureSource, "192.168.50.11");
+  const onlyIPv6 = { ...node, addresses: addresses.slice(0, 1) };
+  assert.equal(render({ ...plan(), node: onlyIPv6 }, MASQUERADE_PORTS).captureSource, null);
 });
 
 Deno.test("Service addresses are routed whole, the node's own only at the Service's port", () => {
@@ -123,6 +129,7 @@ Deno.test("a transaction turns any rule set into any other and adds before it re
     routes: fc.array(
       fc.tuple(fc.nat(9).map((n) => `10.96.0.${n}`), fc.constantFrom(null, "192.168.0.1")),
     ).map((list) => new Map(list)),
+    captureSource: fc.constantFrom(null, "192.168.0.1", "192.168.0.2"),
     captures: fc.array(fc.tuple(fc.nat(3), fc.nat(3))).map((list) =>
       new Map(list.map(([host, port]): [string, Capture] => {
         const capture = {
@@ -140,6 +147,8 @@ Deno.test("a transaction turns any rule set into any other and adds before it re
     const routes = new Map([...from.routes, ...step.addRoutes]);
     for (const address of step.removeRoutes) assert.ok(routes.delete(address));
     assert.deepEqual(routes, to.routes);
+    const { captureSource = from.captureSource } = step;
+    assert.equal(captureSource, to.captureSource);
     const captures = new Set([...from.captures.keys(), ...step.addCaptures.map(captureKey)]);
     for (const capture of step.removeCaptures) assert.ok(captures.delete(captureKey(capture)));
     assert.deepEqual(captures, new Set(to.captures.keys()));

@@ -12,10 +12,11 @@ import {
 import { NodeRouting, SERVICE_TABLE } from "../../../src/dataplane/userspace/routing.ts";
 import { requires } from "../../requirements.ts";
 
-const nothing: UserspaceRules = { routes: new Map(), captures: new Map() };
+const nothing: UserspaceRules = { routes: new Map(), captureSource: null, captures: new Map() };
 
 const desired: UserspaceRules = {
   routes: new Map([["10.96.0.1", "192.168.50.10"], ["10.96.0.2", null], ["fd00:96::1", null]]),
+  captureSource: "192.168.50.10",
   captures: new Map([
     { address: "192.168.50.10", protocol: "TCP", firstPort: 30000, lastPort: 32767 } as const,
     { address: "192.168.50.10", protocol: "ICMP", firstPort: 0, lastPort: 0 } as const,
@@ -51,6 +52,7 @@ Deno.test({
 
       const less: UserspaceRules = {
         routes: new Map([["10.96.0.2", "192.168.50.10"]]),
+        captureSource: null,
         captures: new Map([...desired.captures].slice(0, 1)),
       };
       routing.apply(diff(desired, less));
@@ -94,10 +96,12 @@ Deno.test({
       const routing = NodeRouting.open(tun);
       const rules: UserspaceRules = {
         routes: new Map([["10.96.0.1", "203.0.113.1"], ["10.96.0.2", null]]),
+        captureSource: "203.0.113.2",
         captures: new Map(),
       };
-      assert.deepEqual(routing.apply(diff(nothing, rules)), ["203.0.113.1"]);
+      assert.deepEqual(routing.apply(diff(nothing, rules)), ["203.0.113.1", "203.0.113.2"]);
       assert.deepEqual([...routing.read().routes], [["10.96.0.1", null], ["10.96.0.2", null]]);
+      assert.equal(routing.read().captureSource, null);
       close(tun.fd);
     });
   },
@@ -119,6 +123,7 @@ Deno.test({
       const [key, capture] = [...desired.captures][0];
       const rules: UserspaceRules = {
         routes: new Map([["10.96.0.1", null]]),
+        captureSource: null,
         captures: new Map([[captureKey(refused), refused], [key, capture]]),
       };
       assert.throws(() => routing.apply(diff(nothing, rules)), /ports 65535 to 65535/);
