@@ -22,6 +22,8 @@ const RANDOMLY = /^-A KUBE-POSTROUTING .*-j MASQUERADE --random-fully$/m;
 /** The rule that drops what connection tracking calls invalid, and the chain that it is in. */
 const FORWARDS = /^-A KUBE-FORWARD /m;
 const DROPS_INVALID = /^-A KUBE-FORWARD .*--ctstate INVALID .*-j DROP$/m;
+/** A rule that counts; iptables-save puts two spaces before the name. */
+const COUNTED = / --nfacct-name +(\S+)/g;
 
 /**
  * How the chains of ports without a name are named on a node: kube-proxy's way of doing that has
@@ -50,9 +52,8 @@ export function namingAsFound(
  * @param saved iptables-save's text of all families.
  */
 export function optionsAsFound(options: RuleOptions, saved: string): RuleOptions {
-  const counters = Object.values(COUNTERS).filter((name): name is CounterName =>
-    saved.includes(`--nfacct-name ${name}`)
-  );
+  const counted = new Set(Array.from(saved.matchAll(COUNTED), ([, name]) => name));
+  const counters = Object.values(COUNTERS).filter((name): name is CounterName => counted.has(name));
   return {
     ...options,
     randomFully: MASQUERADES.test(saved) ? RANDOMLY.test(saved) : DEFAULT_RULE_OPTIONS.randomFully,

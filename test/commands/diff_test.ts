@@ -95,6 +95,33 @@ Deno.test("a node whose programs and proxy are others is compared with what thes
   assert.equal(fixed.code, 1);
 });
 
+Deno.test("a node whose rules count packets, as its programs print them", async () => {
+  // iptables-save puts two spaces before the name of a counter.
+  const count = "-m nfacct --nfacct-name  ";
+  const saved = (await rendered())
+    .replace(/(--ctstate INVALID) (-j DROP)$/m, `$1 ${count}ct_state_invalid_dropped_pkts $2`)
+    .replace(
+      /^-A KUBE-NODEPORTS (.* --dport \d+) (-j KUBE-EXT-\w+)$/gm,
+      (rule, match, jump) =>
+        `-A KUBE-NODEPORTS -d 127.0.0.0/8 ${match} ${count}localhost_nps_accepted_pkts ${jump}\n` +
+        rule,
+    );
+  assert.equal(saved.split(count).length - 1, 3);
+  const { code, stdout } = await diff([...MANIFESTS, "--iptables-save=-"], saved);
+  assert.deepEqual([code, stdout], [0, "iptables: the node is as it should be\n"]);
+});
+
+Deno.test("a node whose rules count into nfacct, as iptables-save prints them", async () => {
+  const saved = (await rendered())
+    .replace(
+      /--ctstate INVALID -j DROP$/m,
+      "--ctstate INVALID -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts -j DROP",
+    );
+  const args = [...MANIFESTS, "--iptables-save=-", "--ip-family=ipv4"];
+  const { code, stdout } = await diff(args, saved);
+  assert.deepEqual([code, stdout], [0, "iptables: the node is as it should be\n"]);
+});
+
 Deno.test("a node's dump that is not: what is missing, what is too much, what goes elsewhere", async () => {
   const saved = (await rendered())
     .replace(/^-A KUBE-SVC-\w+ .*"default\/hostnames -> 10\.244\.2\.3:9376".*\n/m, "")
