@@ -12,6 +12,7 @@ import { isLoopback } from "../config/values.ts";
 import { parseAddress } from "../net/address.ts";
 import type { Check } from "./checks.ts";
 import { ApiError } from "./errors.ts";
+import { hostOf } from "./host.ts";
 import { isSameOrigin } from "./page/security.ts";
 import { SESSION_COOKIE, type Sessions } from "./sessions.ts";
 
@@ -65,8 +66,7 @@ function ownNames(): Check {
   return (context) => {
     if (!arrivalOf(context).loopback) return null;
     const { url } = context.req.raw;
-    const start = url.indexOf("//") + 2;
-    const host = url.slice(start, url.indexOf("/", start));
+    const host = hostOf(url);
     // Nearly all requests dial the same name.
     if (host !== known) {
       checkHost(url);

@@ -18,6 +18,7 @@ import { EventStreams, STREAM_LIMITS, type StreamLimits } from "./events/stream.
 import { addExplain, EXPLAIN_PATH } from "./explain.ts";
 import { addHealth } from "./health.ts";
 import { addHistory } from "./history.ts";
+import { possibleHost } from "./host.ts";
 import { identify } from "./identify.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
@@ -98,6 +99,7 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   const syncing = state.syncing?.bind(state) ?? (() => false);
   const app = application(
     identify(EXPLAIN_PATH),
+    possibleHost(),
     guard(token, sessions),
     syncsFirst(syncing, "/api/"),
   );
@@ -127,9 +129,9 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   const limits = { ...STREAM_LIMITS, ...options.streams };
   addEvents(app, new EventStreams(state.events, limits, (used) => drift.watch(used)));
   addDocument(app, options.version);
-  if (token !== null && sessions !== null) addLogin(app, token, sessions, bodyTimeoutMs);
   const itself: Arrival = { trusted: true };
   const api = new ApiClient(async (path) => await app.request(path, undefined, itself));
   addPages(app, { api, session: sessions !== null });
+  if (token !== null && sessions !== null) addLogin(app, token, sessions, bodyTimeoutMs);
   return app;
 }

@@ -6,6 +6,7 @@
 
 import type { MiddlewareHandler } from "hono";
 import { ApiError } from "./errors.ts";
+import { messageOf } from "../errors.ts";
 
 /** What a request body may be. */
 export interface BodyLimits {
@@ -81,7 +82,7 @@ export async function readBody(
     const chunks: Uint8Array[] = [];
     let length = 0;
     while (true) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(brokenOff);
       if (expired) break;
       if (done) return concatenate(chunks, length);
       length += value.length;
@@ -99,6 +100,11 @@ export async function readBody(
   } finally {
     clearTimeout(timer);
   }
+}
+
+function brokenOff(error: unknown): never {
+  const why = messageOf(error);
+  throw new ApiError(400, "incomplete_body", `the body did not come as a whole: ${why}`);
 }
 
 function concatenate(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {

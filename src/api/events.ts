@@ -45,8 +45,6 @@ export function addEvents(app: OpenAPIHono, streams: EventStreams): void {
       throw new ApiError(503, "too_many_clients", "there are too many clients of the events");
     }
     context.header("Content-Type", "text/event-stream; charset=utf-8");
-    // Nobody would ever end a stream that is not sent.
-    if (context.req.method === "HEAD") return context.body(null, 200) as never;
     const lastId = context.req.valid("header")["last-event-id"] ?? null;
     return context.body(streams.open(lastId), 200) as never;
   });

@@ -88,7 +88,7 @@ function listening<Server extends { readonly finished: Promise<void> }>(
     if (--underWay === 0) idle();
   };
   const handle = (request: Request): Response | Promise<Response> => {
-    const answer = handler(request);
+    const answer = handler(asGet(request));
     if (answer instanceof Response) return answer;
     underWay++;
     answer.then(ended, ended);
@@ -116,6 +116,13 @@ function listening<Server extends { readonly finished: Promise<void> }>(
       await server.finished;
     },
   };
+}
+
+/** For HEAD Deno leaves the body out, but has to see it to tell its length (RFC 9110, 8.6). */
+function asGet(request: Request): Request {
+  const { url, method, headers } = request;
+  // A host that no URL can have is for the handler to refuse.
+  return method === "HEAD" && URL.canParse(url) ? new Request(url, { headers }) : request;
 }
 
 /** Takes away a socket that is left of a process that was killed. */

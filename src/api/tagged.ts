@@ -5,7 +5,7 @@
  */
 
 import type { MiddlewareHandler } from "hono";
-import { etag } from "hono/etag";
+import { etag, RETAINED_304_HEADERS } from "hono/etag";
 
 /** Tags the answers of a path. */
 export function tagged(): MiddlewareHandler[] {
@@ -14,6 +14,6 @@ export function tagged(): MiddlewareHandler[] {
       await next();
       if (context.res.headers.has("etag")) context.header("Cache-Control", "no-cache");
     },
-    etag(),
+    etag({ retainedHeaders: [...RETAINED_304_HEADERS, "x-request-id", "x-content-type-options"] }),
   ];
 }

@@ -100,5 +100,9 @@ Deno.test("every answer has a request's id: the client's where it is a plain wor
       assert.match(id!, /^[0-9a-f-]{36}$/);
     }
     assert.notEqual(await idOf("/healthz"), await idOf("/healthz"));
+    const headers = { "if-none-match": "*", "x-request-id": "abc-3" };
+    const same = await ask("/api/v1/services", { headers });
+    assert.equal(same.status, 304);
+    assert.equal(same.headers.get("x-request-id"), "abc-3");
   });
 });

@@ -87,6 +87,20 @@ Deno.test("bodies that never come are answered, and their connections can go", (
     }
   }));
 
+Deno.test("bodies that end before their length are refused", () =>
+  withClients(5, async (connection) => {
+    const head = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n";
+    await send(connection, `POST /api/v1/lookup HTTP/1.1\r\n${head}{`);
+    await connection.closeWrite();
+  }, async (state, base, connections) => {
+    for (const connection of connections) {
+      const answer = await new Response(connection.readable).text();
+      assert.equal(statusOf(answer), 400);
+      assert.match(answer, /"code":"incomplete_body"/);
+    }
+    await expectWork(state, base);
+  }));
+
 Deno.test("connections that are half closed", () =>
   withClients(100, async (connection) => {
     await send(connection, "GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n");

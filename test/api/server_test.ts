@@ -109,3 +109,66 @@ Deno.test("on loopback without a token only names of this machine are answered",
     await server.stop();
   }
 });
+
+Deno.test("a Host that no URL can have is refused, whoever asks and whatever for", async () => {
+  const ask = async (app: ReturnType<typeof tokenApp>, request: string) => {
+    const server = serve(
+      { host: "127.0.0.1", port: 0 },
+      (request) => app.fetch(request, { loopback: true }),
+    );
+    try {
+      const { port } = server.address;
+      return await exchange(await Deno.connect({ hostname: "127.0.0.1", port }), request);
+    } finally {
+      await server.stop();
+    }
+  };
+  const open = queryApp(new FixedState(), new Metrics(["IPv4"], "1"), {
+    version: "1",
+    token: null,
+  });
+  const signIn = (host: string) =>
+    `POST /login HTTP/1.1\r\nHost: ${host}\r\nOrigin: http://x\r\nContent-Length: 1\r\n` +
+    "Connection: close\r\n\r\nx";
+  for (const host of ["localhost:99999", "localhost:http", "a b", "[::1%25lo]", "[::1"]) {
+    for (
+      const [app, request] of [
+        [open, getRequest("/api/v1/services", host)],
+        [open, getRequest("/api/v1/services", host).replace("GET", "HEAD")],
+        [tokenApp(), getRequest("/explain", `${host}\r\nAccept: text/html`)],
+        [tokenApp(), signIn(host)],
+      ] as const
+    ) {
+      const answer = await ask(app, request);
+      assert.equal(statusOf(answer), 400, `${host}: ${answer}`);
+      if (!request.startsWith("HEAD")) assert.match(answer, /"code":"invalid_host"/);
+    }
+  }
+});
+
+Deno.test("HEAD has the head of what GET answers", async () => {
+  const metrics = new Metrics(["IPv4"], "1");
+  const app = queryApp(new FixedState(), metrics, { version: "1", token: null });
+  const server = serve({ host: "127.0.0.1", port: 0 }, app.fetch);
+  const { port } = server.address;
+  const ask = async (method: string, path: string, more = "") => {
+    const request = getRequest(path, `x${more}`).replace("GET", method);
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const [head, body] = (await exchange(connection, request)).split("\r\n\r\n");
+    const lines = head.split("\r\n").filter((line) => !/^(?:date|x-request-id):/.test(line));
+    return { lines, length: body.length };
+  };
+  try {
+    for (const path of ["/api/v1/services", "/healthz", "/none", "/assets/icon.svg"]) {
+      const get = await ask("GET", path);
+      assert.ok(get.lines.includes(`content-length: ${get.length}`), path);
+      const head = await ask("HEAD", path, "\r\nContent-Length: 0");
+      assert.deepEqual(head, { lines: get.lines, length: 0 }, path);
+    }
+    const { lines } = await ask("HEAD", "/openapi.json", "\r\nAccept-Encoding: gzip");
+    assert.ok(lines.includes("content-encoding: gzip"));
+    assert.ok(!lines.some((line) => line.startsWith("content-length")));
+  } finally {
+    await server.stop();
+  }
+});

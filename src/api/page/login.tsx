@@ -1,5 +1,6 @@
 /**
- * Where a browser shows the API's token once, and gets a session for it.
+ * Where a browser shows the API's token once, and gets a session for it. A page like the others, whose
+ * headers it needs to have before.
  *
  * @module
  */

@@ -23,7 +23,8 @@ export function pageHeaders(): MiddlewareHandler {
   return async (context, next) => {
     await next();
     context.header("Content-Security-Policy", CONTENT_SECURITY_POLICY);
-    context.header("Referrer-Policy", "no-referrer");
+    // With no-referrer, browsers leave a form's own Origin out too (Fetch, append a request Origin header).
+    context.header("Referrer-Policy", "same-origin");
     context.header("Cross-Origin-Opener-Policy", "same-origin");
     context.header("Cross-Origin-Resource-Policy", "same-origin");
   };
