@@ -141,7 +141,7 @@ async function oursRound(world: Cluster, round: number, ours: Growing["ours"]): 
     measure(async () => {
       syncs.length = 0;
       await plane.sync(world.plan, change);
-      return syncs.reduce((sum, { changes }) => sum + changes, 0);
+      return syncs.reduce((sum, { lines }) => sum + lines, 0);
     });
   try {
     ours.full.push(await sync(world.whole));

@@ -1,12 +1,12 @@
 /**
- * What data planes that program the kernel's tables have in common: when everything has to be
- * compared with the node, bringing its families to the plan one by one, looking after them between
- * syncs, and forgetting UDP flows whose endpoint has gone.
+ * What data planes that program the kernel's tables have in common: a sync from its beginning to its
+ * end, when everything has to be compared with the node, and looking after it between syncs.
  *
  * @module
  */
 
 import type { Logger } from "@logtape/logtape";
+import type { EngineHandle } from "../engine/handle.ts";
 import { messageOf } from "../errors.ts";
 import type { Family } from "../net/address.ts";
 import type { Plan, PlanChange } from "../plan/plan.ts";
@@ -41,6 +41,8 @@ export interface SyncOutcome {
   readonly family: Family;
   /** The node was read and compared; else only what had changed was looked at. */
   readonly full: boolean;
+  /** How much of the node was changed: 0 when it was as it should be. */
+  readonly lines: number;
 }
 
 /** What a data plane programs of one family. */
@@ -59,12 +61,18 @@ export interface KeptFamily<Sync extends SyncOutcome> {
 }
 
 /** What a data plane does besides. */
-export interface UpkeepEffects {
+export interface UpkeepEffects<Sync extends SyncOutcome> {
   readonly logger: Logger;
+  /** Answers queries; it learns each plan when the node has it. */
+  readonly engine: Pick<EngineHandle, "apply">;
   /** Runs a synchronous function in the node's network namespace. */
   inside<T>(fn: () => T): T;
   /** Called before everything of a family is compared, unless that comes of a refusal. */
   beforeComparing?(plan: Plan): void;
+  /** Told what a sync did in the families in which it succeeded. */
+  synced(syncs: readonly Sync[]): void;
+  /** Called when all families have the plan. */
+  programmed?(plan: Plan): void;
   /** Whether a failure means that the node refused what it was sent, so that all is to be compared. */
   isRefusal(error: unknown): boolean;
 }
@@ -73,7 +81,7 @@ export interface UpkeepEffects {
 export class Upkeep<Sync extends SyncOutcome> {
   readonly #families: readonly KeptFamily<Sync>[];
   readonly #options: UpkeepOptions;
-  readonly #effects: UpkeepEffects;
+  readonly #effects: UpkeepEffects<Sync>;
   #observer: DataPlaneObserver | null = null;
   #fullSyncDue = 0;
   #watchTimer: ReturnType<typeof setInterval> | undefined;
@@ -85,7 +93,7 @@ export class Upkeep<Sync extends SyncOutcome> {
   constructor(
     families: readonly KeptFamily<Sync>[],
     options: UpkeepOptions,
-    effects: UpkeepEffects,
+    effects: UpkeepEffects<Sync>,
   ) {
     this.#families = families;
     this.#options = options;
@@ -101,13 +109,32 @@ export class Upkeep<Sync extends SyncOutcome> {
   }
 
   /**
-   * Brings every family to the plan; a failure of one leaves the others alone. Returns what the
-   * successful ones did, and the failures for {@link throwFailures}.
+   * Brings every family to the plan, then the engine; a failure of one family leaves the others
+   * alone, and is thrown at the end instead, several as one.
    */
-  async sync(
-    plan: Plan,
-    change: PlanChange,
-  ): Promise<{ readonly syncs: readonly Sync[]; readonly failures: readonly unknown[] }> {
+  async sync(plan: Plan, change: PlanChange): Promise<void> {
+    const { syncs, failures } = await this.#syncFamilies(plan, change);
+    this.#effects.synced(syncs);
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
+    this.#effects.programmed?.(plan);
+    const renewed = syncs.some(({ full, lines }) => full && lines > 0);
+    if (renewed || touchesUdp(change)) this.#forgetStaleUdp(plan);
+    await this.#effects.engine.apply(change);
+  }
+
+  /** Stops looking after the node, and waits for the end of a look that has begun. */
+  async stop(): Promise<void> {
+    clearInterval(this.#watchTimer);
+    clearTimeout(this.#confirmationTimer ?? undefined);
+    this.#watchTimer = this.#confirmationTimer = undefined;
+    await this.#watching;
+  }
+
+  async #syncFamilies(plan: Plan, change: PlanChange): Promise<{
+    readonly syncs: readonly Sync[];
+    readonly failures: readonly unknown[];
+  }> {
     // At first, once an hour, and for another node.
     const due = change.node !== null || Date.now() >= this.#fullSyncDue;
     if (due || this.#families.some(({ doubtful }) => doubtful)) {
@@ -130,13 +157,10 @@ export class Upkeep<Sync extends SyncOutcome> {
   }
 
   /**
-   * Forgets UDP flows whose endpoint has gone, where there can be any. As in kube-proxy, what fails
-   * here is not tried again before the next change.
-   *
-   * @param renewed a full sync found the node otherwise than it should be.
+   * Forgets UDP flows whose endpoint has gone. As in kube-proxy, what fails here is not tried again
+   * before the next change.
    */
-  forgetStaleUdp(plan: Plan, change: PlanChange, renewed: boolean): void {
-    if (!renewed && !touchesUdp(change)) return;
+  #forgetStaleUdp(plan: Plan): void {
     const { logger, inside } = this.#effects;
     for (const { family } of this.#families) {
       const begun = performance.now();
@@ -149,14 +173,6 @@ export class Upkeep<Sync extends SyncOutcome> {
         logger.warn("stale UDP flows may be left: {error}", { error: messageOf(error) });
       }
     }
-  }
-
-  /** Stops looking after the node, and waits for the end of a look that has begun. */
-  async stop(): Promise<void> {
-    clearInterval(this.#watchTimer);
-    clearTimeout(this.#confirmationTimer ?? undefined);
-    this.#watchTimer = this.#confirmationTimer = undefined;
-    await this.#watching;
   }
 
   /** Sends a change, or everything when there is none, or when the node is not as it was left. */
@@ -229,12 +245,6 @@ export class Upkeep<Sync extends SyncOutcome> {
       this.#options.requestSync?.();
     }
   }
-}
-
-/** Throws the failure that there was, or all of them as one. */
-export function throwFailures(failures: readonly unknown[]): void {
-  if (failures.length === 1) throw failures[0];
-  if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
 }
 
 /** A family whose rules on the node can be compared with those of its last sync. */

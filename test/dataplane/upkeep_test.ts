@@ -6,8 +6,8 @@ import type { FamilyAttempt } from "../../src/dataplane/dataplane.ts";
 import {
   type KeptFamily,
   type SyncOutcome,
-  throwFailures,
   Upkeep,
+  type UpkeepEffects,
   type UpkeepOptions,
 } from "../../src/dataplane/upkeep.ts";
 import type { Family } from "../../src/net/address.ts";
@@ -38,12 +38,14 @@ class Kept implements KeptFamily<SyncOutcome> {
     this.calls.push("all");
     if (this.refuses === "everything") return Promise.reject(new Error(`${this.family} fails`));
     this.doubtful = false;
-    return Promise.resolve({ family: this.family, full: true });
+    return Promise.resolve({ family: this.family, full: true, lines: 0 });
   }
 
   syncChange(): Promise<SyncOutcome> {
     this.calls.push("change");
-    if (this.refuses === null) return Promise.resolve({ family: this.family, full: false });
+    if (this.refuses === null) {
+      return Promise.resolve({ family: this.family, full: false, lines: 0 });
+    }
     this.doubtful = true;
     return Promise.reject(new Refusal("refused"));
   }
@@ -58,7 +60,7 @@ class Kept implements KeptFamily<SyncOutcome> {
 function upkeepOf(
   families: readonly Kept[],
   options: UpkeepOptions = {},
-  beforeComparing?: () => void,
+  effects: Partial<UpkeepEffects<SyncOutcome>> = {},
 ): Upkeep<SyncOutcome> {
   return new Upkeep(
     families,
@@ -66,15 +68,17 @@ function upkeepOf(
     {
       logger: getLogger(["switchyard", "test"]),
       inside: (fn) => fn(),
-      beforeComparing,
       isRefusal: (error) => error instanceof Refusal,
+      engine: { apply: () => Promise.resolve() },
+      synced() {},
+      ...effects,
     },
   );
 }
 
 Deno.test("everything is compared at first, for another node and when in doubt, else changes", async () => {
   const kept = new Kept("IPv4");
-  const upkeep = upkeepOf([kept], {}, () => kept.calls.push("prepare"));
+  const upkeep = upkeepOf([kept], {}, { beforeComparing: () => void kept.calls.push("prepare") });
   await upkeep.sync(PLAN, CHANGE);
   await upkeep.sync(PLAN, CHANGE);
   await upkeep.sync(PLAN, { ...CHANGE, node: PLAN.node });
@@ -92,7 +96,8 @@ Deno.test("everything is compared at first, for another node and when in doubt, 
 
 Deno.test("a refused change is followed by a comparison, and both are told", async () => {
   const kept = new Kept("IPv4");
-  const upkeep = upkeepOf([kept]);
+  let done: readonly SyncOutcome[] = [];
+  const upkeep = upkeepOf([kept], {}, { synced: (syncs) => done = syncs });
   await upkeep.sync(PLAN, CHANGE);
   const attempts: Omit<FamilyAttempt, "durationMs">[] = [];
   upkeep.observe({
@@ -100,9 +105,8 @@ Deno.test("a refused change is followed by a comparison, and both are told", asy
     conntrackReconciled() {},
   });
   kept.refuses = "changes";
-  const { syncs, failures } = await upkeep.sync(PLAN, CHANGE);
-  assert.deepEqual(syncs, [{ family: "IPv4", full: true }]);
-  assert.deepEqual(failures, []);
+  await upkeep.sync(PLAN, CHANGE);
+  assert.deepEqual(done, [{ family: "IPv4", full: true, lines: 0 }]);
   assert.deepEqual(attempts, [
     { family: "IPv4", full: false, ok: false, refused: true },
     { family: "IPv4", full: true, ok: true, refused: false },
@@ -111,20 +115,26 @@ Deno.test("a refused change is followed by a comparison, and both are told", asy
 
 Deno.test("a family that fails leaves the other alone, and everything is due again", async () => {
   const families = [new Kept("IPv4"), new Kept("IPv6")];
-  const upkeep = upkeepOf(families);
+  const told: string[] = [];
+  const upkeep = upkeepOf(families, {}, {
+    synced: (syncs) => told.push(...syncs.map(({ family }) => family)),
+    programmed: () => void told.push("all"),
+    engine: { apply: () => Promise.resolve(void told.push("engine")) },
+  });
   families[0].refuses = "everything";
-  const { syncs, failures } = await upkeep.sync(PLAN, CHANGE);
-  assert.deepEqual(syncs, [{ family: "IPv6", full: true }]);
-  assert.throws(() => throwFailures(failures), /^Error: IPv4 fails$/);
-  families[0].refuses = null;
-  assert.equal((await upkeep.sync(PLAN, CHANGE)).syncs.length, 2);
-  await upkeep.sync(PLAN, CHANGE);
-  assert.deepEqual(families[1].calls, ["all", "all", "change"]);
-  assert.throws(
-    () => throwFailures([new Error("one"), new Error("two")]),
-    (error) => error instanceof AggregateError && error.message === "one; two",
+  await assert.rejects(upkeep.sync(PLAN, CHANGE), /^Error: IPv4 fails$/);
+  assert.deepEqual(told.splice(0), ["IPv6"]);
+  families[1].refuses = "everything";
+  await assert.rejects(
+    upkeep.sync(PLAN, CHANGE),
+    (error) => error instanceof AggregateError && error.message === "IPv4 fails; IPv6 fails",
   );
-  throwFailures([]);
+  assert.deepEqual(told, []);
+  families[0].refuses = families[1].refuses = null;
+  await upkeep.sync(PLAN, CHANGE);
+  assert.deepEqual(told, ["IPv4", "IPv6", "all", "engine"]);
+  await upkeep.sync(PLAN, CHANGE);
+  assert.deepEqual(families[1].calls, ["all", "all", "all", "change"]);
 });
 
 Deno.test("after the first sync another comparison is asked for, once", async () => {

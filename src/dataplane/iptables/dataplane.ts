@@ -11,13 +11,7 @@ import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
-import {
-  driftAtRest,
-  type KeptFamily,
-  throwFailures,
-  Upkeep,
-  type UpkeepOptions,
-} from "../upkeep.ts";
+import { driftAtRest, type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
 import { FlushWatch } from "./canary.ts";
 import { ensureCounters, readCounters } from "./counters.ts";
@@ -89,11 +83,14 @@ export class IptablesDataPlane implements DataPlane {
       { ...options, watchPeriodMs: options.canaryPeriodMs },
       {
         logger,
+        engine: options.engine,
         inside: (fn) => runner.inside(fn),
         beforeComparing: () => {
           this.#ruleOptions = { ...this.#ruleOptions, counters: this.#counters() };
         },
         isRefusal,
+        synced: (syncs) => this.#synced(syncs),
+        programmed: (plan) => this.#openLoopback(plan),
       },
     );
   }
@@ -187,21 +184,19 @@ export class IptablesDataPlane implements DataPlane {
    */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
     this.#sent = [];
-    const { syncs, failures } = await this.#upkeep.sync(plan, change);
-    report(syncs);
-    for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
-    this.#sent = syncs.map(({ sent }) => sent);
-    this.#options.synced?.(syncs);
-    throwFailures(failures);
-    this.#openLoopback(plan);
-    const renewed = syncs.some(({ full, lines }) => full && lines > 0);
-    this.#upkeep.forgetStaleUdp(plan, change, renewed);
-    await this.engine.apply(change);
+    await this.#upkeep.sync(plan, change);
   }
 
   /** Stops watching. The rules stay, so that traffic goes on. */
   async stop(): Promise<void> {
     await this.#upkeep.stop();
+  }
+
+  #synced(syncs: readonly FamilySync[]): void {
+    report(syncs);
+    for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
+    this.#sent = syncs.map(({ sent }) => sent);
+    this.#options.synced?.(syncs);
   }
 
   #counters(): RuleOptions["counters"] {

@@ -21,7 +21,7 @@ import {
   ProgramRunner,
   type Programs,
 } from "../iptables/programs.ts";
-import { type KeptFamily, throwFailures, Upkeep, type UpkeepOptions } from "../upkeep.ts";
+import { type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { FamilyIpvs, type IpvsSync, type NodeReading, RefusedError } from "./family.ts";
 import { NetlinkKernel } from "./kernel.ts";
 import { LeavingTimes } from "./leaving_times.ts";
@@ -110,9 +110,11 @@ export class IpvsDataPlane implements DataPlane {
       options,
       {
         logger,
+        engine: options.engine,
         inside: (fn) => runner.inside(fn),
         beforeComparing: (plan) => this.#trySchedulers(plan.services.values()),
         isRefusal,
+        synced: (syncs) => this.#synced(syncs),
       },
     );
   }
@@ -199,15 +201,7 @@ export class IpvsDataPlane implements DataPlane {
    */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
     this.#trySchedulers(change.updated);
-    const { syncs, failures } = await this.#upkeep.sync(plan, change);
-    this.#keepTimes();
-    this.#settleLater();
-    report(syncs);
-    this.#options.synced?.(syncs);
-    throwFailures(failures);
-    const renewed = syncs.some(({ full, changes }) => full && changes > 0);
-    this.#upkeep.forgetStaleUdp(plan, change, renewed);
-    await this.engine.apply(change);
+    await this.#upkeep.sync(plan, change);
   }
 
   /** Stops watching. Everything stays on the node, so that traffic goes on. */
@@ -237,6 +231,13 @@ export class IpvsDataPlane implements DataPlane {
         );
       }
     }
+  }
+
+  #synced(syncs: readonly IpvsSync[]): void {
+    this.#keepTimes();
+    this.#settleLater();
+    report(syncs);
+    this.#options.synced?.(syncs);
   }
 
   #keepTimes(): void {

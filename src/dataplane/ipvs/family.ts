@@ -35,7 +35,7 @@ export interface IpvsSync {
   /** The node was read and compared; else only changed Services were looked at. */
   readonly full: boolean;
   /** Messages to IPVS, entries of sets, addresses, and lines of rules. */
-  readonly changes: number;
+  readonly lines: number;
   /** Services left out, of those that were rendered. */
   readonly problems: readonly RenderProblem[];
   /** What others had changed since the last sync, now put right. */
@@ -156,8 +156,8 @@ export class FamilyIpvs {
     this.#createSets(node, wanted);
     const change = diffStates(node, wanted);
     const rules = diffNodeRules(tables, wanted.rules, this.family);
-    const changes = await this.#send(change, rules, wanted.addresses);
-    return { family: this.family, full: true, changes, problems, drift };
+    const lines = await this.#send(change, rules, wanted.addresses);
+    return { family: this.family, full: true, lines, problems, drift };
   }
 
   /** Brings the node from the last synced plan to this one by sending what changed. */
@@ -175,8 +175,8 @@ export class FamilyIpvs {
       this.#uncertain.add(serverName((before ?? after)!.key));
     }
     const rules = step.rules === null ? [] : diffRules(step.rules.before, step.rules.after);
-    const changes = await this.#send(step, rules, desired);
-    return { family: this.family, full: false, changes, problems, drift: [] };
+    const lines = await this.#send(step, rules, desired);
+    return { family: this.family, full: false, lines, problems, drift: [] };
   }
 
   /** Removes real servers whose last connection is over; how many still wait. */

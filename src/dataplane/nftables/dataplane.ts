@@ -11,13 +11,7 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
-import {
-  driftAtRest,
-  type KeptFamily,
-  throwFailures,
-  Upkeep,
-  type UpkeepOptions,
-} from "../upkeep.ts";
+import { driftAtRest, type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { type NftablesAccess, RefusedTransaction } from "./access.ts";
 import { differencesOf, type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
@@ -78,7 +72,13 @@ export class NftablesDataPlane implements DataPlane {
     this.#upkeep = new Upkeep(
       this.#families.map((rules) => this.#kept(rules)),
       options,
-      { logger, inside: (fn) => this.inside(fn), isRefusal },
+      {
+        logger,
+        engine: options.engine,
+        inside: (fn) => this.inside(fn),
+        isRefusal,
+        synced: (syncs) => this.#synced(syncs),
+      },
     );
   }
 
@@ -167,21 +167,20 @@ export class NftablesDataPlane implements DataPlane {
    */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
     this.#sent = [];
-    const { syncs, failures } = await this.#upkeep.sync(plan, change);
-    report(syncs);
-    for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
-    this.#sent = syncs.map(({ sent }) => sent);
-    this.#options.synced?.(syncs);
-    throwFailures(failures);
-    const renewed = syncs.some(({ full, lines }) => full && lines > 0);
-    this.#upkeep.forgetStaleUdp(plan, change, renewed);
-    await this.engine.apply(change);
+    await this.#upkeep.sync(plan, change);
   }
 
   /** Stops watching. The rules stay, so that traffic goes on. */
   async stop(): Promise<void> {
     await this.#upkeep.stop();
     await this.#access.close();
+  }
+
+  #synced(syncs: readonly FamilySync[]): void {
+    report(syncs);
+    for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
+    this.#sent = syncs.map(({ sent }) => sent);
+    this.#options.synced?.(syncs);
   }
 }
 

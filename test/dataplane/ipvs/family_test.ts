@@ -83,14 +83,14 @@ class Rig {
 Deno.test("a sync makes everything, and the next one finds nothing to do", async () => {
   const rig = new Rig([...web("10.244.0.1", "10.244.0.2"), ...dns("10.244.0.2")]);
   const first = await rig.syncAll();
-  assert.ok(first.changes > 50);
+  assert.ok(first.lines > 50);
   assert.deepEqual([first.full, first.drift, first.problems], [true, [], []]);
   assert.deepEqual(rig.reals(), { "10.244.0.1": 1, "10.244.0.2": 1 });
   assert.deepEqual(rig.reals("TCP 203.0.113.1:80"), { "10.244.0.1": 1 });
   assert.deepEqual(await rig.family.differences(), []);
-  assert.equal((await rig.syncAll()).changes, 0);
+  assert.equal((await rig.syncAll()).lines, 0);
   rig.started();
-  assert.equal((await rig.syncAll()).changes, 0);
+  assert.equal((await rig.syncAll()).lines, 0);
 });
 
 Deno.test("wherever a sync is cut off, the next one ends as a clean start does", async () => {
@@ -187,7 +187,7 @@ Deno.test("a change costs what it changes, however many Services there are", asy
     "an entry of a set, and the first rule about it",
   );
   const rules = await rig.apply(slice("web", BACKEND, ["10.244.0.1", "10.244.0.2"]));
-  assert.ok(rules.changes < 20, "the rules that lead to its cluster IP are new");
+  assert.ok(rules.lines < 20, "the rules that lead to its cluster IP are new");
 });
 
 Deno.test("what is not ours stays: servers, sets, addresses, rules, and marks", async () => {
@@ -292,7 +292,7 @@ Deno.test("a TCP server with connections takes no more, and goes when they are o
   assert.deepEqual(rig.reals("TCP 203.0.113.1:80"), { "10.244.0.2": 1 }, "idle: gone at once");
   assert.equal(rig.family.settle(), 1);
   assert.deepEqual(await rig.family.differences(), [], "it is known to leave");
-  assert.equal((await rig.syncAll()).changes, 0, "nothing is sent for it again");
+  assert.equal((await rig.syncAll()).lines, 0, "nothing is sent for it again");
   rig.node.connect(WEB, "10.244.0.4:8080", 0);
   assert.equal(rig.family.settle(), 0);
   assert.deepEqual(rig.reals(), { "10.244.0.2": 1 });
