@@ -7,6 +7,10 @@
 import { complainOf, printLines } from "./commands/io.ts";
 import { nearestName, UsageError } from "./config/usage.ts";
 import { VERSION } from "./config/version.ts";
+import { OutputClosedError } from "./standard_streams.ts";
+
+/** Of a program that SIGPIPE ends, as a shell has it: 128 and the signal's number. */
+const ENDED_BY_SIGPIPE = 141;
 
 /** Takes the arguments after its name; resolves with the exit status. */
 type Command = (args: readonly string[]) => Promise<number>;
@@ -68,6 +72,7 @@ async function main(args: readonly string[]): Promise<number> {
     const [command, rest] = resolve(args);
     return await command(rest);
   } catch (error) {
+    if (error instanceof OutputClosedError) return ENDED_BY_SIGPIPE;
     complainOf(error);
     return error instanceof UsageError ? 2 : 1;
   }

@@ -6,22 +6,21 @@
 
 import { UsageError } from "../config/usage.ts";
 import { messageOf } from "../errors.ts";
-
-const encoder = new TextEncoder();
+import { OutputClosedError, writeError, writeOutput } from "../standard_streams.ts";
 
 /** Writes lines to standard output. */
 export function printLines(...lines: readonly string[]): void {
-  write(Deno.stdout, joined(lines));
+  writeOutput(joined(lines));
 }
 
 /** Writes text as it is to standard output. */
 export function printText(text: string): void {
-  write(Deno.stdout, text);
+  writeOutput(text);
 }
 
 /** Writes lines to standard error. */
 export function complainLines(...lines: readonly string[]): void {
-  write(Deno.stderr, joined(lines));
+  writeError(joined(lines));
 }
 
 /** Writes what went wrong to standard error, on one line. */
@@ -33,13 +32,13 @@ export function complainOf(error: unknown): void {
  * Runs a command whose exit status 1 means that something is different, as diff(1)'s does: what goes
  * wrong is told, and is 2.
  *
- * @throws {UsageError} as the command does.
+ * @throws {UsageError | OutputClosedError} as the command does.
  */
 export async function failingWithTwo(command: () => Promise<number>): Promise<number> {
   try {
     return await command();
   } catch (error) {
-    if (error instanceof UsageError) throw error;
+    if (error instanceof UsageError || error instanceof OutputClosedError) throw error;
     complainOf(error);
     return 2;
   }
@@ -47,9 +46,4 @@ export async function failingWithTwo(command: () => Promise<number>): Promise<nu
 
 function joined(lines: readonly string[]): string {
   return lines.map((line) => line + "\n").join("");
-}
-
-function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = encoder.encode(text);
-  for (let offset = 0; offset < bytes.length;) offset += stream.writeSync(bytes.subarray(offset));
 }

@@ -5,6 +5,7 @@
  */
 
 import { configureSync, type LogRecord } from "@logtape/logtape";
+import { writeError } from "../standard_streams.ts";
 import type { LoggingConfig } from "./config.ts";
 
 /** `-v` from which debugging is shown, as the Kubernetes components use it. */
@@ -66,14 +67,13 @@ let current: LoggingConfig | null = null;
 export function configureLogging(options: LoggingConfig): void {
   current = options;
   const format = options.format === "json" ? formatJsonRecord : formatTextRecord;
-  const encoder = new TextEncoder();
   const debugging = [options, ...options.byPart]
     .some(({ verbosity }) => verbosity >= DEBUG_VERBOSITY);
   configureSync({
     reset: true,
     sinks: {
       stderr: (record) => {
-        if (isShown(record, options)) writeAll(encoder.encode(format(record)));
+        if (isShown(record, options)) writeError(format(record));
       },
     },
     loggers: [
@@ -90,10 +90,4 @@ export function configureLogging(options: LoggingConfig): void {
 /** Logs more or less from here on. */
 export function setVerbosity(verbosity: number): void {
   if (current !== null) configureLogging({ ...current, verbosity });
-}
-
-function writeAll(bytes: Uint8Array): void {
-  for (let offset = 0; offset < bytes.length;) {
-    offset += Deno.stderr.writeSync(bytes.subarray(offset));
-  }
 }

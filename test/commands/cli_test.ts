@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { EXAMPLES } from "./cli.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -27,6 +28,35 @@ Deno.test("version and help", async () => {
   assert.match(run.stdout, /^ {2}--proxy-mode MODE/m);
   assert.equal((await cli("help", "run")).stdout, run.stdout);
   assert.match((await cli("lab", "-h")).stdout, /lab exec NAME -- COMMAND/);
+});
+
+/** Runs the real program, whose reader of one stream goes before it has anything to say there. */
+async function unread(stream: "stdout" | "stderr", input: string, ...args: string[]) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--allow-read", "--allow-env", "--allow-sys", MAIN, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  await child[stream].cancel();
+  await new Blob([input]).stream().pipeTo(child.stdin);
+  const other = stream === "stdout" ? child.stderr : child.stdout;
+  const said = await new Response(other).text();
+  return { code: (await child.status).code, said };
+}
+
+Deno.test("a reader that goes, as head does, ends a command quietly, as SIGPIPE would", async () => {
+  const manifests = await Deno.readTextFile(`${EXAMPLES}/hostnames.yaml`);
+  for (const args of [["render"], ["preview", "--delete=deployment/hostnames"]]) {
+    const { code, said } = await unread("stdout", manifests, ...args, "--manifests=-");
+    assert.deepEqual([code, said], [141, ""], args.join(" "));
+  }
+});
+
+Deno.test("complaints that nobody reads change nothing else", async () => {
+  const { code, said } = await unread("stderr", "kind: Service", "render", "--manifests=-");
+  assert.equal(code, 2);
+  assert.match(said, /^-A KUBE-POSTROUTING /m);
 });
 
 const BAD: [args: string[], message: string | RegExp][] = [

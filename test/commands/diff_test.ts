@@ -111,17 +111,6 @@ Deno.test("a node whose rules count packets, as its programs print them", async 
   assert.deepEqual([code, stdout], [0, "iptables: the node is as it should be\n"]);
 });
 
-Deno.test("a node whose rules count into nfacct, as iptables-save prints them", async () => {
-  const saved = (await rendered())
-    .replace(
-      /--ctstate INVALID -j DROP$/m,
-      "--ctstate INVALID -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts -j DROP",
-    );
-  const args = [...MANIFESTS, "--iptables-save=-", "--ip-family=ipv4"];
-  const { code, stdout } = await diff(args, saved);
-  assert.deepEqual([code, stdout], [0, "iptables: the node is as it should be\n"]);
-});
-
 Deno.test("a node's dump that is not: what is missing, what is too much, what goes elsewhere", async () => {
   const saved = (await rendered())
     .replace(/^-A KUBE-SVC-\w+ .*"default\/hostnames -> 10\.244\.2\.3:9376".*\n/m, "")
