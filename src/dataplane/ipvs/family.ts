@@ -334,7 +334,7 @@ export class FamilyIpvs {
       const name = serverName((after ?? known)!.key);
       const before = this.#leaving.present(name, known);
       // Where the address stays, so may connections: only a Service that goes takes them with it.
-      const last = after === null && before !== null && drains(before.key) &&
+      const last = after === null && before !== null && drains(before) &&
         before.realServers.length > 0 && isWanted(before.key, wanted);
       if (after === null && !last) {
         this.#leaving.forget(name);

@@ -17,7 +17,7 @@ import { endpointKey } from "../iptables/names.ts";
 import { comment } from "../iptables/rules.ts";
 import type { IpvsFragment, SetMember } from "./fragment.ts";
 import type { SetId } from "./names.ts";
-import type { IpvsContext } from "./options.ts";
+import type { DefaultScheduling, IpvsContext, KernelScheduler } from "./options.ts";
 import { clusterIPOf, frontendRouting, type ListName } from "./routing.ts";
 import type { RealServerState, VirtualServerState } from "./state.ts";
 
@@ -115,13 +115,13 @@ class ServiceParts implements IpvsFragment {
     };
   }
 
-  #scheduling(port: ServicePortPlan): {
-    scheduler: VirtualServerState["scheduler"];
-    flags: readonly SchedulerFlagName[];
-  } {
+  #scheduling(port: ServicePortPlan): DefaultScheduling {
     const { scheduling, missingSchedulers } = this.#context;
-    if (port.scheduler === "random" || missingSchedulers.has(port.scheduler)) return scheduling;
-    return { scheduler: port.scheduler, flags: port.schedulerFlags ?? [] };
+    const { scheduler, flags } =
+      port.scheduler === "random" || missingSchedulers.has(port.scheduler)
+        ? scheduling
+        : { scheduler: port.scheduler, flags: port.schedulerFlags ?? [] };
+    return { scheduler, flags: fallingBack(scheduler, flags) };
   }
 
   #addToSets(port: ServicePortPlan, frontend: Frontend, address: string): void {
@@ -187,6 +187,20 @@ class ServiceParts implements IpvsFragment {
     ];
     (address === null ? this.nodePortShortCircuits : this.shortCircuits).push(words.join(" "));
   }
+}
+
+/**
+ * The flags of a scheduler, and the one by which it passes over servers of weight 0. Without that,
+ * those that hash refuse whoever comes to a server that leaves, for as long as it does; who comes to
+ * another gets the same either way. kube-proxy asks for none of it.
+ */
+function fallingBack(
+  scheduler: KernelScheduler,
+  flags: readonly SchedulerFlagName[],
+): readonly SchedulerFlagName[] {
+  if (scheduler !== "sh" && scheduler !== "mh") return flags;
+  const fallback = `${scheduler}-fallback` as const;
+  return flags.includes(fallback) ? flags : [fallback, ...flags];
 }
 
 /** Whether the kernel takes an address for a host's: see `__inet_dev_addr_type` and ip_vs_ctl.c. */

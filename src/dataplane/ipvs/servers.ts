@@ -132,7 +132,7 @@ export function serverMessages(
     else if (former.weight !== real.weight) changes.push({ verb: "update", server: id, real });
   }
   for (const real of had.values()) {
-    if (!drains(after.key)) changes.push({ verb: "remove", server: id, real });
+    if (!drains(after)) changes.push({ verb: "remove", server: id, real });
     else {
       leaving.push(real);
       if (real.weight === 0) continue;
@@ -142,9 +142,14 @@ export function serverMessages(
   return { changes, leaving };
 }
 
-/** Whether connections to a server's real servers have an end that can be waited for. */
-export function drains(key: ServerKey): boolean {
-  return "mark" in key || key.protocol === "TCP";
+/**
+ * Whether connections to a server's real servers have an end that can be waited for. With dh nothing
+ * is: it goes on choosing a server of weight 0, so that all who come would be refused meanwhile.
+ */
+export function drains(
+  { key, scheduler }: Pick<VirtualServerState, "key" | "scheduler">,
+): boolean {
+  return ("mark" in key || key.protocol === "TCP") && scheduler !== "dh";
 }
 
 /** Schedulers that begin with, or in a tie take, the real server that was added last. */

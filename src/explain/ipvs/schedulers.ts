@@ -96,8 +96,7 @@ function fixed(
 ): Scheduler {
   return (usable, server) => {
     const choices = candidates(usable);
-    const refusing = ["dh", "sh", "mh"].includes(server.scheduler) &&
-      server.realServers.length > usable.length;
+    const refusing = server.realServers.length > usable.length && refusesAtZero(server);
     const only = choices.length === 1 && !refusing;
     return {
       choices,
@@ -111,6 +110,12 @@ function fixed(
         }`,
     };
   };
+}
+
+/** Whether it refuses whoever comes to a server of weight 0, instead of going on to another. */
+function refusesAtZero({ scheduler, flags }: VirtualServer): boolean {
+  return ["dh", "sh", "mh"].includes(scheduler) &&
+    !flags.some((flag) => flag === `${scheduler}-fallback`);
 }
 
 function heaviest(usable: Reals): Choice[] {

@@ -130,7 +130,8 @@ Deno.test("every scheduler of the kernel, with flags and persistence", async () 
     if (name === "random") return;
     // This kernel has no twos: its Services get the default, and still work.
     const scheduler = name === "twos" ? "rr" : name;
-    assert.deepEqual(found.get(`10.96.${i}.0`), [scheduler, 0, null], name);
+    const fallback = name === "sh" || name === "mh" ? 8 : 0;
+    assert.deepEqual(found.get(`10.96.${i}.0`), [scheduler, fallback, null], name);
     const flags = { sh: 0x18, mh: 8 }[name as string] ?? 0;
     assert.deepEqual(found.get(`10.96.${i}.1`), [scheduler, flags, 10800], name);
   });

@@ -218,8 +218,8 @@ Deno.test("schedulers and flags, those of a Service before the default", () => {
   assert.deepEqual(servers(state), [
     "-A -t 10.96.0.1:80 -s lc",
     "-A -t 10.96.0.2:80 -s sh -b sh-port,sh-fallback",
-    // As kube-proxy asks for it.
-    "-A -t 10.96.0.3:80 -s mh -b mh-port",
+    // As kube-proxy asks for it, and nobody is refused while an endpoint leaves.
+    "-A -t 10.96.0.3:80 -s mh -b mh-fallback,mh-port",
     "-A -t 10.96.0.4:80 -s lc",
     "-A -t 10.96.0.5:80 -s lc",
   ]);

@@ -60,6 +60,12 @@ Deno.test("what makes a virtual server into another is no more than differs", ()
   );
   assert.deepEqual(changes.map(({ verb }) => verb), ["remove", "remove"]);
   assert.deepEqual(leaving, []);
+  const dh = { ...two, scheduler: "dh" } as const;
+  // It would go on choosing it, and refuse everybody.
+  assert.deepEqual(verbs(dh, { ...dh, realServers: [] }), [
+    "remove 10.244.0.1",
+    "remove 10.244.0.2",
+  ]);
 });
 
 Deno.test("entries of sets are read as they are written", () => {

@@ -24,6 +24,7 @@ const ALL = [
   "strange",
 ];
 
+/** @param scheduler perhaps with flags: "sh -b sh-fallback". */
 function server(scheduler: string, weights: readonly number[]) {
   const lines = [
     `-A -t 10.96.0.10:80 -s ${scheduler}`,
@@ -53,6 +54,9 @@ for (
     ["sh", [1, 3], "1:0.25 2:0.75", true],
     ["sh", [1], "1:1"],
     ["sh", [1, 0], "1:1", true],
+    ["sh -b sh-fallback", [1, 0], "1:1"],
+    ["mh -b mh-port", [1, 0], "1:1", true],
+    ["mh -b mh-fallback,mh-port", [1, 0], "1:1"],
     ["dh", [1, 3], "1:0.5 2:0.5", true],
     ["mh", [2, 2], "1:0.5 2:0.5", true],
     ["lblc", [1, 1], "1:0.5 2:0.5", true],

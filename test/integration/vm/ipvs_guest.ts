@@ -194,6 +194,39 @@ Deno.test("clients stay with their pod over changes and restarts, until it ends"
   await second.plane.stop();
 });
 
+Deno.test("nobody is refused while an endpoint with connections leaves, by schedulers that hash", async () => {
+  using network = new IpvsNetwork();
+  const webs = ["mh", "sh", "dh"].map((scheduler, i) => ({
+    name: scheduler,
+    end: { address: `10.96.0.${i + 1}`, port: 80 },
+    annotations: { "switchyard.io/ipvs-scheduler": scheduler },
+  }));
+  const planner = plannerOf(
+    webs.flatMap(({ name, end, annotations }) => [
+      service(name, end.address, PORTS, { annotations }),
+      slice(name, BACKEND, PODS),
+    ]),
+    { families: ["IPv4"] },
+  );
+  const mode = await network.node.start({ families: ["IPv4"] });
+  await mode.plane.sync(planner.plan, everything(planner.plan));
+  // By client and port: mh; by client: sh; always the same: dh.
+  const clients = Array.from({ length: 12 }, (_, i) => CLIENTS[i % 2]);
+  const open = webs.map(({ end }) => clients.map((client) => network.connect(end, client)!));
+  const [mh, sh, dh] = open.map((connections) => new Set(connections.map(({ pod }) => pod)));
+  assert.deepEqual([mh.size, sh.size, dh.size], [2, 2, 1]);
+  const [left] = dh;
+  const stays = PODS.filter((pod) => pod !== left);
+  await change(mode, planner, "apply", ...webs.map(({ name }) => slice(name, BACKEND, stays)));
+  for (const { name, end } of webs) {
+    const pods = new Set(clients.map((client) => network.dial(end, client)));
+    assert.deepEqual([...pods], stays, name);
+  }
+  // Those of mh and sh go on.
+  for (const connection of open.slice(0, 2).flat()) connection.exchange();
+  await mode.plane.stop();
+});
+
 Deno.test("what a node has, and what programs print of it, is explained as what was programmed", async () => {
   using node = new TestNode([NODE_ADDRESS, "fd00:50::10"]);
   const ports = [{ port: 80, protocol: "TCP", nodePort: 30080 }];
