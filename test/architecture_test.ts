@@ -20,7 +20,10 @@ const ROWS: readonly (readonly string[])[] = [
   ["services"],
   ["cluster"],
   ["netlink", "rpc"],
-  ["linux", "net", "capture", "chart", "errors.ts", "flat_text.ts", "idle.ts", "replace_file.ts"],
+  [
+    ...["linux", "net", "capture", "chart"],
+    ...["errors.ts", "flat_text.ts", "idle.ts", "replace_file.ts", "standard_streams.ts"],
+  ],
 ];
 
 /** What parts name outside src/. */
