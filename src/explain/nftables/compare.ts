@@ -7,10 +7,10 @@
 import type { Network, Range, Value } from "../../dataplane/nftables/language/ast.ts";
 import { isFlagType } from "../../dataplane/nftables/language/types.ts";
 import {
+  addressBytes,
   familyOf,
   type Network as IpNetwork,
   networkContains,
-  parseNetwork,
 } from "../../net/address.ts";
 import { addressNumber, numberOf } from "./numbers.ts";
 
@@ -77,7 +77,8 @@ const NETWORKS = new WeakMap<Network, IpNetwork>();
 function isWithin(address: string, value: Network): boolean {
   let network = NETWORKS.get(value);
   if (network === undefined) {
-    network = parseNetwork(`${value.address}/${value.prefix}`)!;
+    const { address, prefix } = value;
+    network = { family: familyOf(address), address, prefix, bytes: addressBytes(address) };
     NETWORKS.set(value, network);
   }
   return networkContains(network, address);

@@ -18,7 +18,7 @@ import type { Address } from "../iptables/sender.ts";
 import type { World } from "../iptables/world.ts";
 import { holds } from "./compare.ts";
 import { numberOf } from "./numbers.ts";
-import { read, type Reading, settle } from "./readings.ts";
+import { read, type Reading, readRoute, settle } from "./readings.ts";
 import { knownToken, type NamedIndex, SetIndex } from "./set_index.ts";
 import type { NodeTable } from "./tables.ts";
 
@@ -31,7 +31,9 @@ export interface Surroundings {
 /** Whether the packet matches. */
 export function test(match: Match, packet: Packet, { table, world }: Surroundings): Result {
   const { left, operator, right } = match;
-  const reading = read(left, packet, world);
+  const reading = left.kind === "fib" && left.result !== "type" && !isPresence(right)
+    ? readRoute(left, packet, world)
+    : read(left, packet, world);
   if (reading.kind === "absent") return NO;
   if (reading.kind === "unknown") return unknown(reading.reason);
   const types = typesOf(left);
@@ -54,6 +56,13 @@ export function test(match: Match, packet: Packet, { table, world }: Surrounding
     default:
       return compare(reading, operator, right, types[0]);
   }
+}
+
+/** Whether a route is asked for, not which link it leads to; its number is 0 where there is none. */
+function isPresence(value: Value): boolean {
+  return value.kind === "symbol"
+    ? value.name === "exists" || value.name === "missing"
+    : value.kind === "number" && value.value === 0;
 }
 
 const ANONYMOUS = new WeakMap<AnonymousSet, SetIndex>();

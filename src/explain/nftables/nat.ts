@@ -13,7 +13,7 @@ import type {
 } from "../../dataplane/nftables/language/ast.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
 import { valueText } from "../../dataplane/nftables/language/print.ts";
-import { parseNetwork } from "../../net/address.ts";
+import { addressBytes } from "../../net/address.ts";
 import { type Fraction, fraction, ONE } from "../fraction.ts";
 import type { Translation } from "../iptables/apply.ts";
 import { NotUnderstood } from "../iptables/matches/result.ts";
@@ -160,9 +160,9 @@ function addressText(address: NonNullable<Way["value"]>): string {
     const plain = text(address);
     return plain.includes(":") ? plain.split("-").map((one) => `[${one}]`).join("-") : plain;
   }
-  const { bytes, prefix } = parseNetwork(`${address.address}/${address.prefix}`)!;
-  const size = 1n << BigInt(bytes.length * 8 - prefix);
-  const last = numberAddress(addressNumber(address.address) + size - 1n, bytes.length);
+  const { length } = addressBytes(address.address);
+  const size = 1n << BigInt(length * 8 - address.prefix);
+  const last = numberAddress(addressNumber(address.address) + size - 1n, length);
   return address.address.includes(":")
     ? `[${address.address}]-[${last}]`
     : `${address.address}-${last}`;

@@ -17,10 +17,18 @@ import type {
 } from "../../dataplane/nftables/language/ast.ts";
 import { selectorText } from "../../dataplane/nftables/language/print.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
+import type { Family } from "../../net/address.ts";
 import { addressType } from "../iptables/matches/addrtype.ts";
-import { type Ip, isTracked, type Link, type Packet, unknownLink } from "../iptables/packet.ts";
+import {
+  type Ip,
+  isTracked,
+  type Link,
+  LOOPBACK,
+  type Packet,
+  unknownLink,
+} from "../iptables/packet.ts";
 import { isAddress, type SourcePort } from "../iptables/sender.ts";
-import { knowsNode, type World } from "../iptables/world.ts";
+import { knowsNode, linkTo, type World } from "../iptables/world.ts";
 import type { Known } from "./compare.ts";
 import { addressNumber, bitOf, numberAddress, numberOf } from "./numbers.ts";
 
@@ -81,10 +89,20 @@ export function read(selector: Selector, packet: Packet, world: World): Reading 
       return readBitwise(selector, packet, world);
     case "concat":
       return readParts(selector.parts, packet, world);
-    case "map":
     case "other":
+      return readOther(selector.text, packet.family);
+    case "map":
       return unknown(`${selectorText(selector)} is not known`);
   }
+}
+
+/** Routing headers, extension headers and options of IP are what flows' packets do not have. */
+function readOther(text: string, family: Family): Reading {
+  if (/^rt (?:type|nexthdr|hdrlength|seg-left)$/.test(text)) return ABSENT;
+  const [, kind, field] = /^(exthdr|ip option) [\w-]+( .+)?$/.exec(text) ?? [];
+  if (kind === undefined) return unknown(`${text} is not known`);
+  const isOfFamily = (kind === "exthdr") === (family === "IPv6");
+  return isOfFamily && field === undefined ? known("missing") : ABSENT;
 }
 
 /** A reading as one value: what is asked of the sender is then exactly it. */
@@ -284,7 +302,21 @@ function readFib({ flags, result }: Fib, packet: Packet, world: World): Reading 
   return unknown("where the node's routes lead is not known");
 }
 
+/** The link that {@link readFib} finds, where a rule asks which one it is. */
+export function readRoute({ flags }: Fib, packet: Packet, world: World): Reading {
+  const limited = flags.includes("iif") || flags.includes("oif");
+  if (flags.includes("saddr")) {
+    if (limited) return readLink(packet.in, "input");
+    return readLink(linkTo(packet.source, world), "input");
+  }
+  const out = linkTo(packet.dest, world);
+  return limited || out === LOOPBACK
+    ? unknown("where the node's routes lead is not known")
+    : readLink(out, "output");
+}
+
 function readBitwise(bitwise: Bitwise, packet: Packet, world: World): Reading {
+  if (asksForFragment(bitwise)) return packet.family === "IPv4" ? known(0) : ABSENT;
   const [type] = typesOf(bitwise.left);
   const left = readOperand(bitwise.left, type, packet, world);
   const right = readOperand(bitwise.right, type, packet, world);
@@ -297,6 +329,15 @@ function readBitwise(bitwise: Bitwise, packet: Packet, world: World): Reading {
   const value = compute(bitwise.operator, left.value, right.value);
   return value === null ? unknown(`${selectorText(bitwise)} is not known`) : known(value);
 }
+
+/** Fragments are put together before rules see them, where connections are tracked. */
+function asksForFragment({ operator, left, right }: Bitwise): boolean {
+  return operator === "&" && left.kind === "payload" && left.protocol === "ip" &&
+    left.field === "frag-off" && right.kind === "number" && (right.value & ~FRAGMENT) === 0;
+}
+
+/** The offset, and whether more follow. (RFC 791) */
+const FRAGMENT = 0x3fff;
 
 /** The lower bits of a random number are random. */
 function maskedChance(chance: Extract<Reading, { kind: "chance" }>, mask: Known): Reading {

@@ -10,9 +10,11 @@ import type {
   Nat,
   Reject,
   SetUpdate,
+  Statement,
   Verdict,
   VerdictMap,
 } from "../../dataplane/nftables/language/ast.ts";
+import { statementText } from "../../dataplane/nftables/language/print.ts";
 import { elementText } from "../../dataplane/nftables/language/print_expressions.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
 import { complement, type Fraction, fraction, multiply, toNumber } from "../fraction.ts";
@@ -21,6 +23,7 @@ import type { Packet } from "../iptables/packet.ts";
 import { type End, merge, type Path } from "../iptables/walk.ts";
 import type { World } from "../iptables/world.ts";
 import { isAside, makesNoDifference } from "./doubt.ts";
+import { atLimit } from "./limits.ts";
 import { mangle } from "./mangle.ts";
 import { nameOf, setOf, type Surroundings, test } from "./match.ts";
 import { MOST_WAYS, natWays } from "./nat.ts";
@@ -145,20 +148,16 @@ class Walk {
         case "counter":
         case "log":
           continue;
-        case "limit":
-          // Of a limit's two sides a packet is on the one where it is not used up.
-          if (/^rate over /.test(statement.text)) {
-            ways.next.push(this.#notes.step(rule, path, `no match: ${FRESH}`));
-            return;
-          }
-          notes = [...notes, FRESH];
-          continue;
         case "notrack":
           path = this.#untracked(rule, path, notes);
           continue;
-        case "update":
+        case "update": {
           path = this.#remember(rule, path, notes, statement);
+          const asked = this.#count(rule, i, { path, notes }, statement.statements, ways);
+          if (asked === null) return;
+          notes = asked.notes;
           continue;
+        }
         case "mangle": {
           const outcome = mangle(statement, path.packet, this.#around);
           if (outcome.kind === "unknown") {
@@ -179,12 +178,14 @@ class Walk {
           path = changed[0];
           continue;
         }
-        case "unknown":
-          if (isAside(statement.text)) continue;
-          ways.next.push(
-            this.#undecided(rule, i, path, `${statement.text} is not understood`),
-          );
-          return;
+        case "limit":
+        case "unknown": {
+          if (statement.kind === "unknown" && isAside(statement.text)) continue;
+          const asked = this.#count(rule, i, { path, notes }, [statement], ways);
+          if (asked === null) return;
+          notes = asked.notes;
+          continue;
+        }
         case "reject": {
           const action = `rejected with ${answerOf(statement, path.packet)}`;
           const end = this.#notes.act(rule, path, action, notes);
@@ -203,6 +204,32 @@ class Walk {
       }
     }
     ways.next.push(path);
+  }
+
+  /** Asks statements that count; null: the rule is over. */
+  #count(
+    rule: PlacedRule,
+    at: number,
+    asked: Asked,
+    counting: readonly Statement[],
+    { next }: Ways,
+  ): Asked | null {
+    const { path } = asked;
+    let { notes } = asked;
+    for (const statement of counting) {
+      const limit = atLimit(statement);
+      if (limit === null) {
+        const reason = `${statementText(statement)} is not understood`;
+        next.push(this.#undecided(rule, at, path, reason));
+        return null;
+      }
+      if (!limit.goesOn) {
+        next.push(this.#notes.step(rule, path, `no match: ${limit.note}`));
+        return null;
+      }
+      if (limit.note !== null) notes = [...notes, limit.note];
+    }
+    return { path, notes };
   }
 
   /** Does what a verdict says; false when the rule goes on. */
@@ -365,8 +392,6 @@ class Walk {
     return { ...done, packet: { ...packet, remembered: [...packet.remembered, entry] } };
   }
 }
-
-const FRESH = "the limit is not used up";
 
 function scaled(path: Path, share: Fraction): Path {
   return { ...path, probability: multiply(path.probability, share) };

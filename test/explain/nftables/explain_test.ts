@@ -374,3 +374,33 @@ Deno.test("what the node sends to itself comes in through lo, translated as it w
   const answer = ask(rules, { source: "192.168.0.2", dest: "10.9.0.1" });
   assert.deepEqual(ends(answer), ["100% FORWARD 127.0.0.1:8080"]);
 });
+
+Deno.test("what IPv6 packets are not: mapped, in fragments, with routing headers", () => {
+  const packet = { source: "fd00::9", dest: "fd00::99" };
+  const verdict = (rule: string) => {
+    const answer = ask(table("inet t", { "filter forward 0": [rule] }), packet);
+    assert.deepEqual(answer.unknown, [], rule);
+    return answer.verdict;
+  };
+  const rules: readonly [rule: string, verdict: string][] = [
+    ["ip6 daddr { ::/96, ::ffff:0.0.0.0/96, 2002::/24 } reject", "PASS"],
+    ["ip6 daddr { ::/96, ::ffff:0.0.0.0/96, fd00::/24 } reject", "REJECT"],
+    ["ip6 daddr != ::ffff:0.0.0.0/96 drop", "DROP"],
+    ["exthdr frag exists drop", "PASS"],
+    ["exthdr frag missing drop", "DROP"],
+    ["rt type 0 drop", "PASS"],
+    ["ip option lsrr missing drop", "PASS"],
+    ["ip frag-off & 0x1fff == 0 drop", "PASS"],
+  ];
+  for (const [rule, expected] of rules) assert.equal(verdict(rule), expected, rule);
+});
+
+Deno.test("quotas tell how much of them is used", () => {
+  const verdict = (rule: string) => ask(table("ip t", { "filter forward 0": [rule] })).verdict;
+  assert.equal(verdict("quota over 1 mbytes used 1048575 bytes drop"), "PASS");
+  assert.equal(verdict("quota over 1 mbytes used 1025 kbytes drop"), "DROP");
+  assert.equal(verdict("quota 1 mbytes used 1 kbytes drop"), "DROP");
+  assert.equal(verdict("quota until 1 mbytes used 2 mbytes drop"), "PASS");
+  const named = ask(table("ip t", { "filter forward 0": ['quota name "q" drop'] }));
+  assert.deepEqual(named.unknown.map(({ reason }) => reason), ['quota name "q" is not understood']);
+});

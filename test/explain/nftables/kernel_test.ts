@@ -283,3 +283,76 @@ Deno.test({
     );
   },
 });
+
+/** Rules as firewalld, fail2ban, hardened hosts and network plug-ins have them, in base chain forward. */
+const COMMON: readonly string[] = [
+  "add @seen { ip saddr limit rate over 10/minute burst 5 packets } drop",
+  "add @seen { ip saddr limit rate 10/minute burst 5 packets } drop",
+  "add @counted { ip saddr ct count over 20 } reject with icmp admin-prohibited",
+  "update @seen { ip saddr counter } drop",
+  "meter m { ip saddr limit rate over 10/minute } drop",
+  "meter m { ip saddr ct count over 20 } drop",
+  "meter m { ip saddr timeout 1m limit rate 10/minute } drop",
+  "ct count over 20 drop",
+  "ct count 20 ip saddr 10.1.0.2 drop",
+  "ct count 20 ip saddr 10.1.0.3 drop",
+  "limit rate over 10/minute drop",
+  "quota over 1 mbytes drop",
+  "quota 1 mbytes drop",
+  "quota over 25 mbytes ip saddr 10.1.0.2 drop",
+  "ip frag-off & 0x1fff != 0 drop",
+  "ip frag-off & 0x3fff == 0 drop",
+  "exthdr frag exists drop",
+  "exthdr frag missing drop",
+  "ip option lsrr exists drop",
+  "ip option lsrr missing drop",
+  "rt type 0 drop",
+  'fib saddr . iif oifname != "left" drop',
+  'fib saddr . iif oifname "left" drop',
+  "fib saddr . mark . iif oif missing drop",
+  "fib saddr . mark . iif oif 0 drop",
+  "fib saddr . mark . iif oif exists drop",
+  'fib daddr oifname "right" drop',
+  'fib daddr oif "left" drop',
+  "meta priority set 1:2 drop",
+  "meta priority set none",
+  "ip dscp set cs1 drop",
+  "ct state vmap { established : accept, related : accept, new : drop }",
+  "ct mark set meta mark | 0x10 ct mark & 0x10 == 0x10 drop",
+  "ip saddr . ip daddr . udp dport { 10.1.0.0/24 . 10.2.0.2 . 1-80 } drop",
+  'iifname . oifname { "left" . "right" } drop',
+  'iifname . oifname vmap { "left" . "left" : accept, "left" . "right" : drop }',
+  "ip daddr & 255.255.255.3 == 10.2.0.2 drop",
+  "meta l4proto { icmp, ipv6-icmp } drop",
+  'meta mark set 0x40 log prefix "x" level info flags all drop',
+];
+
+Deno.test({
+  ...requires(
+    "rules as other programs have them do with packets what is said of them",
+    "root",
+    "netns",
+    "tun",
+    "nft",
+  ),
+  fn() {
+    using node = new KernelNode("iptables");
+    const sets = "set seen { type ipv4_addr; size 1000; flags dynamic,timeout; }\n" +
+      "set counted { type ipv4_addr; size 1000; flags dynamic; }\n";
+    for (const [i, text] of COMMON.entries()) {
+      const chain = `chain c {\ntype filter hook forward priority 0;\n${text}\n}`;
+      node.run(["nft", "-f", "-"], `flush ruleset\ntable inet t {\n${sets}${chain}\n}\n`);
+      const ask = predictor(node.run(["nft", "list", "ruleset"]));
+      const packet: Sent = {
+        source: "10.1.0.2",
+        sourcePort: 20_000 + i,
+        dest: "10.2.0.2",
+        port: 80,
+        protocol: "UDP",
+      };
+      const { unknown, outcomes } = ask({ name: "", ...packet });
+      assert.deepEqual(unknown, [], text);
+      assert.deepEqual([node.send(packet)], outcomes.map((one) => fate(one, packet)), text);
+    }
+  },
+});

@@ -6,7 +6,7 @@
 
 import type { Element, Statement, Value, Verdict } from "./ast.ts";
 import { parseDuration } from "./durations.ts";
-import { readOtherStateful, readStateful } from "./read_stateful.ts";
+import { readStateful } from "./read_stateful.ts";
 import { readPlainValue, readReference } from "./read_values.ts";
 import { NftTextError, type Tokens } from "./tokens.ts";
 
@@ -111,7 +111,7 @@ function readNotes(tokens: Tokens, notes: Notes): void {
         notes.expires = readDuration(tokens);
         break;
       default: {
-        const statement = readStateful(tokens) ?? readOtherStateful(tokens);
+        const statement = readStateful(tokens);
         if (statement === null) return;
         notes.statements = [...notes.statements, statement];
       }

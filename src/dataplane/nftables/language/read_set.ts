@@ -7,7 +7,7 @@
 import type { Element, Expression, NamedSet, Selector, Statement } from "./ast.ts";
 import { readDuration, readElements } from "./read_elements.ts";
 import { readNumber, readSelector } from "./read_expressions.ts";
-import { readOtherStateful, readStateful } from "./read_stateful.ts";
+import { readStateful } from "./read_stateful.ts";
 import { NftTextError, type Tokens } from "./tokens.ts";
 import { typesOf } from "./types.ts";
 
@@ -44,7 +44,7 @@ export function readSet(tokens: Tokens, name: string): NamedSet {
       set.elements = readSetElements(tokens, set);
       continue;
     }
-    const statement = readStateful(tokens) ?? readOtherStateful(tokens);
+    const statement = readStateful(tokens);
     if (statement === null) readProperty(tokens, set);
     else statements.push(statement);
   }

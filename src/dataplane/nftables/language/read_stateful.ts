@@ -1,10 +1,10 @@
 /**
- * Statements that keep a state and stand in rules as well as at elements: counters, limits.
+ * Statements that keep a state and stand in rules as well as at elements: counters, limits, quotas.
  *
  * @module
  */
 
-import type { Counter, Limit, Statement } from "./ast.ts";
+import type { Counter, Limit, Statement, UnknownStatement } from "./ast.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** Such a statement, if one begins at the current token. Throws NftTextError. */
@@ -17,9 +17,45 @@ export function readStateful(tokens: Tokens): Statement | null {
     case "limit":
       tokens.advance();
       return readLimit(tokens);
+    case "quota":
+    case "last":
+    case "ct":
+      return readByText(tokens);
     default:
       return null;
   }
+}
+
+/** What is kept by its text: `quota over 25 mbytes used 0 bytes`, `ct count over 20`, `last used 5s`. */
+function readByText(tokens: Tokens): UnknownStatement | null {
+  const start = tokens.place;
+  const word = tokens.word("a statement");
+  switch (word) {
+    case "ct":
+      if (!tokens.take("count")) {
+        tokens.backTo(start);
+        return null;
+      }
+      tokens.take("over");
+      readCount(tokens);
+      break;
+    case "last":
+      if (tokens.take("used")) tokens.word("never, or how long ago");
+      break;
+    default:
+      if (tokens.take("name")) tokens.quoted("a quota's name");
+      else readQuota(tokens);
+  }
+  return { kind: "unknown", text: tokens.since(start) };
+}
+
+function readQuota(tokens: Tokens): void {
+  if (!tokens.take("over")) tokens.take("until");
+  readCount(tokens);
+  tokens.word("bytes, kbytes or mbytes");
+  if (!tokens.take("used")) return;
+  readCount(tokens);
+  tokens.word("bytes, kbytes or mbytes");
 }
 
 function readCounter(tokens: Tokens): Counter {
@@ -52,18 +88,4 @@ function readLimit(tokens: Tokens): Limit {
     if (UNITS.test(tokens.text)) tokens.advance();
   }
   return { kind: "limit", text: tokens.since(start).replace(/ burst 5 packets$/, "") };
-}
-
-/** What else keeps a state, and stands at sets and elements: kept by its text. */
-const OTHERS = new Set(["last", "quota", "ct"]);
-
-/** What may follow it. */
-const NEXT = new Set(["counter", "limit", "timeout", "expires", "comment", ":"]);
-
-/** Such a statement of an element or set, if one begins at the current token. */
-export function readOtherStateful(tokens: Tokens): Statement | null {
-  if (tokens.kind !== "word" || !OTHERS.has(tokens.text)) return null;
-  const start = tokens.place;
-  do tokens.advance(); while (tokens.kind === "word" && !NEXT.has(tokens.text));
-  return { kind: "unknown", text: tokens.since(start) };
 }

@@ -29,6 +29,7 @@ const META: Readonly<Record<string, string>> = {
   obrname: LINK_NAME,
   sdifname: LINK_NAME,
   pkttype: "pkt_type",
+  priority: "classid",
 };
 
 const CT: Readonly<Record<string, string>> = {

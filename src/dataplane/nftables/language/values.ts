@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addressBytes, formatAddress, parseAddress, parseNetwork } from "../../../net/address.ts";
+import { addressBytes, formatAddress, parseAddress } from "../../../net/address.ts";
 import type { Value } from "./ast.ts";
 import { isLink, isProtocol, protocolName, usualProtocolName } from "./types.ts";
 
@@ -20,6 +20,7 @@ export function wordValue(word: string, type: string): Value | null {
   if (word === "*") return { kind: "wildcard" };
   if (word === "exists" || word === "missing") return { kind: "symbol", name: word };
   if (isLink(type)) return linkValue(word, type);
+  if (type === "classid") return classValue(word);
   const single = singleValue(word, type);
   if (single !== null) return single;
   const range = rangeValue(word, type);
@@ -37,6 +38,11 @@ function linkValue(word: string, type: string): Value {
   return type !== "ifname" && NUMBER.test(word)
     ? { kind: "number", value: Number(word) }
     : { kind: "string", text: word };
+}
+
+/** A class of traffic, `1:2`, or a name for none or the first one. */
+function classValue(word: string): Value | null {
+  return /^[0-9a-f]*:[0-9a-f]*$|^[a-z]+$/i.test(word) ? { kind: "symbol", name: word } : null;
 }
 
 /** An address, network or number; null when the word is something else. */
@@ -116,10 +122,15 @@ function formatIPv6(bytes: Uint8Array): string {
 }
 
 function networkValue(word: string): Value | null {
-  const network = parseNetwork(word);
-  if (network === null) return null;
-  const { prefix, bytes } = network;
-  const address = word.includes(":") ? formatIPv6(bytes) : network.address;
-  if (prefix === bytes.length * 8) return { kind: "address", text: address };
-  return { kind: "network", address, prefix };
+  const [first, digits] = word.split("/");
+  const address = addressValue(first);
+  if (address?.kind !== "address") return null;
+  const bytes = addressBytes(address.text);
+  const width = bytes.length * 8;
+  const prefix = Number(digits);
+  if (prefix > width) return null;
+  if (prefix === width) return address;
+  for (let bit = prefix; bit < width; bit++) bytes[bit >> 3] &= ~(0x80 >> (bit & 7));
+  const text = bytes.length === 4 ? formatAddress(bytes) : formatIPv6(bytes);
+  return { kind: "network", address: text, prefix };
 }
