@@ -4,8 +4,13 @@
  * @module
  */
 
+import { wrap } from "../lab/table.ts";
 import type { FlagSupport } from "./flag_spec.ts";
 import { type FlagCommand, FLAGS, type FlagSpec } from "./flag_table.ts";
+
+/** Columns of what stands left of the descriptions, and of all. */
+const LEFT = 36;
+const WIDTH = 100;
 
 /** The flags of a command, one a line, those that do something first. */
 export function flagHelp(command: FlagCommand): string {
@@ -28,6 +33,8 @@ function flagLine(name: string, spec: FlagSpec): string {
       ? ""
       : ` (default ${spec.default})`;
   const why = spec.why === undefined ? "" : `: ${spec.why}`;
-  const right = spec.help + why + shownDefault;
-  return left.length < 36 ? left.padEnd(36) + right : `${left}\n${" ".repeat(36)}${right}`;
+  const [first, ...more] = wrap(spec.help + why + shownDefault, WIDTH - LEFT);
+  const indent = " ".repeat(LEFT);
+  const start = left.length < LEFT ? left.padEnd(LEFT) : `${left}\n${indent}`;
+  return [start + first, ...more.map((line) => indent + line)].join("\n");
 }

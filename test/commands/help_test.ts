@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { commandHelp, generalHelp, hasFlags } from "../../src/commands/help.ts";
+import { SIMULATE_HELP } from "../../src/commands/simulate_flags.ts";
 import { FLAGS, type FlagSpec } from "../../src/config/flag_table.ts";
 import { parseFlags } from "../../src/config/flags.ts";
 import { UsageError } from "../../src/config/usage.ts";
@@ -45,6 +46,12 @@ for (const command of WITH_FLAGS) {
     for (const name of listed) assert.ok(Object.hasOwn(FLAGS, name), name);
   });
 }
+
+Deno.test("help fits a terminal of a hundred columns", () => {
+  const lines = [generalHelp(), ...WITH_FLAGS.map(commandHelp), SIMULATE_HELP.join("\n")]
+    .flatMap((help) => help.split("\n"));
+  assert.deepEqual(lines.filter((line) => line.length > 100 || line !== line.trimEnd()), []);
+});
 
 Deno.test("the help of run says what it follows, and what it does in a pod", () => {
   const [usage] = commandHelp("run").split("\nFlags:");
