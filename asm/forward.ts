@@ -5,7 +5,7 @@
  * that cache misses overlap (ahead.ts), then each is looked up and rewritten.
  */
 
-import { Counter, DropReason, EngineFlag, ForwardReason, IpProtocol, PassReason, PoolKind } from "./abi";
+import { Counter, DropReason, EngineFlag, ForwardReason, IpFamily, IpProtocol, PassReason, PoolKind } from "./abi";
 import { count } from "./counters";
 import { touch } from "./ahead";
 import * as decision from "./decide";
@@ -61,7 +61,7 @@ import * as tcpState from "./tcp_state";
 import { rewriteAddresses, translate } from "./translate";
 import { familyOf, hashTuple, invert, protocolOf, Tuple, TUPLE_SIZE } from "./tuple";
 import * as udpState from "./udp_state";
-import { isLinkLocal } from "./wire/ipv6";
+import { isExtension, isLinkLocal } from "./wire/ipv6";
 import * as tcp from "./wire/tcp";
 
 let flags: u32 = 0;
@@ -194,9 +194,14 @@ function handleFragment(p: Packet): void {
   forward(p.slot, ForwardReason.Fragment, p.length);
 }
 
-/** Whether a later fragment may be of a datagram for a Service: only such protocols are tracked. */
+/**
+ * Whether a later fragment may be of a datagram for a Service: only such protocols are tracked, and
+ * options may hide one.
+ */
 function isServiceFragment(p: Packet): bool {
-  const protocol = protocolOf(tupleOfPacket(p));
+  const t = tupleOfPacket(p);
+  const protocol = protocolOf(t);
+  if (familyOf(t) == IpFamily.V6 && isExtension(protocol)) return true;
   return protocol == IpProtocol.Tcp || protocol == IpProtocol.Udp || protocol == IpProtocol.Sctp;
 }
 

@@ -296,6 +296,7 @@ function parseV6(p: Packet): void {
   t.destLo = load<u64>(at, 32);
   reason = ipv6.walk(at, p.length);
   if (reason != DropReason.None) return invalid(p, reason);
+  if (!ipv6.fragmentFits(p.length)) return invalid(p, DropReason.FragmentMalformed);
   p.transport = ipv6.transportOffset;
   p.transportLength = p.length - p.transport;
   t.meta = ipv6.transport | (IpFamily.V6 << 8);

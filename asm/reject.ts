@@ -16,6 +16,7 @@ import * as icmpv6 from "./wire/icmpv6";
 import * as ipv4 from "./wire/ipv4";
 import * as ipv6 from "./wire/ipv6";
 import * as tcp from "./wire/tcp";
+import { datagramLength, UDP_CHECKSUM } from "./wire/udp";
 import * as vnet from "./wire/vnet";
 
 /** What Linux's errors have as type of service: internetwork control. */
@@ -27,6 +28,7 @@ const LONGEST_V6: u32 = 1280;
 /** Answers a packet for a frontend that has no endpoints. */
 export function reject(p: Packet, f: Frontend): void {
   const t = tupleOf(p);
+  if (!mayBeWhole(p, t)) return drop(p.slot, DropReason.RejectSilent);
   if (protocolOf(t) == IpProtocol.Tcp) {
     if (tcp.flags(transportAt(p)) & tcp.RST) return drop(p.slot, DropReason.RejectSilent);
     if (!mayReset(f)) return drop(p.slot, DropReason.RejectRate);
@@ -36,6 +38,28 @@ export function reject(p: Packet, f: Frontend): void {
   if (!mayComplain(t.sourceHi, t.sourceLo)) return drop(p.slot, DropReason.RejectRate);
   const length = familyOf(t) == IpFamily.V4 ? writeUnreachable4(p, t) : writeUnreachable6(p, t);
   reply(p.slot, ReplyKind.Unreachable, length);
+}
+
+/**
+ * Whether a packet's checksum holds, as far as it can be told. What comes damaged is not answered, as
+ * its sender may be another (nf_reject_verify_csum in the kernel's nf_reject.h).
+ */
+function mayBeWhole(p: Packet, t: Tuple): bool {
+  const protocol = protocolOf(t);
+  if (p.partial || p.firstFragment || protocol == IpProtocol.Sctp) return true;
+  const at = transportAt(p);
+  if (protocol == IpProtocol.Udp && load<u16>(at, UDP_CHECKSUM) == 0) return true;
+  const length = protocol == IpProtocol.Udp ? datagramLength(at) : p.transportLength;
+  const covered = sum(at, length) + pseudoHeader(
+    t.sourceHi,
+    t.sourceLo,
+    t.destHi,
+    t.destLo,
+    familyOf(t),
+    protocol,
+    length,
+  );
+  return finish(covered) == 0;
 }
 
 function writeReset(p: Packet, t: Tuple): u32 {

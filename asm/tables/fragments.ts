@@ -12,7 +12,8 @@ import { DropReason } from "../abi";
 import { now } from "../clock";
 import { region } from "../memory";
 import { Packet, tupleOf } from "../packet";
-import { familyOf, hashAddress } from "../tuple";
+import { familyOf, hashAddress, Tuple } from "../tuple";
+import * as ipv6 from "../wire/ipv6";
 import { isSame } from "./conntrack";
 import { Entry, entryAt, idOf, signatureOf } from "./entry";
 
@@ -54,9 +55,19 @@ export function layoutFragments(): void {
   table = region(<usize>PLACES * SIZE);
 }
 
+/**
+ * Of all fragments of a datagram alike: IPv4 tells them by protocol, IPv6 doesn't (RFC 8200 4.5), as
+ * only the first one shows what follows the options behind its fragment header.
+ */
+// @ts-ignore: decorator
+@inline
+function metaOf(t: Tuple): u32 {
+  return familyOf(t) == 0 ? t.meta : t.meta & ~<u32>0xff;
+}
+
 function placeOf(p: Packet): Fragmented {
   const t = tupleOf(p);
-  const word = <u64>p.identification | (<u64>t.meta << 32);
+  const word = <u64>p.identification | (<u64>metaOf(t) << 32);
   const hash = hashAddress(t.sourceHi ^ t.destHi, t.sourceLo + t.destLo, word);
   return changetype<Fragmented>(table + <usize>(hash & (PLACES - 1)) * SIZE);
 }
@@ -71,7 +82,7 @@ function partAt(f: Fragmented, i: u32): usize {
 @inline
 function isOf(f: Fragmented, p: Packet): bool {
   const t = tupleOf(p);
-  return f.expiresAt > now && f.identification == p.identification && f.meta == t.meta &&
+  return f.expiresAt > now && f.identification == p.identification && f.meta == metaOf(t) &&
     f.sourceLo == t.sourceLo && f.destLo == t.destLo && f.sourceHi == t.sourceHi &&
     f.destHi == t.destHi;
 }
@@ -84,7 +95,7 @@ function isOf(f: Fragmented, p: Packet): bool {
 export function rememberFragment(p: Packet, e: Entry, direction: u32): bool {
   const t = tupleOf(p);
   const f = placeOf(p);
-  const length = p.transportLength;
+  const length = familyOf(t) == 0 ? p.transportLength : ipv6.fragmentLength(p.base, p.length);
   const signature = signatureOf(e);
   if (isOf(f, p) && f.signature == signature) {
     if (f.firstLength == length && !f.spoilt) return true;
@@ -97,7 +108,7 @@ export function rememberFragment(p: Packet, e: Entry, direction: u32): bool {
   f.sourceLo = t.sourceLo;
   f.destHi = t.destHi;
   f.destLo = t.destLo;
-  f.meta = t.meta;
+  f.meta = metaOf(t);
   f.identification = p.identification;
   f.entry = idOf(e);
   f.signature = signature;

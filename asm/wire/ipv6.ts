@@ -24,6 +24,8 @@ export let isFragment: bool = false;
 export let fragmentOffset: u32 = 0;
 export let moreFragments: bool = false;
 export let identification: u32 = 0;
+/** Where what was fragmented begins: behind the fragment header. */
+let fragmentable: u32 = 0;
 
 // @ts-ignore: decorator
 @inline
@@ -57,6 +59,12 @@ export function isLinkLocal(hi: u64): bool {
   return (bswap<u64>(hi) >> 54) == 0x3fa;
 }
 
+/** Whether a header is one that {@link walk} steps over. */
+export function isExtension(next: u32): bool {
+  return next == HOP_BY_HOP || next == ROUTING || next == FRAGMENT || next == AUTHENTICATION ||
+    next == DESTINATION;
+}
+
 /**
  * Walks to the transport header of a packet that ends at `length`. Stops, as a protocol like any
  * other, at what it does not know. Of a later fragment the offset is where its payload begins.
@@ -68,9 +76,7 @@ export function walk(at: usize, length: u32): DropReason {
   fragmentOffset = 0;
   moreFragments = false;
   for (let headers: u32 = 0;; headers++) {
-    const known = next == HOP_BY_HOP || next == ROUTING || next == FRAGMENT ||
-      next == AUTHENTICATION || next == DESTINATION;
-    if (!known) break;
+    if (!isExtension(next)) break;
     if (headers == MAX_HEADERS || offset - IPV6_SIZE > MAX_HEADER_BYTES) return DropReason.Options;
     if (offset + 8 > length) return DropReason.Malformed;
     if (next == HOP_BY_HOP && headers > 0) return DropReason.Options;
@@ -93,18 +99,28 @@ export function walk(at: usize, length: u32): DropReason {
       if (next == ROUTING && load<u8>(header, 2) == 0) return DropReason.Options;
     }
     if (offset + size > length) return DropReason.Malformed;
+    const isHere = next == FRAGMENT;
     next = <u32>load<u8>(header);
     offset += size;
+    if (isHere) fragmentable = offset;
     if (fragmentOffset != 0) break;
   }
   transport = next;
   transportOffset = offset;
-  if (isFragment) {
-    const payload = length - offset;
-    if (fragmentOffset + payload > 65535) return DropReason.FragmentMalformed;
-    if (moreFragments && (payload & 7) != 0) return DropReason.FragmentMalformed;
-  }
   return DropReason.None;
+}
+
+/** Whether a whole packet that {@link walk} went through may be a fragment, if it is one. */
+export function fragmentFits(length: u32): bool {
+  if (!isFragment) return true;
+  const payload = length - fragmentable;
+  return fragmentOffset + payload <= 65535 && (!moreFragments || (payload & 7) == 0);
+}
+
+/** Bytes of what was fragmented in a fragment of `length` bytes that {@link walk} has accepted. */
+export function fragmentLength(at: usize, length: u32): u32 {
+  walk(at, length);
+  return length - fragmentable;
 }
 
 /** Writes a header; addresses as the two little-endian words of their bytes. */

@@ -180,3 +180,34 @@ Deno.test("a fragment that would overwrite TCP's flags is dropped", () => {
     "drop: fragment_malformed",
   );
 });
+
+Deno.test("IPv6: options behind the fragment header are the first fragment's alone", () => {
+  const [, { client, service, backend, place }] = FAMILIES;
+  const bench = new Bench([{ protocol: "UDP", address: service, port: 53, backends: [place] }]);
+  const whole = buildPacket({
+    source: client,
+    sourcePort: 5000,
+    dest: service,
+    port: 53,
+    protocol: "UDP",
+    payload: new Uint8Array(112),
+  });
+  // Destination options, eight bytes of padding, then UDP: later fragments name the options too.
+  const options = Uint8Array.of(17, 0, 1, 4, 0, 0, 0, 0);
+  const datagram = Uint8Array.of(...options, ...parsePacket(whole).transport);
+  const send = (id: number, from: number, to: number) => {
+    const packet = buildIp(
+      { source: client, dest: service, id, fragmentOffset: from, moreFragments: to < 128 },
+      60,
+      datagram.slice(from, to),
+    );
+    bench.engine.slotBytes(0).set(packet);
+    bench.engine.setLength(0, packet.length);
+    bench.engine.process(0, 1, bench.nowMs);
+    const length = bench.engine.outputLength(0);
+    return length === 0 ? null : parsePacket(bench.engine.slotBytes(0).slice(0, length)).dest;
+  };
+  assert.deepEqual([send(1, 0, 64), send(1, 64, 128)], [backend, backend]);
+  assert.equal(send(2, 64, 128), null);
+  assert.deepEqual(bench.dropped(), { fragment_unknown: 1 });
+});

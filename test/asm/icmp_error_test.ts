@@ -38,6 +38,35 @@ function read(bytes: Uint8Array) {
   };
 }
 
+Deno.test("IPv6: a quote may end anywhere in a first fragment", () => {
+  const bench = new Bench([
+    { address: "fd00:99::9", protocol: "UDP", backends: ["[fd00:244::5]:8080"], masquerade: true },
+  ]);
+  const request = buildPacket({
+    source: "fd00:50::2",
+    sourcePort: 5000,
+    dest: "fd00:99::9",
+    port: 80,
+    protocol: "UDP",
+    payload: new Uint8Array(120),
+    moreFragments: true,
+  });
+  const forwarded = ipOf(bench.sendBytes(request).bytes);
+  for (const quoted of [forwarded.length, 100, 61]) {
+    const out = bench.sendBytes(
+      buildIcmpError(
+        { source: "fd00:60::9", dest: "fd00:60::1" },
+        2,
+        0,
+        1400,
+        forwarded.slice(0, quoted),
+      ),
+    );
+    assert.equal(out.verdict, "forward: related", `${quoted} bytes`);
+    assert.deepEqual(read(out.bytes).quote, ipOf(request).slice(0, quoted));
+  }
+});
+
 for (const quoted of [28, 40]) {
   Deno.test(`masquerade, error about the request, ${quoted} bytes quoted`, () => {
     const { bench, request, forwarded } = connected(true);

@@ -51,6 +51,31 @@ Deno.test("a reset is not answered", () => {
   assert.equal(bench.send({ ...CLIENT, flags: RST }).verdict, "drop: reject_silent");
 });
 
+for (const source of [CLIENT, CLIENT6]) {
+  Deno.test(`what comes damaged from ${source.source} is not answered`, () => {
+    const spoilt = (protocol: "TCP" | "UDP", sent: Uint8Array) => {
+      const bench = new Bench([{ address: source.dest, protocol, backends: [] }]);
+      sent[sent.length - 1] ^= 1;
+      return bench.sendBytes(sent).verdict;
+    };
+    const payload = new Uint8Array(5);
+    for (const protocol of ["TCP", "UDP"] as const) {
+      const whole = { ...source, protocol, payload };
+      const answered = protocol === "TCP" ? "reply: reset" : "reply: unreachable";
+      assert.equal(spoilt(protocol, buildPacket(whole)), "drop: reject_silent");
+      // The rest of the sum is elsewhere, or not there yet, or there is none.
+      assert.equal(spoilt(protocol, buildPacket({ ...whole, partial: true })), answered);
+      const first = { payload: new Uint8Array(64 - (protocol === "TCP" ? 20 : 8)) };
+      assert.equal(
+        spoilt(protocol, buildPacket({ ...whole, ...first, moreFragments: true })),
+        answered,
+      );
+    }
+    const unchecked = { ...source, protocol: "UDP", noChecksum: true, payload } as const;
+    assert.equal(spoilt("UDP", buildPacket(unchecked)), "reply: unreachable");
+  });
+}
+
 for (const size of [0, 100, 3000]) {
   Deno.test(`UDP with ${size} bytes is answered with port unreachable`, () => {
     const bench = new Bench([{ protocol: "UDP", backends: [] }]);
