@@ -24,9 +24,7 @@ export const NLMSG_OVERRUN = 4;
 
 /** Flags of every request. */
 export const NLM_F_REQUEST = 1;
-export const NLM_F_MULTI = 2;
 export const NLM_F_ACK = 4;
-export const NLM_F_ECHO = 8;
 /** In a reply: what is dumped changed meanwhile, so that entries may be missing or twice there. */
 export const NLM_F_DUMP_INTR = 0x10;
 /** Flags of requests for objects. */

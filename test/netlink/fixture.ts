@@ -23,7 +23,6 @@ export function recorded(name: string): Message[] {
 export const FIXTURES = [
   "acknowledgement",
   "addresses",
-  "connection-statistics",
   "connections",
   "generic-family",
   "ipvs-info",

@@ -20,7 +20,7 @@
 import { ERRNO } from "../../linux/errno.ts";
 import { malformed } from "../error.ts";
 import { familyNumber } from "../family.ts";
-import type { Message, NetlinkError, Request } from "../message.ts";
+import type { NetlinkError, Request } from "../message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../socket.ts";
 import {
   type Connection,
@@ -28,22 +28,8 @@ import {
   readConnection,
   tupleAttributes,
 } from "./conntrack_connection.ts";
-import {
-  commonFilter,
-  type ConnectionFilter,
-  kernelFilters,
-  matches,
-  matchesAny,
-} from "./conntrack_filter.ts";
-import {
-  CONNECTION,
-  CPU_STATISTICS,
-  CT_DELETE,
-  CT_GET,
-  CT_GET_STATS,
-  CT_GET_STATS_CPU,
-  STATISTICS,
-} from "./conntrack_formats.ts";
+import { type ConnectionFilter, kernelFilters, matches } from "./conntrack_filter.ts";
+import { CONNECTION, CT_DELETE, CT_GET, CT_GET_STATS, STATISTICS } from "./conntrack_formats.ts";
 
 export {
   type Connection,
@@ -60,24 +46,6 @@ export interface TableStatistics {
   readonly entries: number;
   /** net.netfilter.nf_conntrack_max; 0 when the kernel does not say. */
   readonly maximum: number;
-}
-
-/** What happened since the start, summed over the processors (struct ip_conntrack_stat). */
-export interface ConntrackStatistics {
-  readonly found: number;
-  /** Packets that belong to no connection and cannot start one. */
-  readonly invalid: number;
-  readonly insert: number;
-  /** Entries that could not be inserted, mostly as two packets raced. */
-  readonly insertFailed: number;
-  /** Packets dropped, as the table was full or memory was short. */
-  readonly drop: number;
-  /** Connections given up to make room. */
-  readonly earlyDrop: number;
-  readonly error: number;
-  readonly searchRestart: number;
-  readonly clashResolve: number;
-  readonly chainTooLong: number;
 }
 
 /** The connections of a namespace. Calls are synchronous and throw NetlinkError. */
@@ -118,24 +86,6 @@ export class Conntrack {
     return this.socket.batch(connections.map(deleteRequest));
   }
 
-  /**
-   * Deletes those that match all of the filter, or of one of the filters, and returns how many. The
-   * table is read once, however many filters there are. Connections that end by themselves
-   * meanwhile are not counted; any other refusal is thrown after all were tried.
-   */
-  deleteMatching(filter: ConnectionFilter | readonly ConnectionFilter[]): number {
-    const results = this.deleteAll(this.#matching(filter));
-    const refused = results.find((result) => result !== null && result.errno !== ERRNO.ENOENT);
-    if (refused) throw refused;
-    return results.filter((result) => result === null).length;
-  }
-
-  #matching(filter: ConnectionFilter | readonly ConnectionFilter[]): Connection[] {
-    if (!isList(filter)) return this.list(filter);
-    if (filter.length === 1) return this.list(filter[0]);
-    return filter.length === 0 ? [] : this.list(commonFilter(filter)).filter(matchesAny(filter));
-  }
-
   /** How full the table of this namespace is. */
   table(): TableStatistics {
     const [answer] = this.socket.request({
@@ -148,16 +98,6 @@ export class Conntrack {
     return { entries, maximum };
   }
 
-  /** The counters of this namespace. */
-  statistics(): ConntrackStatistics {
-    const answers = this.socket.dump({
-      type: CT_GET_STATS_CPU,
-      payload: CPU_STATISTICS.encode({}, {}),
-      what: "read the statistics of connection tracking",
-    });
-    return sumStatistics(answers);
-  }
-
   close(): void {
     this.socket.close();
   }
@@ -165,10 +105,6 @@ export class Conntrack {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-function isList<T>(value: T | readonly T[]): value is readonly T[] {
-  return Array.isArray(value);
 }
 
 /** The request that deletes one connection. Without the tuple it would delete all of them. */
@@ -187,26 +123,4 @@ export function deleteRequest({ family, original, zone, id }: ConnectionId): Req
 
 function end(address: string, port: number | undefined): string {
   return port === undefined ? address : `${address} port ${port}`;
-}
-
-/** Adds up what each processor counted. */
-export function sumStatistics(answers: readonly Message[]): ConntrackStatistics {
-  const sum: Record<keyof ConntrackStatistics, number> = {
-    found: 0,
-    invalid: 0,
-    insert: 0,
-    insertFailed: 0,
-    drop: 0,
-    earlyDrop: 0,
-    error: 0,
-    searchRestart: 0,
-    clashResolve: 0,
-    chainTooLong: 0,
-  };
-  for (const { payload } of answers) {
-    for (const [name, value] of Object.entries(CPU_STATISTICS.decode(payload).attributes)) {
-      sum[name as keyof ConntrackStatistics] += value ?? 0;
-    }
-  }
-  return sum;
 }

@@ -71,44 +71,6 @@ function matchesTuple(tuple: Tuple, filter: TupleFilter): boolean {
 }
 
 /**
- * Whether a connection is meant by any of many filters. Those with an original destination, as of
- * the virtual addresses of a node, are looked up by it.
- */
-export function matchesAny(
-  filters: readonly ConnectionFilter[],
-): (connection: Connection) => boolean {
-  const byDestination = new Map<string, ConnectionFilter[]>();
-  const others: ConnectionFilter[] = [];
-  for (const filter of filters) {
-    const destination = filter.original?.destination;
-    const group = destination === undefined ? others : byDestination.get(destination);
-    if (group !== undefined) group.push(filter);
-    else byDestination.set(destination as string, [filter]);
-  }
-  return (connection) =>
-    [...byDestination.get(connection.original.destination) ?? [], ...others]
-      .some((filter) => matches(connection, filter));
-}
-
-/** A filter that lets pass whatever any of the filters does, and perhaps more. */
-export function commonFilter(filters: readonly ConnectionFilter[]): ConnectionFilter {
-  const common = <T>(of: (filter: ConnectionFilter) => T | undefined): T | undefined => {
-    const values = new Set(filters.map(of));
-    return values.size === 1 ? [...values][0] : undefined;
-  };
-  return {
-    family: common(filterFamily),
-    protocol: common(({ protocol }) => protocol),
-    zone: common(({ zone }) => zone),
-  };
-}
-
-function filterFamily({ family, original, reply }: ConnectionFilter): Family | undefined {
-  const address = original?.source ?? original?.destination ?? reply?.source ?? reply?.destination;
-  return family ?? (address === undefined ? undefined : familyOf(address));
-}
-
-/**
  * The payloads of the dumps that together contain all connections that are meant, and perhaps
  * more: kernels ignore what they don't know yet (tuples before 5.8, status before 5.17), and are not
  * asked for zones, which some lack and refuse. None when the filter contradicts itself.

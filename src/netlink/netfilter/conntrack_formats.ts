@@ -14,7 +14,6 @@ import { messageType, NFNETLINK_HEADER, SUBSYSTEM } from "./nfnetlink.ts";
 export const CT_NEW = messageType(SUBSYSTEM.conntrack, 0);
 export const CT_GET = messageType(SUBSYSTEM.conntrack, 1);
 export const CT_DELETE = messageType(SUBSYSTEM.conntrack, 2);
-export const CT_GET_STATS_CPU = messageType(SUBSYSTEM.conntrack, 4);
 export const CT_GET_STATS = messageType(SUBSYSTEM.conntrack, 5);
 
 /** CTA_FILTER_F_*: which parts of a tuple a dump is filtered by. */
@@ -92,21 +91,4 @@ export const CONNECTION = new MessageFormat(
 export const STATISTICS = new MessageFormat(
   NFNETLINK_HEADER,
   attributes({ entries: [1, be32], maximum: [2, be32] }),
-);
-
-/** CTA_STATS_*; the number of the processor is the header's `resource`. */
-export const CPU_STATISTICS = new MessageFormat(
-  NFNETLINK_HEADER,
-  attributes({
-    found: [2, be32],
-    invalid: [4, be32],
-    insert: [8, be32],
-    insertFailed: [9, be32],
-    drop: [10, be32],
-    earlyDrop: [11, be32],
-    error: [12, be32],
-    searchRestart: [13, be32],
-    clashResolve: [14, be32],
-    chainTooLong: [15, be32],
-  }),
 );

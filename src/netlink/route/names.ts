@@ -67,7 +67,6 @@ export const RULE_ACTIONS = names<RuleActionName>({
 });
 
 /** Routing tables that every namespace has. */
-export const TABLE_DEFAULT = 253;
 export const TABLE_MAIN = 254;
 export const TABLE_LOCAL = 255;
 

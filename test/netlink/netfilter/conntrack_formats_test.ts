@@ -1,21 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { familyOf, parseNetwork } from "../../../src/net/address.ts";
+import { parseNetwork } from "../../../src/net/address.ts";
 import { NetlinkError } from "../../../src/netlink/error.ts";
-import {
-  type Connection,
-  deleteRequest,
-  STATUS,
-  sumStatistics,
-  type Tuple,
-} from "../../../src/netlink/netfilter/conntrack.ts";
+import { deleteRequest, STATUS, type Tuple } from "../../../src/netlink/netfilter/conntrack.ts";
 import { readConnection } from "../../../src/netlink/netfilter/conntrack_connection.ts";
-import {
-  commonFilter,
-  kernelFilters,
-  matches,
-  matchesAny,
-} from "../../../src/netlink/netfilter/conntrack_filter.ts";
+import { kernelFilters } from "../../../src/netlink/netfilter/conntrack_filter.ts";
 import { CONNECTION, CT_NEW } from "../../../src/netlink/netfilter/conntrack_formats.ts";
 import { recorded } from "../fixture.ts";
 
@@ -63,23 +52,6 @@ Deno.test("conntrack: recorded connections", () => {
     { type: 128, code: 0, id: 77 },
   ]);
   assert.equal(connections.length, 4);
-});
-
-Deno.test("conntrack: recorded statistics are summed over the processors", () => {
-  const answers = recorded("connection-statistics");
-  assert.equal(answers.length, 2);
-  assert.deepEqual(sumStatistics(answers), {
-    found: 0,
-    invalid: 0,
-    insert: 2,
-    insertFailed: 0,
-    drop: 0,
-    earlyDrop: 0,
-    error: 0,
-    searchRestart: 0,
-    clashResolve: 0,
-    chainTooLong: 0,
-  });
 });
 
 const port = fc.nat(0xffff);
@@ -158,52 +130,10 @@ Deno.test("conntrack: the kernel is asked only for what it filters right", () =>
   assert.deepEqual(kernelFilters({ family: "IPv6", reply: { source: "192.0.2.1" } }), []);
 });
 
-Deno.test("conntrack: many filters mean what each of them means", () => {
-  const some = <T>(...values: T[]) => fc.constantFrom(undefined, ...values);
-  const addresses = ["10.0.0.1", "10.0.0.2", "2001:db8::1"];
-  const ends = fc.record({
-    source: some(...addresses),
-    destination: some(...addresses),
-    destinationPort: some(53, 80),
-  });
-  const filter = fc.record({
-    family: some("IPv4" as const, "IPv6" as const),
-    protocol: some(6, 17),
-    original: fc.option(ends, { nil: undefined }),
-    reply: fc.option(ends, { nil: undefined }),
-    zone: some(0, 1),
-  });
-  const [tcp] = recorded("connections").map(readConnection);
-  assert(tcp !== null);
-  const connection = fc.record({
-    source: fc.constantFrom(...addresses),
-    destination: fc.constantFrom(...addresses),
-    protocol: fc.constantFrom(6, 17),
-    zone: fc.nat(1),
-  }).map(({ source, destination, protocol, zone }): Connection => ({
-    ...tcp,
-    family: familyOf(destination),
-    original: { source, destination, protocol, sourcePort: 1, destinationPort: 53 },
-    reply: { source: destination, destination: source, protocol, sourcePort: 53 },
-    zone,
-  }));
-  fc.assert(
-    fc.property(fc.array(filter, { minLength: 1, maxLength: 4 }), connection, (filters, one) => {
-      // Within one family only, as connections are.
-      fc.pre(familyOf(one.original.source) === one.family);
-      const expected = filters.some((each) => matches(one, each));
-      assert.equal(matchesAny(filters)(one), expected);
-      if (expected) assert(matches(one, commonFilter(filters)));
-    }),
-    { numRuns: 1000 },
-  );
-});
-
 Deno.test("conntrack: messages with any bytes are read or refused", () => {
-  const originals = [...recorded("connections"), ...recorded("connection-statistics")];
   fc.assert(
     fc.property(
-      fc.constantFrom(...originals),
+      fc.constantFrom(...recorded("connections")),
       fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 8 }),
       fc.nat(),
       (original, changes, cut) => {
@@ -212,7 +142,6 @@ Deno.test("conntrack: messages with any bytes are read or refused", () => {
         for (const [place, value] of changes) payload[place % payload.length] = value;
         try {
           readConnection({ ...original, type: CT_NEW, payload });
-          sumStatistics([{ ...original, payload }]);
         } catch (error) {
           if (!(error instanceof NetlinkError)) throw error;
         }

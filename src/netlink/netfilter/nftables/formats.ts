@@ -35,14 +35,10 @@ export const MESSAGE = {
   newElements: messageType(SUBSYSTEM.nftables, 12),
   getElements: messageType(SUBSYSTEM.nftables, 13),
   deleteElements: messageType(SUBSYSTEM.nftables, 14),
-  newGeneration: messageType(SUBSYSTEM.nftables, 15),
   getGeneration: messageType(SUBSYSTEM.nftables, 16),
   newObject: messageType(SUBSYSTEM.nftables, 18),
   getObject: messageType(SUBSYSTEM.nftables, 19),
 } as const;
-
-/** NFNLGRP_NFTABLES: the group that is told of each change. */
-export const NFTABLES_GROUP = 7;
 
 /** NFTPROTO_*: the families of tables. */
 export const FAMILY = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const;

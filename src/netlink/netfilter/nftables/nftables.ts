@@ -22,7 +22,7 @@ import { ERRNO } from "../../../linux/errno.ts";
 import { malformed } from "../../error.ts";
 import type { MessageFormat } from "../../format.ts";
 import { type Message, NetlinkError } from "../../message.ts";
-import { NETLINK_NETFILTER, type NetlinkEvent, NetlinkSocket } from "../../socket.ts";
+import { NETLINK_NETFILTER, NetlinkSocket } from "../../socket.ts";
 import { INTEGER_TYPE } from "./datatypes.ts";
 import { SET_FLAGS } from "./names.ts";
 import { checkAnswers, encodeBatch, type EncodedBatch } from "./batch.ts";
@@ -32,7 +32,6 @@ import {
   FAMILY,
   GENERATION,
   MESSAGE,
-  NFTABLES_GROUP,
   OBJECT,
   RULE,
   SET,
@@ -382,39 +381,4 @@ export class Nftables {
       what,
     });
   }
-}
-
-/** Tells when rules change; see {@link watchGenerations}. */
-export interface GenerationWatch {
-  /**
-   * The ports of the sockets that changed rules, batch by batch (`Nftables.socket.port` is ours);
-   * null: changes were missed. Ends by {@link close}.
-   */
-  changes(): AsyncGenerator<number | null, void, void>;
-  close(): void;
-}
-
-/** Follows the changes of this namespace's rules (NFNLGRP_NFTABLES), ours among them. */
-export function watchGenerations(): GenerationWatch {
-  const socket = NetlinkSocket.open(NETLINK_NETFILTER);
-  try {
-    socket.subscribe([NFTABLES_GROUP]);
-  } catch (error) {
-    socket.close();
-    throw error;
-  }
-  return {
-    async *changes() {
-      for await (const event of socket.events()) {
-        const change = generationOf(event);
-        if (change !== undefined) yield change;
-      }
-    },
-    close: () => socket.close(),
-  };
-}
-
-function generationOf(event: NetlinkEvent): number | null | undefined {
-  if (event.kind === "overrun") return null;
-  return event.message.type === MESSAGE.newGeneration ? event.message.port : undefined;
 }

@@ -3,7 +3,7 @@ import { BatchError, encodeBatch } from "../../../../src/netlink/netfilter/nftab
 import { dataType, keyLayout } from "../../../../src/netlink/netfilter/nftables/datatypes.ts";
 import type { SetElement, TableName } from "../../../../src/netlink/netfilter/nftables/objects.ts";
 import type { Operation } from "../../../../src/netlink/netfilter/nftables/operations.ts";
-import { Nftables, watchGenerations } from "../../../../src/netlink/netfilter/nftables/nftables.ts";
+import { Nftables } from "../../../../src/netlink/netfilter/nftables/nftables.ts";
 import { requires } from "../../../requirements.ts";
 import { copyOperations } from "./copy.ts";
 import { NftNamespace } from "./nft_namespace.ts";
@@ -308,28 +308,5 @@ Deno.test({
     });
     assert.deepEqual(made, expected);
     assert.equal(dataType("time_machine"), null);
-  },
-});
-
-Deno.test({
-  ...requires(
-    "nftables: changes of rules are told, with the socket that made them",
-    "root",
-    "netns",
-    "nft",
-  ),
-  async fn() {
-    using namespace = new NftNamespace();
-    const watch = namespace.run(() => watchGenerations());
-    try {
-      const changes = watch.changes();
-      namespace.nftables.commit([TABLE]);
-      assert.equal((await changes.next()).value, namespace.nftables.socket.port);
-      namespace.nft("delete", "table", "ip", "t");
-      const { value } = await changes.next();
-      assert(typeof value === "number" && value !== namespace.nftables.socket.port && value > 0);
-    } finally {
-      watch.close();
-    }
   },
 });
