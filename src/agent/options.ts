@@ -47,6 +47,7 @@ export function plannerConfig(
   return {
     nodeName: config.nodeName,
     nodeAddresses: config.nodeIPs,
+    ...(config.bindAddress === null ? {} : { primaryAddress: config.bindAddress }),
     clusterCIDRs: config.clusterCIDRs,
     detectLocalMode: config.detectLocalMode,
     masqueradeAll: config.masqueradeAll,

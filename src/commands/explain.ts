@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type CommandLine, parseCommandLine } from "../config/config.ts";
+import { type CommandLine, givenAddresses, parseCommandLine } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { UsageError } from "../config/usage.ts";
 import type { Flow } from "../explain/answer.ts";
@@ -28,12 +28,13 @@ export async function explain(args: readonly string[]): Promise<number> {
   const flows = input.flows === null ? [flowOf(line)] : await flowsOf(input.flows);
   if (ask.server !== null) return await explainThere(line, ask.server, flows);
   const dump = rulesDump(input);
+  const addresses = givenAddresses(config);
   const { answer, problems } = dump === null
     ? await byManifests(config)
     : config.manifests === null
-    ? await byNodeRules(input, config.nodeIPs)
+    ? await byNodeRules(input, addresses)
     : await byBoth(config, dump.mode, input);
-  if (config.manifests === null && config.nodeIPs.length === 0) {
+  if (config.manifests === null && addresses.length === 0) {
     complainLines("without --node-ip, only loopback addresses are taken for the node's own");
   }
   print(line, flows, await answer(flows));

@@ -11,7 +11,7 @@ import { openDataPlane } from "../agent/data_plane.ts";
 import { checkMode } from "../agent/mode.ts";
 import { DEFAULT_POD_NETWORKS } from "../cluster/manifests/options.ts";
 import { ManifestSource } from "../cluster/manifests/source.ts";
-import type { CommandLine, Config } from "../config/config.ts";
+import { type CommandLine, type Config, givenAddresses } from "../config/config.ts";
 import { obtainPrivileges } from "../lab/privileges.ts";
 import { type LabRun, startLab } from "../lab/run.ts";
 import { DEFAULT_NODE } from "../lab/topology.ts";
@@ -32,11 +32,12 @@ const DEFAULT_WIDTH = 120;
 /** What the lab has where the command line says nothing. */
 export function labConfig({ config, given }: Pick<CommandLine, "config" | "given">): Config {
   const healthz = config.healthzBindAddress;
+  const addresses = givenAddresses(config);
   return {
     ...config,
     manifests: config.manifests ?? EXAMPLES,
     nodeName: given.has("hostname-override") ? config.nodeName : DEFAULT_NODE.name,
-    nodeIPs: config.nodeIPs.length > 0 ? config.nodeIPs : DEFAULT_NODE.addresses,
+    nodeIPs: addresses.length > 0 ? addresses : DEFAULT_NODE.addresses,
     clusterCIDRs: config.clusterCIDRs.length > 0 ? config.clusterCIDRs : DEFAULT_POD_NETWORKS,
     // The lab is nobody else's business: its health is not for other machines to see.
     healthzBindAddress: healthz === null || given.has("healthz-bind-address")

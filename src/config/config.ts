@@ -69,6 +69,8 @@ export interface Config {
   readonly nodeName: string;
   /** Canonical, the primary one of each family first; empty: to be found. */
   readonly nodeIPs: readonly string[];
+  /** Stands for the node's primary address of its family, whatever its others; null: none does. */
+  readonly bindAddress: string | null;
   readonly clusterCIDRs: readonly string[];
   readonly detectLocalMode: "ClusterCIDR" | "NodeCIDR" | "BridgeInterface" | "InterfaceNamePrefix";
   /** Given when {@link detectLocalMode} needs it. */
@@ -218,7 +220,8 @@ function configOf(
     kubeconfig: values.kubeconfig ?? "",
     master: values.master ?? "",
     nodeName: nodeName(values["hostname-override"]!, hostname),
-    nodeIPs: nodeIPs(values["node-ip"]!, values["bind-address"]),
+    nodeIPs: values["node-ip"]!,
+    bindAddress: bindAddress(values["bind-address"]),
     clusterCIDRs: values["cluster-cidr"]!,
     detectLocalMode: detectLocalMode(values, asked),
     podBridgeInterface: values["pod-bridge-interface"]!,
@@ -329,10 +332,16 @@ function nodeName(override: string, hostname: () => string): string {
   return override === "" ? hostname().trim().toLowerCase() : override;
 }
 
-/** A bind address that is not the unspecified one stands for the node's primary address. */
-function nodeIPs(given: readonly string[], bindAddress: string | undefined): readonly string[] {
-  if (bindAddress === undefined || bindAddress === "0.0.0.0" || bindAddress === "::") return given;
-  return [bindAddress, ...given.filter((address) => address !== bindAddress)];
+/** The unspecified address is no address of a node. */
+function bindAddress(given: string | undefined): string | null {
+  return given === undefined || given === "0.0.0.0" || given === "::" ? null : given;
+}
+
+/** The node's addresses as far as they are given, the primary one of each family first. */
+export function givenAddresses(
+  { bindAddress, nodeIPs }: Pick<Config, "bindAddress" | "nodeIPs">,
+): readonly string[] {
+  return bindAddress === null ? nodeIPs : [...new Set([bindAddress, ...nodeIPs])];
 }
 
 function periods(

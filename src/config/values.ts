@@ -86,9 +86,9 @@ export function integer(min: number, max: number) {
   });
 }
 
-/** A number that is not negative. */
+/** A number. */
 export const number = parsed("a number", (value) => {
-  return /^[0-9]+(?:\.[0-9]+)?$/.test(value) ? Number(value) : null;
+  return /^[+-]?[0-9]+(?:\.[0-9]+)?$/.test(value) ? Number(value) : null;
 });
 
 /** A name of a network link, or a prefix of one: at most 15 bytes (IFNAMSIZ − 1); "" for none. */

@@ -32,6 +32,8 @@ export interface PlannerConfig {
   readonly nodeName: string;
   /** Addresses given by `--node-ip`; empty: those of the Node object. */
   readonly nodeAddresses: readonly string[];
+  /** `--bind-address`: stands for the node's primary address of its family (default: none). */
+  readonly primaryAddress?: string;
   /** `--cluster-cidr`; the first network of each family counts. */
   readonly clusterCIDRs: readonly string[];
   readonly detectLocalMode: DetectLocalMode;
@@ -75,7 +77,9 @@ export function isLoopback(address: string): boolean {
  */
 export function describeNode(config: PlannerConfig, node: Node | null): NodeContext {
   const configured = config.nodeAddresses.map(configuredAddress);
-  const own = configured.length > 0 ? configured : statusAddresses(node);
+  const found = configured.length > 0 ? configured : statusAddresses(node);
+  const { primaryAddress } = config;
+  const own = primaryAddress === undefined ? found : [configuredAddress(primaryAddress), ...found];
   const primaries = firstOfEachFamily(own);
   const local = (config.localAddresses ?? []).map(configuredAddress);
   const addresses = [...new Set([...primaries, ...own, ...local])]

@@ -110,7 +110,7 @@ Deno.test("an old configuration for ipvs on IPv6 first works as it is, and says 
   assert.deepEqual(old.ipvsSync, { minMs: 5000, periodMs: 30_000 });
   assert.equal(old.masqueradeAll, true);
   assert.deepEqual(old.clusterCIDRs, ["172.16.0.0/12", "fd00:172:16::/56"]);
-  assert.deepEqual(old.nodeIPs, [], ":: is no address of a node");
+  assert.equal(old.bindAddress, null, ":: is no address of a node");
   assert.deepEqual(old.healthzBindAddress, { host: "::", port: 10256 });
   assert.deepEqual(old.metricsBindAddress, { host: "::1", port: 10249 });
   assert.deepEqual([...old.featureGates], [["SupportIPVSProxyMode", true]]);

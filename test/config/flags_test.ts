@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseCommandLine } from "../../src/config/config.ts";
+import { givenAddresses, parseCommandLine } from "../../src/config/config.ts";
 import { type FlagCommand, FLAGS, type FlagSpec } from "../../src/config/flag_table.ts";
 import { parseFlags } from "../../src/config/flags.ts";
 import { flagHelp } from "../../src/config/help.ts";
@@ -77,9 +77,13 @@ Deno.test("listening addresses", () => {
 });
 
 Deno.test("the bind address is the node's primary address, unless unspecified", () => {
-  const ips = (bind: string) => config(`--bind-address=${bind}`, "--node-ip=192.0.2.1").nodeIPs;
-  assert.deepEqual(ips("0.0.0.0"), ["192.0.2.1"]);
-  assert.deepEqual(ips("192.0.2.9"), ["192.0.2.9", "192.0.2.1"]);
+  const bound = (address: string) => {
+    const given = config(`--bind-address=${address}`, "--node-ip=192.0.2.1");
+    return [given.bindAddress, ...givenAddresses(given)];
+  };
+  for (const none of ["0.0.0.0", "::", ""]) assert.deepEqual(bound(none), [null, "192.0.2.1"]);
+  assert.deepEqual(bound("192.0.2.9"), ["192.0.2.9", "192.0.2.9", "192.0.2.1"]);
+  assert.deepEqual(config("--bind-address=2001:DB8::9").nodeIPs, []);
 });
 
 Deno.test("the flags of iptables mode are kube-proxy's", () => {

@@ -16,7 +16,7 @@ const of = fc.constantFrom;
 const VALUES: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   "clientConnection.kubeconfig": of("", "/a"),
   "clientConnection.contentType": of("", "application/json"),
-  "clientConnection.qps": of(0, 2.5, 50),
+  "clientConnection.qps": of(0, 2.5, 50, -1),
   "clientConnection.burst": of(0, 7, -1),
   "logging.format": of("", "text", "json"),
   "logging.verbosity": of(0, 9),

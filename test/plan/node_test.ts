@@ -12,6 +12,27 @@ Deno.test("given addresses come before the Node object's", () => {
   assert.deepEqual(own.info.addresses, ["192.168.50.20", "fd00:50::20"]);
 });
 
+Deno.test("a bind address is the primary address of its family, and the node keeps all others", () => {
+  const object = node("lab-node", {}, ["192.168.50.20", "fd00:50::20"]);
+  const nodePortAddresses = ["192.168.50.0/24", "fd00:50::/64"];
+  const bound = (primaryAddress: string) =>
+    describeNode(
+      config({
+        nodeAddresses: [],
+        primaryAddress,
+        nodePortAddresses,
+        localAddresses: ["192.168.50.20", "192.168.60.20", "172.17.0.1", "fd00:50::20"],
+      }),
+      object,
+    );
+  const { info, primary } = bound("192.168.60.20");
+  assert.deepEqual(primary, { IPv4: "192.168.60.20", IPv6: "fd00:50::20" });
+  const all = ["192.168.60.20", "fd00:50::20", "192.168.50.20", "172.17.0.1"];
+  assert.deepEqual(info.addresses, all);
+  assert.deepEqual(info.nodePortAddresses, ["fd00:50::20", "192.168.50.20"]);
+  assert.deepEqual(bound("fd00:60::20").primary, { IPv4: "192.168.50.20", IPv6: "fd00:60::20" });
+});
+
 Deno.test("internal addresses come before external ones, names are none", () => {
   const object = {
     ...node("lab-node"),

@@ -25,7 +25,8 @@ export const FORWARDING_FLAGS = {
     value.oneOf(PROXY_MODES),
     "MODE",
     null,
-    `how packets are forwarded: ${PROXY_MODES.join(", ")}; unset: the best that works here`,
+    `how packets are forwarded: ${PROXY_MODES.join(", ")}; ` +
+      "unset: for run and lab the best that works here, else as said above",
     { ...planning, emptyIsUnset: true },
   ),
   "hostname-override": flag(
@@ -129,7 +130,7 @@ export const FORWARDING_FLAGS = {
   ),
   "proxy-mode-strict": booleanFlag(
     false,
-    "a --proxy-mode that does not work here is an error; else the next best is taken",
+    "ipvs mode that does not work here is an error, as other modes are; else the next best is taken",
   ),
   "api-unix-socket": flag(
     value.nonEmpty("the path of a socket"),
@@ -142,6 +143,6 @@ export const FORWARDING_FLAGS = {
     "ADDRESS",
     null,
     "overrides the node's primary address, unless it is 0.0.0.0 or ::",
-    planning,
+    { ...planning, emptyIsUnset: true },
   ),
 } satisfies Record<string, FlagSpec>;
