@@ -12,7 +12,7 @@ export const SERVICES = 10_000;
 export const BACKENDS = 10;
 /** What every Service listens on, and every backend. */
 export const SERVICE_PORT = 80;
-export const BACKEND_PORT = 8080;
+const BACKEND_PORT = 8080;
 
 const NODE: NodeInfo = {
   name: "node-1",

@@ -25,7 +25,7 @@ const CLEANUPS = {
 export type LeavingMode = keyof typeof CLEANUPS;
 
 /** All of them. */
-export const LEAVING_MODES = Object.keys(CLEANUPS) as readonly LeavingMode[];
+const LEAVING_MODES = Object.keys(CLEANUPS) as readonly LeavingMode[];
 
 /** Cleans up after these modes. Goes on after a failure; resolves with what failed, one line each. */
 export async function cleanupModes(

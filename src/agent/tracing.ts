@@ -35,7 +35,7 @@ export function tracingObserver(mode: string): AgentObserver | null {
 }
 
 /** A span for each sync, told when it has ended. */
-export function traceSyncs(tracer: Tracer, mode: string, now = Date.now): AgentObserver {
+function traceSyncs(tracer: Tracer, mode: string, now = Date.now): AgentObserver {
   return {
     queued() {},
     synced({ durationMs, change, error }) {

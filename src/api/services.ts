@@ -33,7 +33,7 @@ function counterKey(service: string, protocol: string, address: string, port: nu
 }
 
 /** The counters of every backend, to be found by {@link describeService}. */
-export function indexCounters(counters: EngineCounters): CountersByBackend {
+function indexCounters(counters: EngineCounters): CountersByBackend {
   return new Map(counters.backends.map((entry) => [
     counterKey(entry.service, entry.protocol, entry.backend.address, entry.backend.port),
     entry,

@@ -46,7 +46,7 @@ export interface FlagSpec {
 /** Those that serve. */
 export const AGENT: readonly FlagCommand[] = ["run", "lab"];
 /** Those that make a plan. */
-export const PLANNING: readonly FlagCommand[] = [
+const PLANNING: readonly FlagCommand[] = [
   ...AGENT,
   "render",
   "explain",
@@ -56,7 +56,7 @@ export const PLANNING: readonly FlagCommand[] = [
 ];
 /** Those that can ask a running agent instead. */
 export const ASKING: readonly FlagCommand[] = ["explain", "diff", "preview", "replay"];
-export const EVERY: readonly FlagCommand[] = [...PLANNING, "cleanup"];
+const EVERY: readonly FlagCommand[] = [...PLANNING, "cleanup"];
 
 export interface Extra {
   readonly emptyIsUnset?: boolean;

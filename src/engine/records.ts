@@ -49,7 +49,7 @@ export const ANSWER = {
 } as const;
 
 /** Instead of a service's index. */
-export const NO_SERVICE = 0xffffffff;
+const NO_SERVICE = 0xffffffff;
 
 /** Instead of a frontend's kind. */
 const NO_FRONTEND = 255;

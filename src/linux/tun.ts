@@ -38,9 +38,9 @@ const IFREQ_FLAGS = 16;
 /** Checksums left to the reader (TUN_F_CSUM). */
 export const TUN_F_CSUM = 1;
 /** TCP segments of up to 64 KB, IPv4 and IPv6 (TUN_F_TSO4, TUN_F_TSO6). */
-export const TUN_F_TSO = 2 | 4;
+const TUN_F_TSO = 2 | 4;
 /** UDP segments, IPv4 and IPv6 (TUN_F_USO4, TUN_F_USO6; Linux 6.2). */
-export const TUN_F_USO = 0x20 | 0x40;
+const TUN_F_USO = 0x20 | 0x40;
 
 /** What to ask for, best first; a kernel refuses a set with a bit that it does not know. */
 const OFFLOADS = [TUN_F_CSUM | TUN_F_TSO | TUN_F_USO, TUN_F_CSUM | TUN_F_TSO, TUN_F_CSUM, 0];

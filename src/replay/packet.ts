@@ -127,7 +127,7 @@ function endText(bytes: Uint8Array, at: number, size: number, port: number): str
 }
 
 /** RFC 791, 3.1. */
-export function writeHeaderChecksum(view: DataView, header: number): void {
+function writeHeaderChecksum(view: DataView, header: number): void {
   view.setUint16(10, 0);
   let sum = 0;
   for (let at = 0; at < header; at += 2) sum += view.getUint16(at);

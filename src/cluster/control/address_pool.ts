@@ -57,7 +57,7 @@ export class AddressPool {
 }
 
 /** The address at an offset from a network's own, below 2³². */
-export function addressAt(network: Network, offset: number): string {
+function addressAt(network: Network, offset: number): string {
   const bytes = network.bytes.slice();
   for (let i = bytes.length - 1, carry = offset; carry > 0 && i >= 0; i--) {
     const sum = bytes[i] + carry % 256;

@@ -13,10 +13,10 @@ import { podsOfWorkload } from "./workload_pods.ts";
  * Annotation of a workload, or a Pod, with the addresses of its pods: pods are separated by blanks,
  * the two addresses of a dual-stack pod by a comma. Pods beyond the list get an address as usual.
  */
-export const POD_ADDRESSES_ANNOTATION = "switchyard/pod-addresses";
+const POD_ADDRESSES_ANNOTATION = "switchyard/pod-addresses";
 
 /** Most pods in a cluster: the limit that Kubernetes is tested to. */
-export const MAX_PODS = 150_000;
+const MAX_PODS = 150_000;
 
 /** The pods to be placed. A given Pod takes the place of one that a workload would make. */
 export function podRequests(

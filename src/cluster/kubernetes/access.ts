@@ -10,7 +10,7 @@ import { messageOf } from "./failure.ts";
 import { type ClusterEntry, parseKubeconfig, type UserEntry } from "./kubeconfig.ts";
 
 /** Where Kubernetes puts a pod's own credentials. */
-export const SERVICE_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
+const SERVICE_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** How the cluster is named: as kube-proxy's flags do. */
 export interface AccessOptions {

@@ -72,7 +72,7 @@ export function retryAfterMs(headers: Headers): number | undefined {
 }
 
 /** A text without line breaks and control characters, shortened. */
-export function oneLine(text: string): string {
+function oneLine(text: string): string {
   // deno-lint-ignore no-control-regex
   const line = text.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
   return line.length > 300 ? `${line.slice(0, 300)}…` : line;

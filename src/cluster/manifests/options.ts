@@ -4,7 +4,7 @@ import { type Network, parseNetwork } from "../../net/address.ts";
 import type { ControlPlaneOptions } from "../control/control_plane.ts";
 
 /** Default networks of cluster IPs: kubeadm's, and one of unique local IPv6 addresses. */
-export const DEFAULT_SERVICE_RANGES: readonly string[] = ["10.96.0.0/12", "fd00:10:96::/112"];
+const DEFAULT_SERVICE_RANGES: readonly string[] = ["10.96.0.0/12", "fd00:10:96::/112"];
 /** Default networks of pods. */
 export const DEFAULT_POD_NETWORKS: readonly string[] = ["10.244.0.0/16", "fd00:10:244::/64"];
 

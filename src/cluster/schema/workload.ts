@@ -6,7 +6,7 @@ import { dnsLabel, integer, oneOf, ownedMetadata } from "./fields.ts";
 import { type PodTemplate, podTemplateSchema } from "./pod.ts";
 
 /** Most replicas that one workload may ask for. */
-export const MAX_REPLICAS = 10_000;
+const MAX_REPLICAS = 10_000;
 
 /** A workload: a pod template and how many pods to make from it. */
 export interface Workload {

@@ -18,7 +18,7 @@ import { transactionText } from "./transaction_text.ts";
 import { messageOf } from "../../errors.ts";
 
 /** The changes that take everything of ours off a node with these rules. */
-export function diffCleanup(node: NodeRules, family: Family): TableDiff[] {
+function diffCleanup(node: NodeRules, family: Family): TableDiff[] {
   return NODE_TABLES.map((table) => {
     const { own, others } = node[table];
     const ours = new Map(
@@ -39,7 +39,7 @@ export function diffCleanup(node: NodeRules, family: Family): TableDiff[] {
 }
 
 /** Cleans one family up. Returns the number of lines that it took. */
-export async function cleanupFamily(access: RulesAccess, family: Family): Promise<number> {
+async function cleanupFamily(access: RulesAccess, family: Family): Promise<number> {
   const node = await readNodeRules(access, family);
   const diffs = diffCleanup(node, family);
   const text = transactionText(diffs, access.chainLimit);

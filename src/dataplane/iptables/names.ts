@@ -27,7 +27,7 @@ export const CHAIN = {
 } as const;
 
 /** What the names of per-Service chains in nat begin with; every such chain is the proxy's. */
-export const HASHED_PREFIXES = [
+const HASHED_PREFIXES = [
   "KUBE-SVC-",
   "KUBE-SVL-",
   "KUBE-EXT-",

@@ -13,7 +13,7 @@ import type { Fragment, RuleSet } from "./rules.ts";
 import { ServiceFragment } from "./service_fragment.ts";
 
 /** With more endpoints than this, rules about endpoints have no comments. */
-export const LARGE_CLUSTER_ENDPOINTS = 1000;
+const LARGE_CLUSTER_ENDPOINTS = 1000;
 
 /** A Service that was left out of the rules. */
 export interface RenderProblem {

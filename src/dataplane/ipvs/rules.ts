@@ -28,7 +28,7 @@ import type { IpvsState } from "./state.ts";
 const TABLES: readonly NodeTableName[] = ["nat", "filter", "mangle"];
 
 /** Whether a chain is ipvs mode's alone. */
-export function isIpvsChain(table: NodeTableName, chain: string): boolean {
+function isIpvsChain(table: NodeTableName, chain: string): boolean {
   return chain === CHAIN.canary || (table !== "mangle" && CHAINS[table].includes(chain));
 }
 

@@ -80,7 +80,7 @@ function setLines({ name, type, entries }: IpSetState, family: Family): string[]
 const PROTOCOL_OPTIONS = { TCP: "-t", UDP: "-u", SCTP: "--sctp-service" } as const;
 
 /** "-t 10.96.0.1:443": a virtual server in ipvsadm's words. */
-export function serverOption(key: ServerKey, family: Family): string {
+function serverOption(key: ServerKey, family: Family): string {
   if ("mark" in key) return `-f ${key.mark}${family === "IPv6" ? " -6" : ""}`;
   return `${PROTOCOL_OPTIONS[key.protocol]} ${formatSocketAddress(key.address, key.port)}`;
 }

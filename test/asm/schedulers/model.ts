@@ -260,7 +260,7 @@ class SourceHashing extends Model {
 const MASK = (1n << 64n) - 1n;
 
 /** SipHash-1-3 of four bytes, the low half. */
-export function siphash(word: number, key: bigint): number {
+function siphash(word: number, key: bigint): number {
   const rotate = (x: bigint, by: bigint) => ((x << by) | (x >> (64n - by))) & MASK;
   let [a, b, c, d] = [
     0x736f6d6570736575n ^ key,

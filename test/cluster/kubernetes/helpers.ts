@@ -191,7 +191,7 @@ function isProxied({ metadata: { labels = {} } }: RawObject): boolean {
 }
 
 /** What a source without a node should know. */
-export function serverState(api: ApiDouble): string[] {
+function serverState(api: ApiDouble): string[] {
   return ["Service", "EndpointSlice"].flatMap((kind) => [...api.collection(kind).objects])
     .filter(isProxied)
     .map(({ kind, metadata }) =>

@@ -5,7 +5,7 @@ import type { Target } from "../../../src/lab/probe.ts";
 import type { RawObject } from "../../cluster/kubernetes/api_state.ts";
 
 /** Where every endpoint serves. */
-export const ENDPOINT_PORT = 8080;
+const ENDPOINT_PORT = 8080;
 
 /** What is said of an endpoint. */
 export type Condition = "ready" | "terminating" | "unready";

@@ -25,7 +25,7 @@ const TITLE_LETTER = 7.6;
 const DETAIL_LETTER = 6.7;
 
 /** Cuts what does not fit, in the middle: names differ at their ends. */
-export function fitted(text: string, width: number, letter: number): string {
+function fitted(text: string, width: number, letter: number): string {
   const most = Math.max(4, Math.floor(width / letter));
   const letters = [...text];
   if (letters.length <= most) return text;
@@ -192,7 +192,7 @@ const Narrow: FC<{ path: Path; label: string }> = ({ path, label }) => {
 };
 
 /** What the picture shows, for those who do not see it. */
-export function sentenceOf({ client, frontend, rules, ends }: Path): string {
+function sentenceOf({ client, frontend, rules, ends }: Path): string {
   const where = ends.map((end) => `${end.title} ${percent(end.probability)}`).join(", ");
   const way = rules.length === 0 ? "" : ` by ${rules.map(({ title }) => title).join(", ")}`;
   return `From ${client.detail} to ${frontend.detail}${way}, to ${where}.`;

@@ -22,7 +22,7 @@ const SET = {
 } as const;
 
 /** Bytes of a comment at most, without its final zero byte. */
-export const COMMENT_LIMIT = 128;
+const COMMENT_LIMIT = 128;
 
 /** BYTEORDER_*: how nft orders and shows a key; concatenations and some single bytes have none. */
 export type ByteOrder = 0 | 1 | 2;
@@ -60,7 +60,7 @@ export function readUserData(bytes: Uint8Array): Map<number, Uint8Array> | null 
 }
 
 /** The bytes of values by type, in the order given. */
-export function writeUserData(
+function writeUserData(
   values: Iterable<readonly [type: number, value: Uint8Array]>,
 ): Uint8Array<ArrayBuffer> {
   const parts: number[] = [];
