@@ -198,6 +198,19 @@ Deno.test("in nftables mode, rules=node asks the table that the node has", async
   });
 });
 
+Deno.test("iptables mode serves node ports at loopback addresses too, which is known", async () => {
+  await withQueryApi(await proxy("iptables"), async (ask) => {
+    for (const dest of ["127.0.0.1", "127.9.9.9"]) {
+      const asked = query({ source: "127.0.0.1", dest, port: 30080, protocol: "TCP" });
+      const { verdict, service, disagreements } = (await ask(asked)).json;
+      assert.equal(verdict, "FORWARD");
+      assert.equal(service, "default/web:http");
+      assert.match(disagreements[0].known, /loopback/);
+      assert.equal(disagreements.length, 1);
+    }
+  });
+});
+
 Deno.test("nftables mode refuses other ports of cluster IPs, which is known", async () => {
   await withQueryApi(await proxy("nftables"), async (ask) => {
     const { json } = await ask(query({ ...packet, port: "81" }));

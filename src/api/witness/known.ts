@@ -7,10 +7,15 @@
 
 import type { ProxyMode } from "../../dataplane/dataplane.ts";
 import { CHAIN } from "../../dataplane/nftables/names.ts";
-import type { LookupResult } from "../../engine/handle.ts";
+import type { LookupResult, PacketQuery } from "../../engine/handle.ts";
 import type { AnswerInShort } from "../../explain/answer.ts";
 import { WITHHELD } from "../../explain/iptables/balancer.ts";
 import { unknownLink } from "../../explain/iptables/packet.ts";
+import { isLoopback } from "../../plan/node.ts";
+
+const AT_LOOPBACK =
+  "iptables mode serves node ports at the node's loopback addresses too, as kube-proxy does, of which " +
+  "the engine knows nothing (--iptables-localhost-nodeports)";
 
 const NODE_ITSELF =
   "iptables mode refuses external addresses of Services without endpoints in INPUT and FORWARD " +
@@ -65,7 +70,7 @@ export function knownMasquerade(
  */
 export function knownDifference(
   mode: ProxyMode,
-  source: string,
+  { source, dest }: Pick<PacketQuery, "source" | "dest">,
   engine: LookupResult,
   rules: AnswerInShort,
   hasEndpoints: boolean | null,
@@ -76,6 +81,7 @@ export function knownDifference(
     case "nftables":
       return byNftables(engine, rules);
     default:
+      if (engine.verdict === "PASS" && isLoopback(dest)) return AT_LOOPBACK;
       return hasEndpoints === false ? withoutEndpoints(engine, rules) : null;
   }
 }

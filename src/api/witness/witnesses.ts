@@ -153,7 +153,7 @@ export class Witnesses {
     const { addresses } = this.#state.plan().node;
     const known = knownDifference(
       this.#state.mode,
-      packet.source,
+      packet,
       engine,
       rules,
       hasEndpoints(match()),
