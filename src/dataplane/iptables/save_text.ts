@@ -226,34 +226,45 @@ function shown(line: string): string {
 
 /** Splits text into words as iptables-restore does; null when a quote is not closed. */
 export function splitWords(text: string): string[] | null {
-  if (!text.includes('"')) return text.split(/[ \t]+/).filter((word) => word !== "");
   const words: string[] = [];
-  let word = "";
-  let quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i];
-    if (quoted) {
-      if (char === "\\") {
-        if (++i < text.length) word += text[i];
-      } else if (char === '"') {
-        words.push(word);
-        word = "";
-        quoted = false;
-      } else {
-        word += char;
-      }
-    } else if (char === '"') {
-      quoted = true;
-    } else if (char === " " || char === "\t" || char === "\n") {
-      if (word !== "") words.push(word);
-      word = "";
-    } else {
-      word += char;
+  const hasQuotes = text.includes('"');
+  /** Of the word that is being read; −1 between words. */
+  let start = -1;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === SPACE || code === TAB || code === LINE_END && hasQuotes) {
+      if (start >= 0) words.push(text.slice(start, at));
+      start = -1;
+    } else if (code === QUOTE) {
+      const before = start < 0 ? "" : text.slice(start, at);
+      const end = closingQuote(text, at + 1);
+      if (end < 0) return null;
+      words.push(before + unescaped(text.slice(at + 1, end)));
+      at = end;
+      start = -1;
+    } else if (start < 0) {
+      start = at;
     }
   }
-  if (quoted) return null;
-  if (word !== "") words.push(word);
+  if (start >= 0) words.push(text.slice(start));
   return words;
+}
+
+const [SPACE, TAB, LINE_END, QUOTE, BACKSLASH] = [" ", "\t", "\n", '"', "\\"]
+  .map((character) => character.charCodeAt(0));
+
+/** Where the quote is closed behind which this is; −1: it is not. */
+function closingQuote(text: string, start: number): number {
+  for (let at = start; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) return at;
+    if (code === BACKSLASH) at++;
+  }
+  return -1;
+}
+
+function unescaped(quoted: string): string {
+  return quoted.includes("\\") ? quoted.replace(/\\([^])/g, "$1") : quoted;
 }
 
 /** Characters of a word that needs no quotes in the text that we write. */

@@ -87,6 +87,34 @@ Deno.test("words split as in iptables-restore: a closing quote ends a word", () 
   assert.equal(splitWords('a "b'), null);
 });
 
+/** Character for character, as xshared.c does it. */
+function wordsOf(text: string): string[] | null {
+  const spaces = text.includes('"') ? " \t\n" : " \t";
+  const words: string[] = [];
+  let word = "";
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    if (quoted && text[i] === "\\") word += text[++i] ?? "";
+    else if (quoted && text[i] !== '"') word += text[i];
+    else if (quoted || (spaces.includes(text[i]) && word !== "")) {
+      words.push(word);
+      word = "";
+      quoted = false;
+    } else if (text[i] === '"') quoted = true;
+    else if (!spaces.includes(text[i])) word += text[i];
+  }
+  if (quoted) return null;
+  return word === "" ? words : [...words, word];
+}
+
+Deno.test("any text splits as it does character for character", () => {
+  const unit = fc.constantFrom('"', "\\", " ", "\t", "\n", "\r", "a", "b", "é");
+  fc.assert(fc.property(
+    fc.string({ unit, maxLength: 12 }),
+    (text) => assert.deepEqual(splitWords(text), wordsOf(text)),
+  ));
+});
+
 Deno.test("words without line ends survive being written and read", () => {
   fc.assert(fc.property(
     fc.array(fc.string({ unit: "binary" }).filter((word) => !/[\n\r\0]/.test(word))),
