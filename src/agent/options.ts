@@ -94,6 +94,7 @@ export function ipvsOptions(config: Config): IpvsOptions {
     scheduling: scheduler === "random" ? usualScheduling : { scheduler, flags },
     missingSchedulers: new Set(),
     otherAddresses: new Set(),
+    refusedReals: new Set(),
   };
 }
 

@@ -10,7 +10,13 @@ import { messageOf } from "../../errors.ts";
 import { NetworkNamespace } from "../../linux/namespace.ts";
 import type { Family } from "../../net/address.ts";
 import type { IpvsTimeouts } from "../../netlink/generic/ipvs.ts";
-import type { Plan, PlanChange, SchedulerName, ServicePlan } from "../../plan/plan.ts";
+import {
+  type Plan,
+  type PlanChange,
+  type SchedulerName,
+  serviceKey,
+  type ServicePlan,
+} from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "../iptables/apply.ts";
 import { FlushWatch } from "../iptables/canary.ts";
@@ -22,10 +28,11 @@ import {
   type Programs,
 } from "../iptables/programs.ts";
 import { type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
-import { FamilyIpvs, type IpvsSync, type NodeReading, RefusedError } from "./family.ts";
+import { FamilyIpvs, type IpvsSync, type NodeReading } from "./family.ts";
 import { NetlinkKernel } from "./kernel.ts";
 import { LeavingTimes } from "./leaving_times.ts";
 import type { IpvsOptions } from "./options.ts";
+import { RefusedError } from "./refusal.ts";
 import type { IpvsState } from "./state.ts";
 import { ipvsSysctls, setSysctls } from "./sysctls.ts";
 import { hasScheduler } from "./trial.ts";
@@ -214,8 +221,8 @@ export class IpvsDataPlane implements DataPlane {
 
   /** Finds out which of the schedulers that Services ask for the kernel has, each once. */
   #trySchedulers(services: Iterable<ServicePlan>): void {
-    for (const { namespace, name, ports } of services) {
-      for (const { scheduler } of ports) {
+    for (const service of services) {
+      for (const { scheduler } of service.ports) {
         if (scheduler === "random" || this.#schedulers.has(scheduler)) continue;
         const there = hasScheduler(this.#kernel.ipvs, scheduler);
         this.#schedulers.set(scheduler, there);
@@ -224,7 +231,7 @@ export class IpvsDataPlane implements DataPlane {
         logger.warn(
           "Service {service}: the kernel has no scheduler {scheduler}; {instead} is taken",
           {
-            service: `${namespace}/${name}`,
+            service: serviceKey(service),
             scheduler,
             instead: this.#rendering.scheduling.scheduler,
           },

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { ERRNO } from "../../linux/errno.ts";
 import type { Family } from "../../net/address.ts";
 import type { IpvsChange } from "../../netlink/generic/ipvs.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
@@ -26,6 +25,7 @@ import type { IpvsOptions } from "./options.ts";
 import { readNode } from "./read.ts";
 import { changeText } from "./sent.ts";
 import { diffNodeRules, diffRules, readTables } from "./rules.ts";
+import { isDone, RefusedError, refusedReal } from "./refusal.ts";
 import { drains, serverId, serverMessages } from "./servers.ts";
 import { type IpvsState, serverName } from "./state.ts";
 
@@ -73,6 +73,8 @@ export class FamilyIpvs {
   readonly #uncertain = new Set<string>();
   /** What other links have, as of the last full sync. */
   #elsewhere: readonly string[] = [];
+  /** Real servers that the kernel refused with these addresses: see `IpvsOptions`. */
+  readonly #refusedReals = new Set<string>();
   #sent: SentRules;
   #doubtful = true;
   /** Doubt came up during the sync that runs. */
@@ -128,10 +130,20 @@ export class FamilyIpvs {
     this.#doubtful = this.#doubtedAgain = true;
   }
 
-  /** Brings the node to the plan by reading what it has and sending what is different. */
+  /**
+   * Brings the node to the plan by reading what it has and sending what is different. Done again
+   * without the real servers that the kernel refuses, so that they spoil nothing else.
+   */
   async syncAll(plan: Plan, options: IpvsOptions): Promise<IpvsSync> {
     const former = this.#doubtful ? null : this.#desired;
-    return await this.#run(() => this.#syncAll(plan, options, former));
+    return await this.#run(async () => {
+      try {
+        return await this.#syncAll(plan, options, former);
+      } catch (error) {
+        if (!(error instanceof RefusedError && error.learnt)) throw error;
+        return await this.#syncAll(plan, options, null);
+      }
+    });
   }
 
   async #syncAll(
@@ -142,9 +154,11 @@ export class FamilyIpvs {
     this.#kernel.ensureDevice();
     const tables = readTables(await this.#rules.read(this.family), this.family);
     const { elsewhere } = this.#kernel.addresses(this.family);
+    if (!sameItems(elsewhere, this.#elsewhere)) this.#refusedReals.clear();
     const { desired, problems } = DesiredState.of(plan, this.family, {
       ...options,
       otherAddresses: new Set(elsewhere),
+      refusedReals: this.#refusedReals,
     });
     const node = this.#read(tables, this.#desired, desired);
     const drift = former === null ? [] : this.#differences(node, tables, former.state);
@@ -214,8 +228,7 @@ export class FamilyIpvs {
 
   /** Whether other links have got or lost addresses since the last full sync. */
   addressesChanged(): boolean {
-    const { elsewhere } = this.#kernel.addresses(this.family);
-    return new Set(elsewhere).symmetricDifference(new Set(this.#elsewhere)).size > 0;
+    return !sameItems(this.#kernel.addresses(this.family).elsewhere, this.#elsewhere);
   }
 
   /** Until it has succeeded, a sync leaves the node in a state that is not known. */
@@ -285,6 +298,7 @@ export class FamilyIpvs {
     wanted: { has(address: string): boolean },
   ): Promise<number> {
     const refused: string[] = [];
+    const known = this.#refusedReals.size;
     let count = this.#changeMembers(change, "added", refused);
     const gone: ServerChange[] = [];
     count += this.#changeServers(change.servers, wanted, gone, refused);
@@ -299,7 +313,9 @@ export class FamilyIpvs {
     count += added.length + removed.length + gone.length;
     count += this.#changeMembers(change, "removed", refused);
     this.#sent = sentRules(this.family, count, changeText(change, text, this.family));
-    if (refused.length > 0) throw new RefusedError(this.family, refused);
+    if (refused.length > 0) {
+      throw new RefusedError(this.family, refused, this.#refusedReals.size > known);
+    }
     this.#doubtful = this.#doubtedAgain;
     this.#uncertain.clear();
     this.#leaving.complete();
@@ -347,9 +363,7 @@ export class FamilyIpvs {
       this.#leaving.put(target, messages.leaving, last);
       if (messages.leaving.length > 0) settling.push(name);
     }
-    this.#kernel.changeServers(changes).forEach((error, i) => {
-      if (error !== null && !isDone(changes[i], error.errno)) refused.push(error.message);
-    });
+    this.#carryOut(changes, refused);
     this.#leaving.settle(this.#kernel, this.#options.gracefulDeadlineMs, settling);
     return changes.length;
   }
@@ -359,19 +373,16 @@ export class FamilyIpvs {
       verb: "remove",
       server: serverId(before!.key, this.family),
     }));
-    this.#kernel.changeServers(changes).forEach((error, i) => {
-      if (error !== null && !isDone(changes[i], error.errno)) refused.push(error.message);
-    });
+    this.#carryOut(changes, refused);
   }
-}
 
-/** The kernel refused a part of a sync; the rest of it is done. */
-export class RefusedError extends Error {
-  override readonly name = "RefusedError";
-
-  constructor(family: Family, readonly refused: readonly string[]) {
-    const more = refused.length > 3 ? `; and ${refused.length - 3} more` : "";
-    super(`${family}: ${refused.slice(0, 3).join("; ")}${more}`);
+  #carryOut(changes: readonly IpvsChange[], refused: string[]): void {
+    this.#kernel.changeServers(changes).forEach((error, i) => {
+      if (error === null || isDone(changes[i], error)) return;
+      refused.push(error.message);
+      const real = refusedReal(changes[i], error);
+      if (real !== null) this.#refusedReals.add(real);
+    });
   }
 }
 
@@ -382,7 +393,6 @@ function isWanted(
   return "address" in key && wanted.has(key.address);
 }
 
-/** What is to be removed may be gone already. */
-function isDone({ verb }: IpvsChange, errno: number): boolean {
-  return verb === "remove" && (errno === ERRNO.ENOENT || errno === ERRNO.ESRCH);
+function sameItems(one: readonly string[], other: readonly string[]): boolean {
+  return new Set(one).symmetricDifference(new Set(other)).size === 0;
 }

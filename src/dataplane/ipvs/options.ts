@@ -28,6 +28,11 @@ export interface IpvsOptions {
   readonly missingSchedulers: ReadonlySet<SchedulerName>;
   /** Further addresses that other links of the node have, which kube-ipvs0 must not have too. */
   readonly otherAddresses: ReadonlySet<string>;
+  /**
+   * Real servers that the kernel has refused, as "10.96.0.1:80/TCP 10.0.0.255:8080": which addresses
+   * are no host's, such as the broadcast address of a network of the node, it alone knows.
+   */
+  readonly refusedReals: ReadonlySet<string>;
 }
 
 /** kube-proxy's defaults, on a node with every scheduler. */
@@ -37,6 +42,7 @@ export const DEFAULT_IPVS_OPTIONS: IpvsOptions = {
   scheduling: { scheduler: "rr", flags: [] },
   missingSchedulers: new Set(),
   otherAddresses: new Set(),
+  refusedReals: new Set(),
 };
 
 /** The options as they are for one family on one node. */
@@ -57,12 +63,13 @@ export interface IpvsContext {
   readonly nodePortAddresses: readonly string[];
   /** Addresses that other links than kube-ipvs0 have. */
   readonly elsewhere: ReadonlySet<string>;
+  readonly refusedReals: ReadonlySet<string>;
 }
 
 /** Decides the options for a family. Throws TypeError on options that no rule can be made from. */
 export function ipvsContext(family: Family, node: NodeInfo, options: IpvsOptions): IpvsContext {
   const { mark, ifLocal, ifNotLocal, randomFully } = ruleContext(family, node, options.rules);
-  const { masqueradeAll, scheduling, missingSchedulers, otherAddresses } = options;
+  const { masqueradeAll, scheduling, missingSchedulers, otherAddresses, refusedReals } = options;
   const own = (addresses: Iterable<string>) =>
     [...addresses].filter((address) => familyOf(address) === family);
   return {
@@ -77,5 +84,6 @@ export function ipvsContext(family: Family, node: NodeInfo, options: IpvsOptions
     nodeAddresses: own(node.addresses),
     nodePortAddresses: own(node.nodePortAddresses),
     elsewhere: new Set([...own(node.addresses), ...own(otherAddresses)]),
+    refusedReals,
   };
 }

@@ -19,7 +19,13 @@ import type { IpvsFragment, SetMember } from "./fragment.ts";
 import type { SetId } from "./names.ts";
 import type { DefaultScheduling, IpvsContext, KernelScheduler } from "./options.ts";
 import { clusterIPOf, frontendRouting, type ListName } from "./routing.ts";
-import type { RealServerState, VirtualServerState } from "./state.ts";
+import { realName } from "./servers.ts";
+import {
+  type RealServerState,
+  type ServerKey,
+  serverName,
+  type VirtualServerState,
+} from "./state.ts";
 
 /** What a Service contributes in the context's family; null when it has no port in it. */
 export function renderService(service: ServicePlan, context: IpvsContext): IpvsFragment | null {
@@ -58,11 +64,8 @@ class ServiceParts implements IpvsFragment {
 
   addPort(port: ServicePortPlan): void {
     for (const { address, port: number, local, node } of port.endpoints) {
-      if (!isForwardable(address)) {
-        this.problems.push(
-          `${servicePortName(port)}: endpoint ${address}: IPVS forwards to no such address`,
-        );
-      } else if (local || node === undefined) {
+      if (!isForwardable(address)) this.#leaveOut(port, address);
+      else if (local || node === undefined) {
         // What is on another node cannot ask itself here; kube-proxy forgets those on no known one.
         this.members.push(["loopBack", `${member(address, number, port)},${address}`]);
       }
@@ -70,8 +73,21 @@ class ServiceParts implements IpvsFragment {
     for (const frontend of port.frontends) this.#addFrontend(port, frontend);
   }
 
+  #leaveOut(port: ServicePortPlan, endpoint: string): void {
+    this.#tell(port, `endpoint ${endpoint}: IPVS forwards to no such address`);
+  }
+
+  #tell(port: ServicePortPlan, problem: string): void {
+    const text = `${servicePortName(port)}: ${problem}`;
+    if (!this.problems.includes(text)) this.problems.push(text);
+  }
+
   #addFrontend(port: ServicePortPlan, frontend: Frontend): void {
     const { address } = frontend;
+    if (address !== null && !isBindable(address)) {
+      this.#tell(port, `address ${address}: no device can have it`);
+      return;
+    }
     const addresses = address === null ? this.#context.nodePortAddresses : [address];
     const { list, verdict, shortCircuit } = frontendRouting(port, frontend);
     if (list !== null) {
@@ -104,15 +120,25 @@ class ServiceParts implements IpvsFragment {
     address: string,
     list: ListName | "none",
   ): VirtualServerState {
-    const realServers: RealServerState[] = (list === "none" ? [] : port[list])
-      .filter(({ address }) => isForwardable(address))
-      .map(({ address, port, weight }) => ({ address, port, weight }));
+    const key = { protocol: port.protocol, address, port: frontend.port };
+    const realServers: RealServerState[] = [];
+    for (const { address, port: number, weight } of list === "none" ? [] : port[list]) {
+      if (!isForwardable(address)) continue;
+      const real = { address, port: number, weight };
+      if (this.#isRefused(key, real)) this.#leaveOut(port, address);
+      else realServers.push(real);
+    }
     return {
-      key: { protocol: port.protocol, address, port: frontend.port },
+      key,
       ...this.#scheduling(port),
       persistenceSeconds: port.affinitySeconds,
       realServers,
     };
+  }
+
+  #isRefused(key: ServerKey, real: RealServerState): boolean {
+    const { refusedReals } = this.#context;
+    return refusedReals.size > 0 && refusedReals.has(`${serverName(key)} ${realName(real)}`);
   }
 
   #scheduling(port: ServicePortPlan): DefaultScheduling {
@@ -203,7 +229,19 @@ function fallingBack(
   return flags.includes(fallback) ? flags : [fallback, ...flags];
 }
 
-/** Whether the kernel takes an address for a host's: see `__inet_dev_addr_type` and ip_vs_ctl.c. */
+/**
+ * Whether kube-ipvs0 can have an address, and a set. What the API server lets pass is a host's
+ * anyway, but what load balancers say of themselves is anything.
+ */
+function isBindable(address: string): boolean {
+  if (!address.includes(":")) return address !== "0.0.0.0";
+  return address !== "::" && address !== "::1" && !/^(fe[89ab]|ff)/.test(address);
+}
+
+/**
+ * Whether the kernel takes an address for a host's, as far as that does not depend on the node's own:
+ * see `__inet_dev_addr_type` and ip_vs_ctl.c.
+ */
 function isForwardable(address: string): boolean {
   if (address.includes(":")) return address !== "::" && !/^(fe[89ab]|ff)/.test(address);
   const first = parseInt(address, 10);

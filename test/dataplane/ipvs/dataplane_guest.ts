@@ -304,6 +304,28 @@ Deno.test("refused where there is no endpoint, closed where there is no Service,
   listeners.forEach(close);
 });
 
+Deno.test("an endpoint at a broadcast address is left out and named, and nothing else suffers", async () => {
+  using node = new TestNode();
+  node.net.links.createDummy({ name: "eth0" });
+  node.net.links.setUp("eth0");
+  node.net.addresses.add({ link: "eth0", address: "192.168.60.10", prefix: 24 });
+  const planner = plannerOf([
+    service("web", "10.96.0.1", HTTP, { type: "NodePort" }),
+    slice("web", BACKEND, ["10.244.0.2", "192.168.60.255"]),
+  ], { families: ["IPv4"] });
+  const mode = await node.start({ families: ["IPv4"] });
+  await mode.plane.sync(planner.plan, everything(planner.plan));
+  const [{ problems }] = mode.syncs;
+  assert.deepEqual(problems.map(({ message }) => message), [
+    "ns/web:http: endpoint 192.168.60.255: IPVS forwards to no such address",
+  ]);
+  assert.deepEqual(await mode.plane.differences(), []);
+  for (const server of node.ipvs.list()) {
+    assert.deepEqual(node.ipvs.reals(server).map(({ address }) => address), ["10.244.0.2"]);
+  }
+  await mode.plane.stop();
+});
+
 Deno.test("a set that becomes too small is exchanged for a larger one, in use as it is", async () => {
   using node = new TestNode();
   using kernel = node.namespace.run(() => NetlinkKernel.open());

@@ -40,6 +40,8 @@ export class FakeNode implements Kernel, RulesAccess {
   /** Null: there is no kube-ipvs0. */
   device: Set<string> | null = null;
   readonly otherLinks = new Set(["192.168.50.10", "fd00:50::10"]);
+  /** Addresses that are no host's, as the kernel knows from the networks of its links. */
+  readonly nobodys = new Set<string>();
   readonly tables = { IPv4: emptyTables(), IPv6: emptyTables() };
   /** Changes that are still carried out. */
   left = Infinity;
@@ -97,6 +99,7 @@ export class FakeNode implements Kernel, RulesAccess {
 
   #changeReal(server: FakeServer, { verb, real }: IpvsChange): number {
     const place = server.reals.findIndex((one) => endText(one) === endText(real!));
+    if (verb === "add" && this.nobodys.has(real!.address)) return ERRNO.EINVAL;
     if (verb === "add" && place >= 0) return ERRNO.EEXIST;
     if (verb !== "add" && place < 0) return ERRNO.ENOENT;
     if (verb === "remove") server.reals.splice(place, 1);

@@ -248,6 +248,31 @@ Deno.test("a set of one of our names and of another type is not touched, and nam
   assert.ok(rig.family.doubtful);
 });
 
+Deno.test("an endpoint that the kernel refuses is left out, named, and spoils nothing else", async () => {
+  const rig = new Rig([...web("10.244.0.1"), ...dns("10.244.0.2")]);
+  rig.node.nobodys.add("192.168.50.255");
+  await rig.syncAll();
+  const both = slice("web", BACKEND, ["10.244.0.1", "192.168.50.255"]);
+  await assert.rejects(rig.apply(both), { name: "RefusedError" });
+  const { problems } = await rig.syncAll();
+  const message = "ns/web:http: endpoint 192.168.50.255: IPVS forwards to no such address";
+  assert.deepEqual(problems, [{ service: "ns/web", message }]);
+  assert.deepEqual(rig.reals(), { "10.244.0.1": 1 });
+  assert.deepEqual(await rig.family.differences(), []);
+  // What comes later is changed alone.
+  assert.deepEqual((await rig.apply(...dns("10.244.0.3"))).problems, []);
+  assert.deepEqual((await rig.apply(...web("10.244.0.3", "192.168.50.255"))).problems.length, 1);
+  assert.deepEqual(rig.reals(), { "10.244.0.3": 1 });
+
+  rig.started();
+  assert.deepEqual((await rig.syncAll()).problems, problems, "by one sync after a restart");
+  // A network of the node is another, and nobody's address a host's.
+  rig.node.nobodys.clear();
+  rig.node.otherLinks.add("192.168.51.10");
+  assert.deepEqual((await rig.syncAll()).problems, []);
+  assert.deepEqual(rig.reals(), { "10.244.0.3": 1, "192.168.50.255": 1 });
+});
+
 Deno.test("what others change is found and put right", async () => {
   const rig = new Rig([...web("10.244.0.1"), ...dns("10.244.0.2")]);
   await rig.syncAll();

@@ -258,6 +258,29 @@ Deno.test("an endpoint that IPVS takes no connections for is left out, and named
   }]);
 });
 
+Deno.test("an address that no device can have is left out, and named", () => {
+  const balancer = (ip: string) => ({
+    type: "LoadBalancer",
+    status: { loadBalancer: { ingress: [{ ip }] } },
+  });
+  const { plan } = plannerOf([
+    service("web", "10.96.0.1", HTTP, balancer("0.0.0.0")),
+    service("six", "fd00:96::1", HTTP, { ipFamilies: ["IPv6"], ...balancer("fe80::1") }),
+  ]);
+  for (
+    const [family, service, port, address] of [
+      ["IPv4", "ns/web", "10.96.0.1:80/TCP", "0.0.0.0"],
+      ["IPv6", "ns/six", "[fd00:96::1]:80/TCP", "fe80::1"],
+    ] as const
+  ) {
+    const { state, problems } = render(plan, family, DEFAULT_IPVS_OPTIONS);
+    assert.deepEqual([...state.servers.keys()], [port]);
+    assert.equal(state.addresses.size, 1);
+    const message = `${service}:http: address ${address}: no device can have it`;
+    assert.deepEqual(problems, [{ service, message }]);
+  }
+});
+
 Deno.test("sources from anywhere are two halves, as sets have no whole", () => {
   const state = rendered([
     service("web", "10.96.0.1", HTTP, {
