@@ -6,6 +6,7 @@
 
 import { type EventHub, MOST_LISTED } from "../api/events/hub.ts";
 import { formatProblem } from "../cluster/source.ts";
+import { serviceKey } from "../plan/plan.ts";
 import type { AgentObserver } from "./agent.ts";
 
 /** Tells a hub of every sync, and of what it changed. */
@@ -13,7 +14,7 @@ export function eventsTo(hub: EventHub): AgentObserver {
   return {
     queued() {},
     synced({ durationMs, ok, error, change }) {
-      const updated = change.updated.map(({ namespace, name }) => `${namespace}/${name}`);
+      const updated = change.updated.map(serviceKey);
       const { removed } = change;
       const node = change.node !== null;
       if (ok && (node || updated.length + removed.length > 0)) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PlanChange } from "../plan/plan.ts";
+import { type PlanChange, serviceKey } from "../plan/plan.ts";
 
 /** A change that changes nothing. */
 export const NO_CHANGE: PlanChange = { node: null, updated: [], removed: [] };
@@ -17,16 +17,14 @@ export function isNoChange(change: PlanChange): boolean {
 /** One change with the effect of the two, one after the other. */
 export function mergeChanges(first: PlanChange, second: PlanChange): PlanChange {
   if (isNoChange(first)) return second;
-  const updated = new Map(
-    first.updated.map((service) => [`${service.namespace}/${service.name}`, service]),
-  );
+  const updated = new Map(first.updated.map((service) => [serviceKey(service), service]));
   const removed = new Set(first.removed);
   for (const key of second.removed) {
     updated.delete(key);
     removed.add(key);
   }
   for (const service of second.updated) {
-    const key = `${service.namespace}/${service.name}`;
+    const key = serviceKey(service);
     updated.set(key, service);
     removed.delete(key);
   }

@@ -14,6 +14,7 @@ import {
   type NodeInfo,
   type PlanChange,
   type Route,
+  serviceKey,
   type ServicePlan,
   servicePortName,
   type ServicePortPlan,
@@ -343,10 +344,6 @@ export class PlanTables {
     );
     return ranges.length;
   }
-}
-
-function serviceKey(service: ServicePlan): string {
-  return `${service.namespace}/${service.name}`;
 }
 
 function portKey(port: ServicePortPlan): string {

@@ -11,7 +11,7 @@
  */
 
 import { setImmediate } from "node:timers";
-import type { NodeInfo, PlanChange, ServicePlan } from "../plan/plan.ts";
+import { type NodeInfo, type PlanChange, serviceKey, type ServicePlan } from "../plan/plan.ts";
 import { DROP_REASONS, DropReason } from "./abi.ts";
 import type {
   BasedResult,
@@ -56,7 +56,7 @@ export class WitnessEngine implements EngineHandle {
     const { node, updated, removed } = change;
     this.#node = node ?? this.#node;
     for (const key of removed) this.#services.delete(key);
-    for (const plan of updated) this.#services.set(`${plan.namespace}/${plan.name}`, plan);
+    for (const plan of updated) this.#services.set(serviceKey(plan), plan);
     // One that is being filled has the plan of before; who asks later gets the answer of after.
     await this.#engine?.then((engine) => engine.apply(change));
   }

@@ -8,7 +8,7 @@
 import type { ClusterProblem } from "../cluster/source.ts";
 import { messageOf } from "../errors.ts";
 import type { Family } from "../net/address.ts";
-import type { Plan, PlanChange, ServicePlan } from "../plan/plan.ts";
+import { type Plan, type PlanChange, serviceKey, type ServicePlan } from "../plan/plan.ts";
 import { listenAddresses } from "./addresses.ts";
 import { answerFor, type HealthAnswer } from "./answer.ts";
 import type { Answerer, Listeners } from "./listeners.ts";
@@ -68,7 +68,7 @@ export class HealthCheckServers {
     }
     for (const key of change.removed) this.#wanted.delete(key);
     for (const service of change.updated) {
-      const key = `${service.namespace}/${service.name}`;
+      const key = serviceKey(service);
       if (service.healthCheckNodePort === 0) this.#wanted.delete(key);
       else this.#wanted.set(key, service);
     }

@@ -8,7 +8,13 @@
 import { objectKey } from "../cluster/objects.ts";
 import type { ClusterChange } from "../cluster/source.ts";
 import { diffService, samePlan, type ServiceDifference } from "../plan/difference.ts";
-import type { NodeInfo, Plan, PlanChange, ServicePlan } from "../plan/plan.ts";
+import {
+  type NodeInfo,
+  type Plan,
+  type PlanChange,
+  serviceKey,
+  type ServicePlan,
+} from "../plan/plan.ts";
 import {
   type Cause,
   type HistoryEntry,
@@ -199,7 +205,7 @@ export class History {
     const gone = new Set(removed);
     if (!this.#begun) {
       // What was deleted while nothing ran is in no change.
-      const there = new Set(updated.map(({ namespace, name }) => `${namespace}/${name}`));
+      const there = new Set(updated.map(serviceKey));
       for (const key of this.#services.keys()) if (!there.has(key)) gone.add(key);
     }
     for (const key of gone) {
@@ -209,7 +215,7 @@ export class History {
       this.#services.delete(key);
     }
     for (const plan of updated) {
-      const key = `${plan.namespace}/${plan.name}`;
+      const key = serviceKey(plan);
       const former = this.#services.get(key) ?? null;
       // A sync that is tried again, and a start, bring what is known already.
       if (!samePlan(former, plan)) before.set(key, before.get(key) ?? former);

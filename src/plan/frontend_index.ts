@@ -7,7 +7,15 @@
 import type { Protocol } from "../cluster/objects.ts";
 import { familyOf } from "../net/address.ts";
 import { frontendKey, nodePortKey } from "./frontends.ts";
-import type { Frontend, NodeInfo, Plan, PlanChange, ServicePlan, ServicePortPlan } from "./plan.ts";
+import {
+  type Frontend,
+  type NodeInfo,
+  type Plan,
+  type PlanChange,
+  serviceKey,
+  type ServicePlan,
+  type ServicePortPlan,
+} from "./plan.ts";
 
 /** A frontend and the Service port that it belongs to. */
 export interface FrontendMatch {
@@ -38,7 +46,7 @@ export class FrontendIndex {
     }
     // A frontend may pass from one Service to another: all leave before any takes its place.
     for (const key of removed) this.#remove(key);
-    for (const service of updated) this.#remove(keyOf(service));
+    for (const service of updated) this.#remove(serviceKey(service));
     for (const service of updated) this.#add(service);
   }
 
@@ -74,7 +82,7 @@ export class FrontendIndex {
         frontends.push(key);
       }
     }
-    this.#services.set(keyOf(service), { service, frontends });
+    this.#services.set(serviceKey(service), { service, frontends });
   }
 
   #remove(key: string): void {
@@ -89,8 +97,4 @@ export class FrontendIndex {
 interface IndexedService {
   readonly service: ServicePlan;
   readonly frontends: readonly string[];
-}
-
-function keyOf({ namespace, name }: ServicePlan): string {
-  return `${namespace}/${name}`;
 }

@@ -157,13 +157,27 @@ export interface Plan {
 }
 
 /** What one step changed in a plan. */
-export interface PlanChange {
+export interface PlanChange extends ServiceChanges {
   /** The node's info is new (always so in the first change). */
   readonly node: NodeInfo | null;
+}
+
+/** How Services of a plan change. */
+export interface ServiceChanges {
   /** Services that are new or different. */
   readonly updated: readonly ServicePlan[];
   /** "namespace/name" of Services that are gone. */
   readonly removed: readonly string[];
+}
+
+/** "namespace/name": by what {@link Plan.services} knows a Service. */
+export function serviceKey({ namespace, name }: Pick<ServicePlan, "namespace" | "name">): string {
+  return `${namespace}/${name}`;
+}
+
+/** The keys of the Services that a change is about, those that are gone behind the others. */
+export function touchedServices({ updated, removed }: ServiceChanges): Set<string> {
+  return new Set([...updated.map(serviceKey), ...removed]);
 }
 
 /** "namespace/name" or "namespace/name:port": kube-proxy's service port name. */

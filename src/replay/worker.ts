@@ -9,7 +9,7 @@ import { readCapture } from "../capture/capture.ts";
 import { findIp } from "../capture/link.ts";
 import { CaptureError } from "../capture/reader.ts";
 import { Engine, type EngineOptions } from "../engine/engine.ts";
-import type { NodeInfo, ServicePlan } from "../plan/plan.ts";
+import { type NodeInfo, serviceKey, type ServicePlan } from "../plan/plan.ts";
 import { serveCalls } from "../rpc/worker_rpc.ts";
 import { Replay, type ReplayOptions } from "./replay.ts";
 import type { ReplayReport } from "./report.ts";
@@ -52,7 +52,7 @@ const methods: ReplayMethods = {
   },
   add(services) {
     engine!.apply({ node: null, updated: services, removed: [] });
-    const keyed = new Map(services.map((one) => [`${one.namespace}/${one.name}`, one]));
+    const keyed = new Map(services.map((one) => [serviceKey(one), one]));
     for (const [key, name] of endpointNames(keyed)) endpoints.set(key, name);
   },
   run: (options) => new Replay(engine!, endpoints).run(capture, options),

@@ -7,7 +7,7 @@
 import type { ClusterChange } from "../../cluster/source.ts";
 import { formatProblem } from "../../cluster/source.ts";
 import { diffService, type ServiceDifference } from "../../plan/difference.ts";
-import type { Plan, PlanChange } from "../../plan/plan.ts";
+import { type Plan, type PlanChange, touchedServices } from "../../plan/plan.ts";
 import type { Planner } from "../../plan/planner.ts";
 
 /** The plan as it is and as it would be. */
@@ -30,8 +30,7 @@ export function forecast(planner: Planner, changes: readonly ClusterChange[]): F
   const change = planner.update(changes);
   const after = planner.plan;
   const then = new Set(planner.problems.map(formatProblem));
-  const touched = [...change.updated.map(({ namespace, name }) => `${namespace}/${name}`)]
-    .concat(change.removed).sort();
+  const touched = [...touchedServices(change)].sort();
   return {
     before,
     after,

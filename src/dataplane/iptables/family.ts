@@ -5,7 +5,7 @@
  */
 
 import type { Family } from "../../net/address.ts";
-import type { Plan, PlanChange } from "../../plan/plan.ts";
+import { type Plan, type PlanChange, touchedServices } from "../../plan/plan.ts";
 import type { SentRules } from "../dataplane.ts";
 import { readNodeRules, type RulesAccess } from "./apply.ts";
 import { type Drift, findDrift } from "./drift.ts";
@@ -83,11 +83,7 @@ export class FamilyRules {
     if (former === null || this.#doubtful) throw new Error("a change of rules that are not known");
     this.#begin();
     const rendered = renderChange(former, plan.node, change, options);
-    const changed = new Set([
-      ...change.updated.map(({ namespace, name }) => `${namespace}/${name}`),
-      ...change.removed,
-    ]);
-    const diffs = diffServices(former, rendered.rules, changed);
+    const diffs = diffServices(former, rendered.rules, touchedServices(change));
     const tally = await this.#send(
       rendered,
       diffs.map((diff) => ({ table: diff.table, parts: [diff] })),

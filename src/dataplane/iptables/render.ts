@@ -5,7 +5,13 @@
  */
 
 import type { Family } from "../../net/address.ts";
-import type { NodeInfo, Plan, ServicePlan } from "../../plan/plan.ts";
+import {
+  type NodeInfo,
+  type Plan,
+  type ServiceChanges,
+  serviceKey,
+  type ServicePlan,
+} from "../../plan/plan.ts";
 import { ruleContext, type RuleOptions } from "./options.ts";
 import { renderHead, renderTail } from "./render_node.ts";
 import { unrenderable } from "./render_service.ts";
@@ -68,13 +74,6 @@ export function beginRendering(plan: Plan, family: Family, options: RuleOptions)
   };
 }
 
-/** What changed in a plan, as far as rules of Services go. */
-export interface ServiceChanges {
-  readonly updated: readonly ServicePlan[];
-  /** "namespace/name". */
-  readonly removed: readonly string[];
-}
-
 /** Rules after a change. */
 export interface RenderedChange extends Rendered {
   /** Those of the Services that changed, to be released when they have been used. */
@@ -99,7 +98,7 @@ export function renderChange(
   for (const key of changes.removed) services.delete(key);
   const accepted: ServicePlan[] = [];
   for (const service of changes.updated) {
-    const key = `${service.namespace}/${service.name}`;
+    const key = serviceKey(service);
     const problem = unrenderable(service);
     if (problem === null) {
       accepted.push(service);
@@ -108,13 +107,13 @@ export function renderChange(
       services.delete(key);
     }
   }
-  const changed = new Set(accepted.map((service) => `${service.namespace}/${service.name}`));
+  const changed = new Set(accepted.map(serviceKey));
   let total = accepted.reduce((sum, service) => sum + countServiceEndpoints(service, family), 0);
   for (const [key, fragment] of services) if (!changed.has(key)) total += fragment.endpoints;
   const fresh: ServiceFragment[] = [];
   let added = false;
   for (const service of accepted) {
-    const key = `${service.namespace}/${service.name}`;
+    const key = serviceKey(service);
     const fragment = ServiceFragment.render(service, context, {
       endpointComments: !isLarge(total),
     });

@@ -7,8 +7,8 @@
 
 import type { Family } from "../../net/address.ts";
 import type { VirtualServerId } from "../../netlink/generic/ipvs.ts";
-import type { Plan, ServicePlan } from "../../plan/plan.ts";
-import type { RenderProblem, ServiceChanges } from "../iptables/render.ts";
+import { type Plan, type ServiceChanges, serviceKey, type ServicePlan } from "../../plan/plan.ts";
+import type { RenderProblem } from "../iptables/render.ts";
 import { unrenderable } from "../iptables/render_service.ts";
 import type { Chains } from "../iptables/rules.ts";
 import { sameServer, type StateChange } from "./change.ts";
@@ -162,7 +162,7 @@ export class DesiredState {
     ) as Record<SetId, Changes>;
     for (const key of removed) this.#drop(key, touch);
     for (const service of updated) {
-      const key = `${service.namespace}/${service.name}`;
+      const key = serviceKey(service);
       this.#drop(key, touch);
       const message = unrenderable(service);
       if (message !== null) {

@@ -5,8 +5,8 @@
  */
 
 import type { Family } from "../../net/address.ts";
-import type { Plan, ServicePlan } from "../../plan/plan.ts";
-import type { RenderProblem, ServiceChanges } from "../iptables/render.ts";
+import { type Plan, type ServiceChanges, serviceKey, type ServicePlan } from "../../plan/plan.ts";
+import type { RenderProblem } from "../iptables/render.ts";
 import { nftablesContext, type NftablesRuleOptions } from "./options.ts";
 import { renderHead } from "./render_head.ts";
 import { unrenderable } from "./render_service.ts";
@@ -42,7 +42,7 @@ export function renderChange(previous: RuleSet, changes: ServiceChanges): Render
   for (const key of changes.removed) services.delete(key);
   let isNew = false;
   for (const service of changes.updated) {
-    const key = `${service.namespace}/${service.name}`;
+    const key = serviceKey(service);
     const fragment = accepted(service, problems, context);
     if (fragment === null) services.delete(key);
     else {
@@ -60,7 +60,7 @@ function accepted(
 ): Fragment | null {
   const message = unrenderable(service);
   if (message === null) return ServiceFragment.of(service, context);
-  problems.push({ service: `${service.namespace}/${service.name}`, message });
+  problems.push({ service: serviceKey(service), message });
   return null;
 }
 
