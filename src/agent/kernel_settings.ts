@@ -15,6 +15,7 @@ import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
 import { Conntrack } from "../netlink/netfilter/conntrack.ts";
 
 const HASH_SIZE = "/sys/module/nf_conntrack/parameters/hashsize";
+const CPUS = "/sys/devices/system/cpu/online";
 
 /** A kernel parameter and what it is to be. */
 export interface Setting {
@@ -45,8 +46,27 @@ export function conntrackSettings(limits: ConntrackLimits, cpus: number): Settin
   ].filter(({ value }) => value > 0);
 }
 
+/**
+ * CPUs of this machine, hyper-threads each: connections come from all of them, whatever part of the
+ * machine a container's limits leave to this process.
+ */
+export function logicalCpus(): number {
+  const online = readSpecialFile(CPUS);
+  return online === null ? navigator.hardwareConcurrency : cpusIn(online);
+}
+
+/** How many CPUs a list has, as the kernel writes one: "0-3,8" has five. */
+export function cpusIn(list: string): number {
+  let count = 0;
+  for (const range of list.trim().split(",")) {
+    const [first, last = first] = range.split("-").map(Number);
+    count += last - first + 1;
+  }
+  return count;
+}
+
 /** Sets connection tracking in this thread's network namespace; what could not be, one line each. */
-export function setConntrack(limits: ConntrackLimits, cpus = navigator.hardwareConcurrency) {
+export function setConntrack(limits: ConntrackLimits, cpus = logicalCpus()) {
   const failures: string[] = [];
   const attempt = (step: () => void) => {
     try {

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
-import { conntrackSettings, setConntrack } from "../../src/agent/kernel_settings.ts";
+import {
+  conntrackSettings,
+  cpusIn,
+  logicalCpus,
+  setConntrack,
+} from "../../src/agent/kernel_settings.ts";
 import type { ConntrackLimits } from "../../src/config/config.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
+import { readSpecialFile } from "../../src/linux/special_file.ts";
 import { readSysctl } from "../../src/linux/sysctl.ts";
 import { requires } from "../requirements.ts";
 
@@ -24,6 +30,13 @@ Deno.test("connection tracking gets room by CPUs, at least the minimum, unless t
   assert.deepEqual(shown({ maxPerCore: 32_768 }, 2), ["max=131072"]);
   assert.deepEqual(shown({ maxPerCore: 32_768 }, 64), ["max=2097152"]);
   assert.deepEqual(shown({ maxPerCore: 1, min: 0 }, 3), ["max=3"]);
+});
+
+Deno.test("CPUs are the machine's, not those that this process may use", () => {
+  assert.equal(cpusIn("0\n"), 1);
+  assert.equal(cpusIn("0-3,8,10-11\n"), 7);
+  const processors = readSpecialFile("/proc/cpuinfo")!.match(/^processor\s*:/gm)!;
+  assert.equal(logicalCpus(), processors.length);
 });
 
 Deno.test("timeouts are whole seconds, and 0 leaves them as they are", () => {
