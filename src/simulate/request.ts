@@ -116,7 +116,7 @@ export const SimulationRequest = z.strictObject({
     whole(1, SIMULATION_LIMITS.backends),
     list(Backend, SIMULATION_LIMITS.backends).min(1, "expected at least one"),
   ], { error: "expected a number of backends, or a list of them" }).optional()
-    .describe("how many, all of weight 1, or which; default: 10"),
+    .describe("how many, all of weight 1, or which; default: 10, or those of the service"),
   events: list(Event, SIMULATION_LIMITS.events).default([]),
 }, { error: (issue) => issue.code === "invalid_type" ? "expected an object" : undefined });
 
@@ -143,6 +143,9 @@ export function simulationOf(
   found: readonly SimulatedBackend[] | null = null,
 ): { workload: Workload; schedulings: readonly Scheduling[] } {
   const { schedulers, flags, overhead, service: _, backends: asked, events, ...rest } = request;
+  if (found !== null && asked !== undefined) {
+    throw new SimulationError("backends", "expected none beside service");
+  }
   const backends = found ?? backendsOf(asked ?? 10);
   const workload: Workload = {
     ...rest,

@@ -39,6 +39,20 @@ Deno.test("a Service's own backends can be asked about", async () => {
   });
 });
 
+Deno.test("a Service's own backends leave no room for others", async () => {
+  const state = new RealState("userspace");
+  await state.apply(web());
+  await withQueryApi(state, async (ask) => {
+    const { status, json } = await ask(PATH, post({ service: "default/web", backends: 3 }));
+    assert.equal(status, 400);
+    assert.deepEqual(json.error, {
+      code: "invalid_request",
+      message: "backends: expected none beside service",
+      field: "backends",
+    });
+  });
+});
+
 Deno.test("what is wrong or too much is refused with its field", async () => {
   const refusals: readonly [unknown, number, string | null][] = [
     [{ schedulers: [] }, 400, "schedulers"],
