@@ -21,6 +21,7 @@ import type { Config } from "../config/config.ts";
 import { UsageError } from "../config/usage.ts";
 import { formatListenAddress, isLoopback, type SocketAddress } from "../config/values.ts";
 import { VERSION } from "../config/version.ts";
+import { readSysctl } from "../linux/sysctl.ts";
 import { type Clock, systemClock } from "./clock.ts";
 
 const logger = getLogger(["switchyard", "http"]);
@@ -144,7 +145,7 @@ class OptionalServer {
   start(hardFail: boolean): void {
     if (this.address === null) return;
     try {
-      this.running = serve(this.address, this.handler);
+      this.running = serveEverywhere(this.address, this.handler);
       logger.debug("{flag}: answering on {address}", {
         flag: this.flag,
         address: formatListenAddress(this.running.address),
@@ -169,6 +170,27 @@ class OptionalServer {
     this.#cancel?.();
     await this.running?.stop();
   }
+}
+
+/**
+ * Listens as Go does, in which probes of kube-proxy are used to it: 0.0.0.0 is every address of both
+ * families, where the kernel has both.
+ *
+ * @throws {ListenError} as {@link serve}.
+ */
+function serveEverywhere(address: SocketAddress, handler: Fetcher["fetch"]): RunningServer {
+  if (address.host !== "0.0.0.0" || !takesBothFamilies()) return serve(address, handler);
+  try {
+    return serve({ ...address, host: "::" }, handler);
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error;
+    return serve(address, handler);
+  }
+}
+
+/** Whether who listens on "::" is reached by IPv4 too. */
+function takesBothFamilies(): boolean {
+  return readSysctl("net.ipv6.bindv6only") === "0";
 }
 
 /** A token that cannot be guessed has at least this many characters. */

@@ -64,6 +64,26 @@ Deno.test("each address answers its own paths, and none after the stop", async (
   await assert.rejects(status(healthz, "/healthz"));
 });
 
+Deno.test("0.0.0.0 is every address of IPv6 too, but for the API", async () => {
+  const all = { host: "0.0.0.0", port: 0 };
+  const servers = await start({ healthzBindAddress: all, metricsBindAddress: all });
+  const asked = (server: RunningServer | null, path: string, host: string) =>
+    fetch(`http://${host}:${server!.address.port}${path}`).then(async (response) => {
+      await response.body?.cancel();
+      return response.status;
+    });
+  try {
+    const hasIPv6 = Deno.networkInterfaces().some(({ address }) => address === "::1");
+    for (const host of ["127.0.0.1", ...hasIPv6 ? ["[::1]"] : []]) {
+      assert.equal(await asked(servers.healthz, "/healthz", host), 200, host);
+      assert.equal(await asked(servers.metrics, "/proxyMode", host), 200, host);
+    }
+    assert.equal(servers.api!.address.host, "127.0.0.1");
+  } finally {
+    await servers.stop();
+  }
+});
+
 Deno.test("an empty address is not served", async () => {
   const servers = await start({ healthzBindAddress: null, metricsBindAddress: null });
   assert.equal(servers.healthz, null);
