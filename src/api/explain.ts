@@ -105,32 +105,33 @@ const postRoute = createRoute({
   },
 });
 
-/** Adds both routes. */
+/** Adds both routes; the handler of GET. */
 export function addExplain(
   app: OpenAPIHono,
   state: ApiState,
   witnesses: Witnesses,
   bodyTimeoutMs: number,
-): void {
+): (context: Context) => Response | Promise<Response> {
   const worded = new WordedAnswers(
     witnesses,
     (said) => JSON.stringify(explanation(witnesses, said)),
   );
-  const answer = async (context: Context, { name, packet, rules, asOf }: Asked) => {
-    if (asOf === undefined && rules === "synced" && packet.sourcePort === undefined) {
-      return jsonText(context, withName(name, await worded.about(packet)));
-    }
-    const asked = asOf === undefined ? witnesses : await witnessesAsOf(state, packet, rules, asOf);
-    const said = { ...explanation(asked, await asked.ask(packet, rules)), asOf };
-    return jsonText(context, withName(name, JSON.stringify(said)));
+  const answer = (context: Context, question: Asked): Answer | Promise<Answer> => {
+    const say = (text: string) => jsonText(context, withName(question.name, text));
+    const text = isPlain(question)
+      ? worded.about(question.packet)
+      : explanationOf(state, witnesses, question);
+    return text instanceof Promise ? text.then(say) : say(text);
   };
+  const get = (context: Context) => answer(context, readQuery(context, QUESTION));
   app.openAPIRegistry.registerPath(getRoute);
-  app.get(getRoute.path, (context) => answer(context, readQuery(context, QUESTION)));
+  app.get(getRoute.path, get);
   app.post(postRoute.path, jsonBody({ maxBytes: MAX_BODY_BYTES, maxMs: bodyTimeoutMs }));
   app.openapi(postRoute, (context) => {
     const { name, ...packet } = context.req.valid("json");
     return answer(context, { name, packet, ...context.req.valid("query") });
   });
+  return get;
 }
 
 /** A question: about which packet, and which state; by default, that of now. */
@@ -139,6 +140,20 @@ interface Asked {
   readonly name?: string;
   readonly rules: RulesOf;
   readonly asOf?: number;
+}
+
+/** Whether it is what is asked most. */
+function isPlain({ packet, rules, asOf }: Asked): boolean {
+  return asOf === undefined && rules === "synced" && packet.sourcePort === undefined;
+}
+
+async function explanationOf(
+  state: ApiState,
+  witnesses: Witnesses,
+  { packet, rules, asOf }: Asked,
+): Promise<string> {
+  const asked = asOf === undefined ? witnesses : await witnessesAsOf(state, packet, rules, asOf);
+  return JSON.stringify({ ...explanation(asked, await asked.ask(packet, rules)), asOf });
 }
 
 const QUESTION: QueryReader<typeof ExplainQuery, Asked> = {
@@ -178,12 +193,12 @@ async function witnessesAsOf(
   return await witnessesOfThen(state, then, packet);
 }
 
-type Answer = TypedResponse<z.input<typeof Explanation>, 200, "json">;
+type Answer = Response & TypedResponse<z.input<typeof Explanation>, 200, "json">;
 
 /** The answer, whose text has the shape of an explanation. */
 function jsonText(context: Context, text: string): Answer {
   // The framework's way through an object of headers takes longer than all the rest of the answer.
   const headers = commonHeaders(context);
   headers["content-type"] = "application/json";
-  return new Response(text, { headers }) as Response & Answer;
+  return new Response(text, { headers }) as Answer;
 }

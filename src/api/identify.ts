@@ -18,9 +18,10 @@ const MOST_CHARACTERS = 128;
  * @param except a path whose handler gives its answers {@link commonHeaders} itself, for speed.
  */
 export function identify(except: string | null = null): Check {
+  const nextId = requestIds();
   return (context) => {
     const given = context.req.header("X-Request-Id");
-    const id = given !== undefined && isPlain(given) ? given : crypto.randomUUID();
+    const id = given !== undefined && isPlain(given) ? given : nextId();
     context.set("requestId", id);
     if (context.req.path !== except) setCommonHeaders(context);
     return null;
@@ -39,6 +40,13 @@ export function commonHeaders(context: Context): Record<string, string> {
 /** Has the answer that comes carry {@link commonHeaders}. */
 export function setCommonHeaders(context: Context): void {
   for (const [name, value] of Object.entries(commonHeaders(context))) context.header(name, value);
+}
+
+/** Ids that no other request has, nor one of another process. */
+function requestIds(): () => string {
+  const process = crypto.randomUUID().slice(-12);
+  let count = 0;
+  return () => `${process}-${++count}`;
 }
 
 function isPlain(id: string): boolean {

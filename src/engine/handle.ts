@@ -108,9 +108,12 @@ export interface EngineHandle {
   lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]>;
   /**
    * The answer to one question, or null when it rests on what an earlier answer did, to a question
-   * that differed in nothing but its source.
+   * that differed in nothing but its source; at once where the engine is in this thread.
    */
-  lookupIfChanged(query: PacketQuery, known: Basis | null): Promise<BasedResult | null>;
+  lookupIfChanged(
+    query: PacketQuery,
+    known: Basis | null,
+  ): BasedResult | null | Promise<BasedResult | null>;
   /** The same as lookup in records of fixed size, which the caller has checked: see records.ts. */
   lookupRecords(questions: Uint8Array): Promise<RecordAnswers>;
   counters(): Promise<EngineCounters>;

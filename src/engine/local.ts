@@ -51,9 +51,8 @@ export class LocalEngine implements EngineHandle {
     return this.engine.lookup(queries, this.#now());
   }
 
-  /** Rejects with a TypeError when an address is none. */
-  // deno-lint-ignore require-await
-  async lookupIfChanged(query: PacketQuery, known: Basis | null): Promise<BasedResult | null> {
+  /** Throws a TypeError when an address is none. */
+  lookupIfChanged(query: PacketQuery, known: Basis | null): BasedResult | null {
     return this.engine.lookupIfChanged(query, known, this.#now());
   }
 

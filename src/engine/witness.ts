@@ -38,7 +38,8 @@ export class WitnessEngine implements EngineHandle {
   #node: NodeInfo | null = null;
   /** By "namespace/name". */
   readonly #services = new Map<string, ServicePlan>();
-  #engine: Promise<LocalEngine> | null = null;
+  /** A promise while it is being filled. */
+  #engine: LocalEngine | Promise<LocalEngine> | null = null;
 
   constructor(
     { make = () => LocalEngine.create(), idleMs = IDLE_MS }: {
@@ -58,21 +59,27 @@ export class WitnessEngine implements EngineHandle {
     for (const key of removed) this.#services.delete(key);
     for (const plan of updated) this.#services.set(serviceKey(plan), plan);
     // One that is being filled has the plan of before; who asks later gets the answer of after.
-    await this.#engine?.then((engine) => engine.apply(change));
+    const engine = this.#engine;
+    await (engine instanceof Promise
+      ? engine.then((engine) => engine.apply(change))
+      : engine?.apply(change));
   }
 
-  /** Rejects with a TypeError when an address is none. */
-  async lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]> {
-    return (await this.#filled()).lookup(queries);
+  /** Throws or rejects with a TypeError when an address is none. */
+  lookup(queries: readonly PacketQuery[]): Promise<LookupResult[]> {
+    return this.#ask((engine) => engine.lookup(queries));
   }
 
-  /** Rejects with a TypeError when an address is none. */
-  async lookupIfChanged(query: PacketQuery, known: Basis | null): Promise<BasedResult | null> {
-    return (await this.#filled()).lookupIfChanged(query, known);
+  /** Throws or rejects with a TypeError when an address is none. */
+  lookupIfChanged(
+    query: PacketQuery,
+    known: Basis | null,
+  ): BasedResult | null | Promise<BasedResult | null> {
+    return this.#ask((engine) => engine.lookupIfChanged(query, known));
   }
 
-  async lookupRecords(questions: Uint8Array): Promise<RecordAnswers> {
-    return (await this.#filled()).lookupRecords(questions);
+  lookupRecords(questions: Uint8Array): Promise<RecordAnswers> {
+    return this.#ask((engine) => engine.lookupRecords(questions));
   }
 
   /** Nothing: no packet comes here. */
@@ -85,18 +92,29 @@ export class WitnessEngine implements EngineHandle {
     return Promise.resolve({ entries: [], next: null });
   }
 
+  /** Asks at once, or as soon as there is an engine. */
+  #ask<Answer>(question: (engine: LocalEngine) => Answer): Answer | Promise<Awaited<Answer>> {
+    const engine = this.#filled();
+    return engine instanceof Promise
+      ? engine.then(question) as Promise<Awaited<Answer>>
+      : question(engine);
+  }
+
   /** The engine with the plan of this moment and all changes up to the use of the answer. */
-  #filled(): Promise<LocalEngine> {
+  #filled(): LocalEngine | Promise<LocalEngine> {
     if (this.#engine !== null) {
       this.#idle.use();
       return this.#engine;
     }
-    const engine = this.#fill();
-    this.#engine = engine;
-    engine.then(() => this.#idle.use(), () => {
-      if (this.#engine === engine) this.#engine = null;
+    const filling = this.#fill();
+    this.#engine = filling;
+    filling.then((engine) => {
+      this.#engine = engine;
+      this.#idle.use();
+    }, () => {
+      this.#engine = null;
     });
-    return engine;
+    return filling;
   }
 
   async #fill(): Promise<LocalEngine> {

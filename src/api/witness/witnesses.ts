@@ -107,13 +107,21 @@ export class Witnesses {
     return this.#views.surroundings;
   }
 
+  /** Another number as soon as anything of the plan is another. */
+  get revision(): number {
+    return this.#state.revision();
+  }
+
   /** The frontend that a packet dials: another object as soon as anything of it is another. */
   frontendOf({ dest, port, protocol }: PacketQuery): FrontendMatch | null {
     return this.#views.index.find(dest, port, protocol);
   }
 
   /** The engine's answer about a packet from any port, or null when it rests on what is known. */
-  engineIfChanged(packet: PacketQuery, known: Basis | null): Promise<BasedResult | null> {
+  engineIfChanged(
+    packet: PacketQuery,
+    known: Basis | null,
+  ): BasedResult | null | Promise<BasedResult | null> {
     return this.#state.engine.lookupIfChanged(packet, known);
   }
 

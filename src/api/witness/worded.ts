@@ -6,11 +6,11 @@
  * @module
  */
 
-import type { Basis, PacketQuery } from "../../engine/handle.ts";
+import type { BasedResult, Basis, PacketQuery } from "../../engine/handle.ts";
 import type { SenderQuestions } from "../../explain/answer.ts";
 import { IdleWatch } from "../../idle.ts";
 import type { FrontendMatch } from "../../plan/frontend_index.ts";
-import type { LastingTestimony, Testimony, Witnesses } from "./witnesses.ts";
+import type { Testimony, Witnesses } from "./witnesses.ts";
 
 /** What is kept at most, characters: of 10,000 Services with ten endpoints each some 28 million. */
 const MOST_CHARACTERS = 1 << 25;
@@ -20,8 +20,9 @@ const IDLE_MS = 300_000;
 
 /** An answer about a frontend, and of whom it holds. */
 interface Worded {
-  /** The address that was dialled: a node port has many. */
-  readonly dest: string;
+  readonly frontend: FrontendMatch;
+  /** Of the plan: the last one that is known to have the frontend. */
+  revision: number;
   readonly basis: Basis;
   readonly sender: SenderQuestions;
   /** The text up to the source's name; all of it where the source is not named. */
@@ -35,7 +36,7 @@ export class WordedAnswers {
   readonly #witnesses: Witnesses;
   readonly #write: (said: Testimony) => string;
   /** By what was dialled, those that were kept first in front. */
-  readonly #kept = new Map<FrontendMatch, Worded>();
+  readonly #kept = new Map<string, Worded>();
   readonly #mostCharacters: number;
   readonly #idle: IdleWatch;
   #characters = 0;
@@ -53,34 +54,58 @@ export class WordedAnswers {
     this.#idle = new IdleWatch(IDLE_MS, () => this.#forget());
   }
 
-  /** What both say about a packet from any port, by the rules of the last sync. Throws ApiError. */
-  async about(packet: PacketQuery): Promise<string> {
-    const { surroundings } = this.#witnesses;
+  /**
+   * What both say about a packet from any port, by the rules of the last sync; at once where the
+   * engine answers at once. Throws ApiError.
+   */
+  about(packet: PacketQuery): string | Promise<string> {
+    const { surroundings, revision } = this.#witnesses;
     if (surroundings !== this.#surroundings) this.#forget();
     this.#surroundings = surroundings;
     this.#idle.use();
-    const frontend = this.#witnesses.frontendOf(packet);
-    const known = frontend === null ? null : this.#known(frontend, packet);
-    const answer = await this.#witnesses.engineIfChanged(packet, known?.basis ?? null);
+    const known = this.#known(packet, revision);
+    const answer = this.#witnesses.engineIfChanged(packet, known?.basis ?? null);
+    return answer instanceof Promise
+      ? answer.then((answer) => this.#word(packet, known, answer, revision))
+      : this.#word(packet, known, answer, revision);
+  }
+
+  /** Says what is known, or what the witnesses say instead of it; `revision` was that of the plan. */
+  #word(
+    packet: PacketQuery,
+    known: Worded | null,
+    answer: BasedResult | null,
+    revision: number,
+  ): string {
     if (answer === null) return textFor(known!, packet.source);
     const said = this.#witnesses.besides(packet, answer.result);
     const text = this.#write(said);
+    const frontend = this.#witnesses.frontendOf(packet);
     // Either may have changed while the engine was asked.
-    const same = this.#witnesses.surroundings === surroundings &&
-      this.#witnesses.frontendOf(packet) === frontend;
-    const worded = same ? wordedOf(text, packet, answer.basis, said) : null;
-    if (frontend !== null && worded !== null) this.#keep(frontend, worded);
+    const same = this.#witnesses.revision === revision &&
+      this.#witnesses.surroundings === this.#surroundings;
+    const parts = same && frontend !== null ? partsOf(text, packet.source, said.namesSource) : null;
+    if (parts !== null) {
+      const { basis } = answer;
+      const { sender } = said;
+      this.#keep(dialled(packet), { frontend: frontend!, revision, basis, sender, ...parts });
+    }
     return text;
   }
 
-  #known(frontend: FrontendMatch, { source, dest }: PacketQuery): Worded | null {
-    const kept = this.#kept.get(frontend);
-    return kept !== undefined && kept.dest === dest && kept.sender.sameFor(source) ? kept : null;
+  #known(packet: PacketQuery, revision: number): Worded | null {
+    const known = this.#kept.get(dialled(packet));
+    if (known === undefined || !known.sender.sameFor(packet.source)) return null;
+    if (known.revision !== revision) {
+      if (this.#witnesses.frontendOf(packet) !== known.frontend) return null;
+      known.revision = revision;
+    }
+    return known;
   }
 
-  #keep(frontend: FrontendMatch, worded: Worded): void {
-    this.#drop(frontend);
-    this.#kept.set(frontend, worded);
+  #keep(dialled: string, worded: Worded): void {
+    this.#drop(dialled);
+    this.#kept.set(dialled, worded);
     this.#characters += lengthOf(worded);
     for (const oldest of this.#kept.keys()) {
       if (this.#characters <= this.#mostCharacters) break;
@@ -88,10 +113,10 @@ export class WordedAnswers {
     }
   }
 
-  #drop(frontend: FrontendMatch): void {
-    const dropped = this.#kept.get(frontend);
+  #drop(dialled: string): void {
+    const dropped = this.#kept.get(dialled);
     if (dropped === undefined) return;
-    this.#kept.delete(frontend);
+    this.#kept.delete(dialled);
     this.#characters -= lengthOf(dropped);
   }
 
@@ -101,18 +126,21 @@ export class WordedAnswers {
   }
 }
 
-/** An answer as it is kept; null: it holds of this source alone. */
-function wordedOf(
+/** What a packet dials, in a word. */
+function dialled({ dest, port, protocol }: PacketQuery): string {
+  return `${dest} ${port} ${protocol}`;
+}
+
+/** A text around the source's name; null: it holds of this source alone. */
+function partsOf(
   text: string,
-  { source, dest }: PacketQuery,
-  basis: Basis,
-  { sender, namesSource }: LastingTestimony,
-): Worded | null {
+  source: string,
+  namesSource: boolean,
+): Pick<Worded, "before" | "after"> | null {
   const [before, after = null, ...others] = text.split(source);
   // Elsewhere it is the name of something else, or part of one.
   const named = after !== null;
-  if (named !== namesSource || others.length > 0) return null;
-  return { dest, basis, sender, before, after };
+  return named !== namesSource || others.length > 0 ? null : { before, after };
 }
 
 function textFor({ before, after }: Worded, source: string): string {
