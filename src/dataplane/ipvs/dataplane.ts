@@ -269,7 +269,7 @@ export class IpvsDataPlane implements DataPlane {
   async #lost(family: FamilyIpvs, watch: FlushWatch): Promise<string | null> {
     if (await watch.flushed()) return "tables were flushed";
     if (this.#stopped || family.doubtful) return null;
-    if (family.wasEmptied()) return "virtual servers or addresses were removed";
+    if (family.wasEmptied()) return "virtual servers, addresses or entries of sets were removed";
     return family.addressesChanged() ? "the node's addresses are others" : null;
   }
 }

@@ -110,10 +110,21 @@ export class DesiredState {
     return SETS[id].type;
   }
 
-  /** Whether addresses or virtual servers are missing, of these that are there. */
-  isEmptied(addresses: readonly string[], servers: readonly VirtualServerId[]): boolean {
+  /**
+   * Whether addresses, virtual servers or entries of sets are missing, of these that are there. A set
+   * whose size is not given is taken to be as it was left.
+   */
+  isEmptied(
+    addresses: readonly string[],
+    servers: readonly VirtualServerId[],
+    setSizes: ReadonlyMap<string, number>,
+  ): boolean {
     const there = new Set(addresses);
     for (const address of this.#addresses.keys()) if (!there.has(address)) return true;
+    for (const id of SET_IDS) {
+      const { size } = this.#members[id];
+      if ((setSizes.get(setName(id, this.family)) ?? size) < size) return true;
+    }
     const names = new Set<string>();
     for (const id of servers) {
       const key = serverKey(id);

@@ -215,14 +215,15 @@ export class FamilyIpvs {
   }
 
   /**
-   * Whether something has been removed that a look at the device and the list of virtual servers
-   * tells, without reading each of them.
+   * Whether something has been removed that a look at the device, the list of virtual servers and the
+   * sizes of the sets tells, without reading each of them.
    */
   wasEmptied(): boolean {
     if (this.#desired === null || this.#doubtful) return false;
     return this.#desired.isEmptied(
       this.#kernel.addresses(this.family).onDevice,
       this.#kernel.servers(),
+      this.#kernel.setSizes(),
     );
   }
 

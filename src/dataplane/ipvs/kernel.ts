@@ -48,6 +48,8 @@ export interface Kernel {
   changeServers(changes: readonly IpvsChange[]): readonly (NetlinkError | null)[];
   /** The set of that name, or null. */
   set(name: string): NodeSet | null;
+  /** How many entries each set has, whoever made it; those of which that is not told are left out. */
+  setSizes(): ReadonlyMap<string, number>;
   /** Makes an empty set; throws when there is one. */
   createSet(set: Pick<IpSetState, "name" | "type">, family: Family): void;
   /** Has a set take so many entries, if it does not; rules that use it see no moment without it. */
@@ -117,6 +119,12 @@ export class NetlinkKernel implements Kernel {
       if (error instanceof NetlinkError && error.errno === ERRNO.ENOENT) return null;
       throw error;
     }
+  }
+
+  setSizes(): ReadonlyMap<string, number> {
+    return new Map(
+      this.#ipset.headers().flatMap(({ name, size }) => size === null ? [] : [[name, size]]),
+    );
   }
 
   createSet({ name, type }: Pick<IpSetState, "name" | "type">, family: Family): void {

@@ -80,6 +80,8 @@ export interface ListedEntry extends SetEntry {
 export interface ListedSet extends Omit<SetSpec, "type"> {
   readonly type: SetType | (string & Record<never, never>);
   readonly revision: number;
+  /** How many entries it has, listed or not; null: the kernel does not say (before 4.10). */
+  readonly size: number | null;
   /** Rules that use it. */
   readonly references: number;
   /** Bytes. */
@@ -153,6 +155,7 @@ export function readSets(messages: readonly Message[]): ListedSet[] {
           : { ports: { from: data.port, to: data.toPort ?? data.port } }),
         counters: (flags & WITH_COUNTERS) !== 0,
         comments: (flags & WITH_COMMENT) !== 0,
+        size: data?.elements ?? null,
         references: data?.references ?? 0,
         memorySize: data?.memorySize ?? 0,
         entries: [],

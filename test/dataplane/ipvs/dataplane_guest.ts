@@ -347,16 +347,19 @@ Deno.test("a set that becomes too small is exchanged for a larger one, in use as
 Deno.test("who flushes what is ours is noticed", async () => {
   using node = new TestNode();
   const planner = plannerOf(web, { families: ["IPv4"] });
-  const needed = Promise.withResolvers<void>();
+  let asked = 0;
   const mode = await node.start({
     families: ["IPv4"],
     watchPeriodMs: 500,
-    requestSync: () => needed.resolve(),
+    requestSync: () => asked++,
   });
   await mode.plane.sync(planner.plan, everything(planner.plan));
-  node.ipvs.flush();
-  await needed.promise;
-  await mode.plane.sync(planner.plan, { node: null, updated: [], removed: [] });
-  assert.deepEqual(await mode.plane.differences(), []);
+  for (const flush of [() => node.ipvs.flush(), () => node.ipset.flush("KUBE-CLUSTER-IP")]) {
+    const before = asked;
+    flush();
+    await until(() => asked > before, `${flush}`);
+    await mode.plane.sync(planner.plan, { node: null, updated: [], removed: [] });
+    assert.deepEqual(await mode.plane.differences(), []);
+  }
   await mode.plane.stop();
 });

@@ -135,6 +135,10 @@ export class FakeNode implements Kernel, RulesAccess {
     return { name, type, family: ports ? null : family, entries: [...entries].sort() };
   }
 
+  setSizes(): ReadonlyMap<string, number> {
+    return new Map([...this.setsByName].map(([name, { entries }]) => [name, entries.size]));
+  }
+
   createSet({ name, type }: { name: string; type: string }, family: Family): void {
     this.#spend();
     if (this.setsByName.has(name)) throw new NetlinkError(ERRNO.EEXIST, `create ${name}`);

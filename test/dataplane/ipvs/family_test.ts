@@ -298,6 +298,24 @@ Deno.test("what others change is found and put right", async () => {
   assert.ok(!rig.family.wasEmptied());
 });
 
+Deno.test("what is gone is seen by a look that does not read each server and set", async () => {
+  const rig = new Rig([...web("10.244.0.1"), ...dns("10.244.0.2")]);
+  await rig.syncAll();
+  const { node, family } = rig;
+  const losses: readonly (() => void)[] = [
+    () => node.vips.delete("UDP 10.96.0.10:53"),
+    () => node.device!.delete("10.96.0.1"),
+    () => node.setsByName.get("KUBE-CLUSTER-IP")!.entries.clear(),
+    () => node.setsByName.get("KUBE-HEALTH-CHECK-NODE-PORT")!.entries.clear(),
+  ];
+  for (const lose of losses) {
+    assert.ok(!family.wasEmptied());
+    lose();
+    assert.ok(family.wasEmptied(), `${lose}`);
+    await rig.syncAll();
+  }
+});
+
 Deno.test("whoever asks during a sync hears of what is there after it", async () => {
   const rig = new Rig(web("10.244.0.1"));
   await rig.syncAll();
