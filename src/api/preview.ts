@@ -20,15 +20,12 @@ import type { PlanViews } from "./plan_views.ts";
 import { affectedConnections, MOST_LISTED } from "./preview/affected.ts";
 import { type Forecast, forecast } from "./preview/forecast.ts";
 import { DELETED_KINDS } from "./preview/deletions.ts";
+import { iptablesChange, iptablesChangeOfPlan } from "./preview/iptables_rules.ts";
+import { ipvsChange } from "./preview/ipvs_rules.ts";
 import { nftablesChange, nftablesChangeOfPlan } from "./preview/nftables_rules.ts";
 import { understandWishes, WishError, type Wishes } from "./preview/objects.ts";
-import {
-  iptablesChange,
-  iptablesChangeOfPlan,
-  ipvsChange,
-  type RuleChange,
-  userspaceChange,
-} from "./preview/rules.ts";
+import type { RuleChange } from "./preview/rules.ts";
+import { userspaceChange } from "./preview/userspace_rules.ts";
 import type { ApiState } from "./state.ts";
 
 /** Longest body, bytes. */

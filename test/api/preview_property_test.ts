@@ -3,13 +3,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { forecast } from "../../src/api/preview/forecast.ts";
-import {
-  iptablesChange,
-  iptablesChangeOfPlan,
-  ipvsChange,
-  type RuleChange,
-  userspaceChange,
-} from "../../src/api/preview/rules.ts";
+import { iptablesChange, iptablesChangeOfPlan } from "../../src/api/preview/iptables_rules.ts";
+import { ipvsChange } from "../../src/api/preview/ipvs_rules.ts";
+import type { RuleChange } from "../../src/api/preview/rules.ts";
+import { userspaceChange } from "../../src/api/preview/userspace_rules.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
 import { ruleStructure } from "../../src/dataplane/iptables/structure.ts";

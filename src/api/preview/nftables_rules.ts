@@ -12,13 +12,11 @@ import { render, renderChange } from "../../dataplane/nftables/render.ts";
 import { type RuleSet, tableOf } from "../../dataplane/nftables/rules.ts";
 import { headLines, partLines } from "../../dataplane/nftables/structure.ts";
 import { transactionPieces } from "../../dataplane/nftables/transaction_text.ts";
-import type { Family } from "../../net/address.ts";
-import type { Forecast } from "./forecast.ts";
-import { planOf, type RuleChange, touchedBy, without } from "./rules.ts";
+import { changeOfPlan, type RuleChange, type RuleForecast, touchedBy, without } from "./rules.ts";
 
 /** What nftables mode would change in a family, from the rules that it has. */
 export function nftablesChange(
-  { after, change }: Pick<Forecast, "after" | "change">,
+  { after, change }: Pick<RuleForecast, "after" | "change">,
   previous: RuleSet,
   options: NftablesRuleOptions,
 ): RuleChange {
@@ -42,19 +40,8 @@ export function nftablesChange(
   };
 }
 
-/**
- * The same in a family where it is not the mode that runs: from what it would have for the plan. There
- * is no text, as nothing would be sent.
- */
-export function nftablesChangeOfPlan(
-  forecast: Pick<Forecast, "before" | "after" | "change">,
-  family: Family,
-  options: NftablesRuleOptions,
-): RuleChange {
-  const touched = touchedBy(forecast.change);
-  const { rules } = render(planOf(forecast.before, touched), family, options);
-  return { ...nftablesChange(forecast, rules, options), text: null };
-}
+/** The same where it is not the mode that runs. */
+export const nftablesChangeOfPlan = changeOfPlan(render, nftablesChange);
 
 function linesOf({ head, services }: RuleSet, keys: readonly string[]): string[] {
   const parts = keys.map((key) => services.get(key)?.render()).filter((one) => one !== undefined);
