@@ -27,7 +27,7 @@ import type { Table } from "../dataplane/nftables/language/ast.ts";
 import { parseRuleset } from "../dataplane/nftables/language/parse.ts";
 import { isOwnTable, tableFamily } from "../dataplane/nftables/names.ts";
 import { foundationDifferences } from "../dataplane/userspace/foundation.ts";
-import { ORIGIN, readRouting } from "../dataplane/userspace/routing.ts";
+import { isOwnRule, readRouting } from "../dataplane/userspace/routing.ts";
 import { splitFamilies } from "../explain/iptables/explain.ts";
 import { parseIpvsSave } from "../explain/ipvs/save_text.ts";
 import { parseSavedSets, SavedKernel } from "../explain/ipvs/saved_kernel.ts";
@@ -141,7 +141,7 @@ export async function thisNode(config: Config, fixedNaming: boolean): Promise<No
 /** The mode of which there is something on this node; iptables, if none of another. */
 function modeOfThisNode(): ProxyMode {
   using net = Rtnetlink.open();
-  if (net.rules.list().some(({ origin }) => origin === ORIGIN)) return "userspace";
+  if (net.rules.list().some(isOwnRule)) return "userspace";
   if (hasIpvsLeftovers(new ProgramRunner())) return "ipvs";
   return hasNftablesLeftovers() ? "nftables" : "iptables";
 }

@@ -97,7 +97,7 @@ Deno.test({
     const before = priorities();
     namespace.run(() => {
       using net = Rtnetlink.open();
-      net.rules.ensure({ family: "IPv4", priority: 90, table: 10256, origin: 83 });
+      net.rules.ensure({ family: "IPv4", priority: 90, table: 10256, origin: "kernel" });
     });
     const others = "table ip other {\n}\n";
     await runner.run(

@@ -97,8 +97,8 @@ Deno.test({
     namespace.run(() => {
       using net = Rtnetlink.open();
       // As a process leaves it that is killed: the local table's rule is not where Linux has it.
-      net.rules.ensure({ family: "IPv4", priority: 100, table: 255, origin: 83 });
-      net.rules.ensure({ family: "IPv4", priority: 90, table: 10256, origin: 83 });
+      net.rules.ensure({ family: "IPv4", priority: 99, table: 255, origin: "kernel" });
+      net.rules.ensure({ family: "IPv4", priority: 90, table: 10256, origin: "kernel" });
       net.rules.removeAll({ family: "IPv4", priority: 0, action: "lookup", table: 255 });
       net.rules.ensure(foreign);
     });

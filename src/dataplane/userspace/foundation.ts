@@ -7,9 +7,8 @@
 import type { Family } from "../../net/address.ts";
 import { TABLE_LOCAL } from "../../netlink/route/names.ts";
 import type { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
-import type { Rule } from "../../netlink/route/rules.ts";
 import type { Difference } from "../dataplane.ts";
-import { CAPTURE_TABLE, ORIGIN, PRIORITY, SERVICE_TABLE } from "./routing.ts";
+import { CAPTURE_TABLE, isOwnRule, PRIORITY, SERVICE_TABLE } from "./routing.ts";
 
 /**
  * What this thread's namespace has otherwise than a running proxy keeps it: the policy rules that
@@ -21,20 +20,18 @@ export function foundationDifferences(
 ): Difference[] {
   return families.flatMap((family) => {
     const rules = net.rules.list({ family });
-    const toLocal = (priority: number) =>
-      rules.some((rule) =>
-        rule.priority === priority && rule.action === "lookup" && rule.table === TABLE_LOCAL
-      );
+    const own = (priority: number) =>
+      rules.some((rule) => rule.priority === priority && isOwnRule(rule));
     const expected: readonly [boolean, string][] = [
       [
-        rules.some((rule) => isOurs(rule, PRIORITY.fromDevice) && rule.action === "goto"),
+        own(PRIORITY.fromDevice),
         `rule ${PRIORITY.fromDevice}: from the device, go to ${PRIORITY.local}`,
       ],
       [
-        rules.some((rule) => isOurs(rule, PRIORITY.services) && rule.table === SERVICE_TABLE),
+        own(PRIORITY.services),
         `rule ${PRIORITY.services}: look up ${SERVICE_TABLE}`,
       ],
-      [toLocal(PRIORITY.local), `rule ${PRIORITY.local}: look up local`],
+      [own(PRIORITY.local), `rule ${PRIORITY.local}: look up local`],
       [
         net.routes.list({ table: CAPTURE_TABLE, family }).length > 0,
         `table ${CAPTURE_TABLE}: a route to the device`,
@@ -43,14 +40,13 @@ export function foundationDifferences(
     const missing = expected.filter(([there]) => !there)
       .map(([, what]) => difference("missing", `${family} ${what}`));
     // Before the captured ports, it keeps packets to the node's own addresses from the engine.
-    return toLocal(0)
+    const first = rules.some((rule) =>
+      rule.priority === 0 && rule.action === "lookup" && rule.table === TABLE_LOCAL
+    );
+    return first
       ? [...missing, difference("unexpected", `${family} rule 0: look up local`)]
       : missing;
   });
-}
-
-function isOurs({ priority, origin }: Rule, wanted: number): boolean {
-  return priority === wanted && origin === ORIGIN;
 }
 
 function difference(problem: "missing" | "unexpected", line: string): Difference {

@@ -9,7 +9,7 @@
  * | 80 | from the TUN device: skip what follows, so that the engine's output never returns to it |
  * | 90 | look up {@link SERVICE_TABLE}: a host route to the device for every Service address |
  * | 91 | captured ports of the node's own addresses: {@link CAPTURE_TABLE}, all to the device |
- * | 100 | the local table, which Linux has at 0: it must come after the captures |
+ * | 99 | the local table, which Linux has at 0: it must come after the captures |
  *
  * The routes vanish with the device when this process dies, whatever way; the rules then lead to
  * empty tables and the search goes on as if they were not there.
@@ -30,9 +30,15 @@ export const SERVICE_TABLE = 10256;
 export const CAPTURE_TABLE = 10257;
 
 /** Of the policy rules. */
-export const PRIORITY = { fromDevice: 80, services: 90, captures: 91, local: 100 } as const;
-/** Marks rules as ours: a routing protocol number that no known daemon has. */
-export const ORIGIN = 83;
+export const PRIORITY = { fromDevice: 80, services: 90, captures: 91, local: 99 } as const;
+/**
+ * Who made our rules and routes, as others are told. systemd-networkd removes whatever it does not
+ * know, whenever a link of its own appears, but what is the kernel's: without its rule for the local
+ * table the node would be cut off.
+ */
+const ORIGIN = "kernel";
+/** Names of the devices; the kernel puts a number. */
+export const DEVICE_NAME = "switchyard%d";
 /** Packets that may wait for the engine; TUN devices drop silently beyond it. */
 const QUEUE_LENGTH = 10_000;
 
@@ -118,10 +124,10 @@ export class NodeRouting {
 
   #setUpRules(family: Family): void {
     const { rules } = this.#net;
-    rules.ensure(localRule(family, PRIORITY.local, ORIGIN));
+    rules.ensure(localRule(family, PRIORITY.local));
     // Rules of devices that earlier runs had.
     for (const rule of rules.list({ family, priority: PRIORITY.fromDevice })) {
-      if (rule.origin === ORIGIN) rules.remove(rule);
+      if (isOwnRule(rule)) rules.remove(rule);
     }
     rules.ensure(this.#fromDeviceRule(family));
     rules.ensure(servicesRule(family));
@@ -218,7 +224,7 @@ export function readRouting(
     .filter((route) => link === undefined || route.link === link)
     .map((route) => [hostAddress(route.destination), route.preferredSource] as const);
   const captures = net.rules.list({ priority: PRIORITY.captures })
-    .filter((rule) => rule.origin === ORIGIN)
+    .filter(isOwnRule)
     .map(readCapture)
     .filter((capture) => capture !== null)
     .map((capture) => [captureKey(capture), capture] as const);
@@ -236,14 +242,39 @@ export function readRouting(
  * any, and puts the local table's back in its place. Returns how many. Throws NetlinkError.
  */
 export function removeRules(net: Rtnetlink, family: Family): number {
-  const ours = net.rules.list({ family }).filter((rule) => rule.origin === ORIGIN);
-  if (ours.length > 0) net.rules.ensure(localRule(family, 0, "kernel"));
+  const all = net.rules.list({ family });
+  const ours = all.filter(isOwnRule);
+  // Other programs move it too.
+  const moved = all.some((rule) => looksUp(rule, TABLE_LOCAL) && !isOwnRule(rule));
+  if (ours.length > 0 && !moved) net.rules.ensure(localRule(family, 0));
   for (const rule of ours) net.rules.remove(rule);
   return ours.length;
 }
 
-function localRule(family: Family, priority: number, origin: RuleSpec["origin"]): RuleSpec {
-  return { family, priority, table: TABLE_LOCAL, origin };
+/** Whether a rule is userspace mode's, of this run or an earlier one. */
+export function isOwnRule(rule: Rule): boolean {
+  switch (rule.priority) {
+    case PRIORITY.fromDevice:
+      return rule.action === "goto" && OWN_DEVICE.test(rule.inputName ?? "");
+    case PRIORITY.services:
+      return looksUp(rule, SERVICE_TABLE);
+    case PRIORITY.captures:
+      return looksUp(rule, CAPTURE_TABLE);
+    case PRIORITY.local:
+      return looksUp(rule, TABLE_LOCAL);
+    default:
+      return false;
+  }
+}
+
+const OWN_DEVICE = new RegExp(`^${DEVICE_NAME.replace("%d", "\\d+")}$`);
+
+function looksUp(rule: Rule, table: number): boolean {
+  return rule.action === "lookup" && rule.table === table;
+}
+
+function localRule(family: Family, priority: number): RuleSpec {
+  return { family, priority, table: TABLE_LOCAL, origin: ORIGIN };
 }
 
 function servicesRule(family: Family): RuleSpec {

@@ -25,7 +25,7 @@ import type { PlanChange } from "../../plan/plan.ts";
 import { serveCalls } from "../../rpc/worker_rpc.ts";
 import { Pump } from "./pump.ts";
 import type { PortRange, Transaction, UserspaceRules } from "./render.ts";
-import { NodeRouting } from "./routing.ts";
+import { DEVICE_NAME, NodeRouting } from "./routing.ts";
 
 /** What the worker needs to start. */
 export interface WorkerOptions {
@@ -82,7 +82,7 @@ class Forwarder {
       NetworkNamespace.fromFd(options.namespaceFd).enter();
     }
     this.#wakeFd = options.wakeFd;
-    this.#tun = openTun({ name: "switchyard%d" });
+    this.#tun = openTun({ name: DEVICE_NAME });
     this.routing = NodeRouting.open(this.#tun);
     this.engine = Engine.create({
       seed: options.seed,

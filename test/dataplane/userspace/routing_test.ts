@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { close } from "../../../src/linux/libc.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import { openTun } from "../../../src/linux/tun.ts";
+import { TABLE_LOCAL } from "../../../src/netlink/route/names.ts";
 import { Rtnetlink } from "../../../src/netlink/route/rtnetlink.ts";
 import {
   type Capture,
@@ -9,7 +10,13 @@ import {
   diff,
   type UserspaceRules,
 } from "../../../src/dataplane/userspace/render.ts";
-import { NodeRouting, SERVICE_TABLE } from "../../../src/dataplane/userspace/routing.ts";
+import {
+  CAPTURE_TABLE,
+  DEVICE_NAME,
+  NodeRouting,
+  PRIORITY,
+  SERVICE_TABLE,
+} from "../../../src/dataplane/userspace/routing.ts";
 import { requires } from "../../requirements.ts";
 
 const nothing: UserspaceRules = { routes: new Map(), captureSource: null, captures: new Map() };
@@ -43,12 +50,18 @@ Deno.test({
   fn() {
     withNode((net, snapshot) => {
       const before = snapshot();
-      const tun = openTun({ name: "switchyard%d" });
+      const tun = openTun({ name: DEVICE_NAME });
       const routing = NodeRouting.open(tun);
       assert.deepEqual(routing.read(), nothing);
       routing.apply(diff(nothing, desired));
       assert.deepEqual(routing.read(), desired);
       assert.equal(net.routes.list({ table: SERVICE_TABLE }).length, 3);
+      // What is the kernel's, network managers leave alone.
+      assert.deepEqual(others(net.rules.list()), []);
+      assert.deepEqual(
+        [SERVICE_TABLE, CAPTURE_TABLE].flatMap((table) => others(net.routes.list({ table }))),
+        [],
+      );
 
       const less: UserspaceRules = {
         routes: new Map([["10.96.0.2", "192.168.50.10"]]),
@@ -65,11 +78,40 @@ Deno.test({
   },
 });
 
+/** Those that are not marked as the kernel's. */
+function others<T extends { readonly origin: unknown }>(list: readonly T[]): T[] {
+  return list.filter(({ origin }) => origin !== "kernel");
+}
+
+Deno.test({
+  ...requires("rules that look like ours, but for a part, stay", "root", "netns", "tun"),
+  fn() {
+    withNode((net) => {
+      const family = "IPv4";
+      // As Cilium has it, among others.
+      net.rules.add({ family, priority: 100, table: TABLE_LOCAL, origin: "kernel" });
+      net.rules.remove({ family, priority: 0, action: "lookup", table: TABLE_LOCAL });
+      net.rules.add({ family, priority: PRIORITY.services, table: 7 });
+      net.rules.add({ family, priority: PRIORITY.captures, table: SERVICE_TABLE });
+      net.rules.add({ family, priority: PRIORITY.local, table: 254 });
+      const jump = { family, priority: PRIORITY.fromDevice, action: "goto", target: 100 } as const;
+      net.rules.add({ ...jump, inputName: "eth0" });
+      const before = JSON.stringify(net.rules.list());
+      const tun = openTun({ name: DEVICE_NAME });
+      const routing = NodeRouting.open(tun);
+      routing.apply(diff(routing.read(), desired));
+      routing.remove();
+      close(tun.fd);
+      assert.equal(JSON.stringify(net.rules.list()), before);
+    });
+  },
+});
+
 Deno.test({
   ...requires("a start after a crash converges to a clean start's state", "root", "netns", "tun"),
   fn() {
     withNode((net) => {
-      const clean = openTun({ name: "switchyard%d" });
+      const clean = openTun({ name: DEVICE_NAME });
       let routing = NodeRouting.open(clean);
       routing.apply(diff(routing.read(), desired));
       const expected = JSON.stringify(net.rules.list());
@@ -77,7 +119,7 @@ Deno.test({
       close(clean.fd);
       assert.deepEqual(net.routes.list({ table: SERVICE_TABLE }), []);
 
-      const again = openTun({ name: "switchyard%d" });
+      const again = openTun({ name: DEVICE_NAME });
       routing = NodeRouting.open(again);
       assert.deepEqual(routing.read().captures, desired.captures);
       routing.apply(diff(routing.read(), desired));
@@ -92,7 +134,7 @@ Deno.test({
   ...requires("a source that the node does not have is told and left out", "root", "tun"),
   fn() {
     withNode(() => {
-      const tun = openTun({ name: "switchyard%d" });
+      const tun = openTun({ name: DEVICE_NAME });
       const routing = NodeRouting.open(tun);
       const rules: UserspaceRules = {
         routes: new Map([["10.96.0.1", "203.0.113.1"], ["10.96.0.2", null]]),
@@ -111,7 +153,7 @@ Deno.test({
   ...requires("what the kernel refuses is named and the rest is done", "root", "tun"),
   fn() {
     withNode(() => {
-      const tun = openTun({ name: "switchyard%d" });
+      const tun = openTun({ name: DEVICE_NAME });
       const routing = NodeRouting.open(tun);
       // No policy rule can name port 65535.
       const refused: Capture = {
