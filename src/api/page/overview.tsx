@@ -83,7 +83,7 @@ const Row: FC<{ service: Service }> = ({ service }) => {
           {service.frontends.slice(0, SHOWN_FRONTENDS).map((frontend) => (
             <FrontendLine frontend={frontend} />
           ))}
-          {more > 0 && <li>and {more} more</li>}
+          {more > 0 && <li class="quiet">and {more} more</li>}
           {service.headless && <li class="quiet">the pods' own addresses</li>}
           {service.externalName !== undefined && (
             <li>

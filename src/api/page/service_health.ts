@@ -16,12 +16,12 @@ export type Backend = z.infer<typeof BackendView>;
 export interface ServiceHealth {
   readonly tone: Tone;
   readonly text: string;
-  /** Endpoints of all its ports, and those that are ready. */
+  /** Endpoints, whatever their ports and families, and those that are ready on all of these. */
   readonly endpoints: number;
   readonly ready: number;
 }
 
-/** The endpoints of a Service, each once. */
+/** Where a Service's packets may go, each address and port once. */
 export function backendsOf({ frontends }: Pick<Service, "frontends">): Backend[] {
   const found = new Map<string, Backend>();
   for (const { protocol, backends } of frontends) {
@@ -32,12 +32,21 @@ export function backendsOf({ frontends }: Pick<Service, "frontends">): Backend[]
   return [...found.values()];
 }
 
+/** Endpoints, and those that are ready: pods, where they are known, else addresses. */
+function countEndpoints(service: Service): Pick<ServiceHealth, "endpoints" | "ready"> {
+  const readiness = new Map<string, boolean>();
+  for (const { pod, address, ready } of backendsOf(service)) {
+    const endpoint = pod ?? address;
+    readiness.set(endpoint, ready && (readiness.get(endpoint) ?? true));
+  }
+  const ready = [...readiness.values()].filter((isReady) => isReady).length;
+  return { endpoints: readiness.size, ready };
+}
+
 /** A Service without any endpoint on one of its frontends refuses there, which is worst. */
 export function healthOf(service: Service): ServiceHealth {
-  const backends = backendsOf(service);
-  const endpoints = backends.length;
-  const ready = backends.filter((backend) => backend.ready).length;
-  const counts = { endpoints, ready };
+  const counts = countEndpoints(service);
+  const { endpoints, ready } = counts;
   if (service.externalName !== undefined) {
     return { tone: "plain", text: "a name elsewhere", ...counts };
   }

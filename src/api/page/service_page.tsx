@@ -75,7 +75,7 @@ const Policies: FC<{ service: Service }> = ({ service }) => {
       {service.externalName !== undefined && <Fact name="Name">{service.externalName}</Fact>}
       {first !== undefined && <Fact name="Scheduler">{first.scheduler}</Fact>}
       {first !== undefined && (
-        <Fact name="Affinity">{affinity === null ? "none" : `client, ${affinity} s`}</Fact>
+        <Fact name="Affinity">{affinity === null ? "none" : `client, ${affinity}\u00a0s`}</Fact>
       )}
       {service.internalTrafficPolicy !== null && (
         <Fact name="Internal policy">{service.internalTrafficPolicy}</Fact>

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Browser, Page } from "playwright-core";
+import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { withQueryApi } from "../http.ts";
 import { plain, RealState, slice, web } from "../real_state.ts";
 import { requires } from "../../requirements.ts";
@@ -111,6 +112,63 @@ Deno.test({
           assert.deepEqual(wide, [""], `${path} ${colorScheme}`);
         }
         assert.deepEqual(troubles, []);
+      }
+    }),
+});
+
+/** A Service whose every name is as long as Kubernetes lets it be. */
+const LONG = "a-name-with-many-parts-".repeat(3).slice(0, 63);
+
+function longNames(): ClusterObject[] {
+  return [
+    {
+      kind: "Service",
+      metadata: { name: LONG, namespace: "default" },
+      spec: {
+        type: "LoadBalancer",
+        clusterIP: "10.0.1.99",
+        sessionAffinity: "ClientIP",
+        externalTrafficPolicy: "Local",
+        healthCheckNodePort: 32500,
+        ports: [{ name: "http", protocol: "TCP", port: 80, nodePort: 30081 }],
+      },
+    },
+    slice(LONG, Array.from({ length: 12 }, (_, i) => `10.180.1.${i + 1}`)),
+  ];
+}
+
+Deno.test({
+  ...requires("words stay whole, and names apart, however long they are", "chromium"),
+  fn: () =>
+    withPages(async (browser, base, state) => {
+      await state.apply(longNames());
+      // On a phone rows are cards, and nobody sees the heads of their columns.
+      for (const [width, words] of [[1280, ".fact dd, thead th"], [360, ".fact dd"]] as const) {
+        const viewport = { width, height: 900 };
+        const { page } = await watchedPage(browser, base, { viewport });
+        await page.goto(`/services/default/${LONG}`);
+        const faults = await page.evaluate((words) => {
+          const broken: string[] = [];
+          for (const cell of document.querySelectorAll(words)) {
+            const text = cell.firstChild!;
+            for (const { index, 0: word } of text.textContent!.matchAll(/\S+/g)) {
+              const range = document.createRange();
+              range.setStart(text, index);
+              range.setEnd(text, index + word.length);
+              const lines = new Set([...range.getClientRects()].map(({ top }) => top));
+              if (lines.size > 1) broken.push(word);
+            }
+          }
+          for (const card of document.querySelectorAll(".path .card.end")) {
+            const [name, share] = [".name", ".share"].map((part) =>
+              card.querySelector(part)!.getBoundingClientRect()
+            );
+            const isSeen = share.width > 0;
+            if (isSeen && name.right > share.left - 2) broken.push(card.textContent!);
+          }
+          return broken;
+        }, words);
+        assert.deepEqual(faults, [], `${width} wide`);
       }
     }),
 });

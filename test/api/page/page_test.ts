@@ -1,6 +1,7 @@
 /** The pages as they are sent. */
 
 import assert from "node:assert/strict";
+import { healthOf, type Service } from "../../../src/api/page/service_health.ts";
 import { withQueryApi } from "../http.ts";
 import { plain, RealState, slice, web } from "../real_state.ts";
 import { external, FixedState, headless, hostnames, plan } from "../fixtures.ts";
@@ -44,6 +45,23 @@ Deno.test("Services have their health in a word, and can be found", async () => 
     assert.match(none.text, /No Service fits/);
     assert.equal((await ask("/services/default/none")).status, 404);
   });
+});
+
+Deno.test("a pod is one endpoint, whatever its ports and families", () => {
+  const frontend = (protocol: "TCP" | "UDP", ...backends: [address: string, port: number][]) => ({
+    protocol,
+    backends: backends.map(([address, port], i) => ({
+      ...{ address, port, weight: 1, ready: i > 0, serving: true, terminating: false },
+      ...{ local: false, pod: `default/web-${i}` },
+    })),
+  });
+  const frontends = [
+    frontend("TCP", ["10.180.0.1", 80], ["10.180.0.2", 80]),
+    frontend("UDP", ["10.180.0.1", 53], ["10.180.0.2", 53]),
+    frontend("TCP", ["fd00::1", 80], ["fd00::2", 80]),
+  ];
+  const { endpoints, ready, text } = healthOf({ headless: false, frontends } as unknown as Service);
+  assert.deepEqual([endpoints, ready, text], [2, 1, "1 of 2 ready"]);
 });
 
 Deno.test("the node's answer has all that is asked of a status", async () => {

@@ -21,8 +21,10 @@ const CARD = 52;
 const END = 78;
 const GAP = 16;
 /** Units that a letter takes, of the two sizes of type. */
-const TITLE_LETTER = 7.6;
+const TITLE_LETTER = 8.2;
 const DETAIL_LETTER = 6.7;
+/** What a share or a number of connections takes at the end of a line, with the space before it. */
+const FIGURE = 64;
 
 /** Cuts what does not fit, in the middle: names differ at their ends. */
 function fitted(text: string, width: number, letter: number): string {
@@ -67,11 +69,11 @@ const EndCard: FC<{ box: Box; end: End; live: number | null }> = ({ box, end, li
       <title>{`${end.title} ${end.detail}: ${share} of new connections`}</title>
       <rect x={box.x} y={box.y} width={box.width} height={box.height} rx="8" />
       <text class="name" x={box.x + 12} y={box.y + 21}>
-        {fitted(end.title, room - 60, TITLE_LETTER)}
+        {fitted(end.title, room - FIGURE, TITLE_LETTER)}
       </text>
       <text class="share" x={box.x + box.width - 12} y={box.y + 21} text-anchor="end">{share}</text>
       <text class="detail" x={box.x + 12} y={box.y + 39}>
-        {fitted(end.detail, room - 60, DETAIL_LETTER)}
+        {fitted(end.detail, room - FIGURE, DETAIL_LETTER)}
       </text>
       <text class="detail" x={box.x + box.width - 12} y={box.y + 39} text-anchor="end">{now}</text>
       <text class="detail" x={box.x + 12} y={box.y + 56}>
