@@ -18,6 +18,10 @@ import type { DataPlaneObserver } from "./dataplane.ts";
 const FULL_SYNC_PERIOD_MS = 3_600_000;
 /** As in kube-proxy, how often the node is looked after. */
 const WATCH_PERIOD_MS = 30_000;
+/** How long further changes are waited for before one is looked at. */
+const NOTICE_MS = 100;
+/** How long nothing that is noticed is looked at again: whoever changes it may do so all the time. */
+const NOTICE_PAUSE_MS = 5000;
 /** Longer than an iptables-restore waits for the lock and, without more input, goes on. */
 const CONFIRMATION_MS = 10_000;
 
@@ -32,6 +36,8 @@ export interface UpkeepOptions {
    * that was killed has begun may still be carried out after we have read it.
    */
   readonly confirmationMs?: number;
+  /** How far apart changes that are noticed are looked at, milliseconds. */
+  readonly noticePauseMs?: number;
   /** Called when a sync is needed though the plan is the same, because something may be lost. */
   readonly requestSync?: () => void;
 }
@@ -88,6 +94,10 @@ export class Upkeep<Sync extends SyncOutcome> {
   #watching: Promise<void> = Promise.resolve();
   /** Null before the first sync. */
   #confirmationTimer: ReturnType<typeof setTimeout> | undefined | null = null;
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** When what is noticed may be looked at, as performance.now() tells it. */
+  #noticesAfter = 0;
+  #stopped = false;
 
   /** Begins to look after the node. */
   constructor(
@@ -123,9 +133,29 @@ export class Upkeep<Sync extends SyncOutcome> {
     await this.#effects.engine.apply(change);
   }
 
+  /**
+   * Somebody else has changed what is ours of a family, so that it is compared soon; null: may have,
+   * so that it is looked for what was lost.
+   */
+  noticed(family: Family | null): void {
+    const kept = this.#families.find((one) => one.family === family);
+    if (kept !== undefined && !kept.doubtful) {
+      this.#effects.logger.warn("{family}: someone changed our rules; everything is compared", {
+        family,
+      });
+    }
+    // Of a sync that runs nobody knows whether it has seen the change.
+    kept?.doubt();
+    if (this.#stopped || this.#noticeTimer !== undefined) return;
+    const wait = Math.max(NOTICE_MS, this.#noticesAfter - performance.now());
+    this.#noticeTimer = setTimeout(() => this.#lookAtNotices(), wait);
+  }
+
   /** Stops looking after the node, and waits for the end of a look that has begun. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     clearInterval(this.#watchTimer);
+    clearTimeout(this.#noticeTimer);
     clearTimeout(this.#confirmationTimer ?? undefined);
     this.#watchTimer = this.#confirmationTimer = undefined;
     await this.#watching;
@@ -225,6 +255,13 @@ export class Upkeep<Sync extends SyncOutcome> {
       this.#fullSyncDue = 0;
       this.#options.requestSync?.();
     }, wait);
+  }
+
+  #lookAtNotices(): void {
+    this.#noticeTimer = undefined;
+    this.#noticesAfter = performance.now() + (this.#options.noticePauseMs ?? NOTICE_PAUSE_MS);
+    if (this.#families.some(({ doubtful }) => doubtful)) this.#options.requestSync?.();
+    this.#watching = this.#watch();
   }
 
   async #watch(): Promise<void> {

@@ -159,3 +159,38 @@ Deno.test("what is lost between syncs is doubted, and a sync asked for", async (
   assert.ok(kept.doubtful);
   await upkeep.stop();
 });
+
+Deno.test("what is noticed of a family is compared soon, what may be is looked for, both with pauses", async () => {
+  const families = [new Kept("IPv4"), new Kept("IPv6")];
+  const asked: string[] = [];
+  let heard = Promise.withResolvers<void>();
+  const requestSync = () => {
+    asked.push(families.map(({ doubtful }) => doubtful ? "doubted" : "known").join(" "));
+    heard.resolve();
+  };
+  const upkeep = upkeepOf(families, { requestSync, noticePauseMs: 1 });
+  await upkeep.sync(PLAN, CHANGE);
+  for (let i = 0; i < 5; i++) upkeep.noticed("IPv6");
+  await heard.promise;
+  assert.deepEqual(asked, ["known doubted"]);
+  await upkeep.sync(PLAN, CHANGE);
+  assert.deepEqual(families.map(({ calls }) => calls), [["all", "change"], ["all", "all"]]);
+  heard = Promise.withResolvers();
+  families[0].loss = "the table was removed";
+  upkeep.noticed(null);
+  await heard.promise;
+  assert.deepEqual(asked, ["known doubted", "doubted known"]);
+  await upkeep.stop();
+  upkeep.noticed("IPv4");
+  const patient = upkeepOf(families, { requestSync, noticePauseMs: 3_600_000 });
+  await patient.sync(PLAN, CHANGE);
+  heard = Promise.withResolvers();
+  patient.noticed("IPv4");
+  await heard.promise;
+  await patient.sync(PLAN, CHANGE);
+  patient.noticed("IPv6");
+  assert.ok(families[1].doubtful);
+  // The pause is long: nothing is left that would keep this process.
+  await patient.stop();
+  assert.equal(asked.length, 3);
+});

@@ -19,6 +19,12 @@ export interface NftablesAccess {
   read(family: Family): Promise<Table | null>;
   /** One chain of it; null when there is none, or no table. */
   readChain(family: Family, name: string): Promise<Chain | null>;
+  /**
+   * Has a function called whenever somebody else has changed the proxy's table of a family, until
+   * the access is closed; with null when that may have been in any. What packets change in sets does
+   * not count. Once; rejects when it cannot go on.
+   */
+  watch(changed: (family: Family | null) => void): Promise<void>;
   /** Ends it. What is under way is waited for. */
   close(): Promise<void>;
 }

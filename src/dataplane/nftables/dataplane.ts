@@ -56,6 +56,7 @@ export class NftablesDataPlane implements DataPlane {
   readonly #ruleOptions: NftablesRuleOptions;
   readonly #lastSyncs = new Map<Family, FamilySync>();
   #sent: readonly SentRules[] = [];
+  #watching: Promise<void> | null = null;
 
   private constructor(
     options: NftablesOptions,
@@ -78,6 +79,7 @@ export class NftablesDataPlane implements DataPlane {
         inside: (fn) => this.inside(fn),
         isRefusal,
         synced: (syncs) => this.#synced(syncs),
+        programmed: () => this.#watch(),
       },
     );
   }
@@ -174,6 +176,17 @@ export class NftablesDataPlane implements DataPlane {
   async stop(): Promise<void> {
     await this.#upkeep.stop();
     await this.#access.close();
+    await this.#watching;
+  }
+
+  /** From the first sync on, as the kernel would tell each rule of it. */
+  #watch(): void {
+    this.#watching ??= this.#access.watch((family) => this.#upkeep.noticed(family))
+      .catch((error) =>
+        logger.warn("what others change is looked for from time to time only: {error}", {
+          error: messageOf(error),
+        })
+      );
   }
 
   #synced(syncs: readonly FamilySync[]): void {
@@ -205,8 +218,13 @@ function report(syncs: readonly FamilySync[]): void {
     for (const { service, message } of problems) {
       logger.warn("Service {service} is left out: {message}", { service, message });
     }
-    for (const item of drift) {
+    for (const item of drift.slice(0, MOST_DRIFT)) {
       logger.warn("someone changed our rules: {drift}", { drift: formatDrift(item) });
     }
+    const more = drift.length - MOST_DRIFT;
+    if (more > 0) logger.warn("someone changed our rules: {more} more parts of them", { more });
   }
 }
+
+/** So many of the changed parts are told one by one: a flush changes all of them. */
+const MOST_DRIFT = 20;

@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { isDeepStrictEqual } from "node:util";
 import { messageOf } from "../../errors.ts";
 import type { Family } from "../../net/address.ts";
-import type { Plan, PlanChange } from "../../plan/plan.ts";
+import { type Plan, type PlanChange, touchedServices } from "../../plan/plan.ts";
 import type { SentRules } from "../dataplane.ts";
 import type { RenderProblem } from "../iptables/render.ts";
 import { type NftablesAccess, RefusedTransaction } from "./access.ts";
@@ -58,6 +58,8 @@ export class FamilyRules {
   #rules: RuleSet | null = null;
   /** Whether the node may have anything else than {@link rules}. */
   #doubtful = true;
+  /** Whether a sync has left it like them: what is otherwise, others have changed since. */
+  #left = false;
   /** Doubt came up during the sync that runs. */
   #doubtedAgain = false;
   #cleanupFailures = 0;
@@ -96,7 +98,7 @@ export class FamilyRules {
    * has refused that twice, something in its table must be in the way, and all of it is made anew.
    */
   async syncAll(plan: Plan, options: NftablesRuleOptions): Promise<FamilySync> {
-    const former = this.#doubtful ? null : this.#rules;
+    const former = this.#left ? this.#rules : null;
     this.#begin();
     await this.#removeStale();
     const node = await this.#access.read(this.family);
@@ -134,10 +136,7 @@ export class FamilyRules {
     this.#begin();
     await this.#removeStale();
     const rendered = renderChange(former, change);
-    const changed = new Set([
-      ...change.updated.map(({ namespace, name }) => `${namespace}/${name}`),
-      ...change.removed,
-    ]);
+    const changed = touchedServices(change);
     const tally = await this.#send(
       rendered,
       (diff) => diffServices(former, rendered.rules, changed, diff),
@@ -178,7 +177,7 @@ export class FamilyRules {
   /** Until it has succeeded, a sync leaves the node in a state that is not known. */
   #begin(): void {
     this.#doubtful = true;
-    this.#doubtedAgain = false;
+    this.#left = this.#doubtedAgain = false;
   }
 
   async #send(
@@ -195,6 +194,7 @@ export class FamilyRules {
     if (operations !== null) await this.#apply(operations);
     for (const name of stale) this.#stale.add(name);
     this.#rules = rules;
+    this.#left = true;
     this.#doubtful = this.#doubtedAgain;
     return tally;
   }

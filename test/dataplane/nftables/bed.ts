@@ -58,7 +58,7 @@ export class Bed implements AsyncDisposable {
       engine,
       families: FAMILIES,
       namespaceFd: this.namespace.fd,
-      access: this.open(),
+      access: unheeding(this.open()),
       watchPeriodMs: 0,
       confirmationMs: 0,
       requestSync: () => this.requested++,
@@ -114,6 +114,17 @@ export class Bed implements AsyncDisposable {
     for (const plane of this.planes) await plane.stop();
     this.namespace.close();
   }
+}
+
+/** The same, but told of no changes: they are found when they are looked for. */
+function unheeding(access: NftablesAccess): NftablesAccess {
+  return {
+    apply: (transaction) => access.apply(transaction),
+    read: (family) => access.read(family),
+    readChain: (family, name) => access.readChain(family, name),
+    watch: () => Promise.resolve(),
+    close: () => access.close(),
+  };
 }
 
 /** All of it, in both families. */

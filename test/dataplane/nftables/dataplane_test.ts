@@ -5,6 +5,7 @@ import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { RefusedTransaction } from "../../../src/dataplane/nftables/access.ts";
 import { cleanupNftables } from "../../../src/dataplane/nftables/cleanup.ts";
 import { TABLE } from "../../../src/dataplane/nftables/names.ts";
+import { TableWatch } from "../../../src/netlink/netfilter/nftables/watch.ts";
 import { until } from "../../until.ts";
 import { accessTest, Bed, everything, objects, renamed } from "./bed.ts";
 
@@ -144,6 +145,41 @@ accessTest("a flush of the ruleset, or of the table alone, is noticed", async (b
     assert.deepEqual(await bed.tables(), right);
   }
 });
+
+accessTest(
+  "what someone changes is noticed, and nothing that is done to other tables",
+  async (bed) => {
+    const plane = await bed.start({ noticePauseMs: 0, access: bed.open() });
+    await bed.update(plane, objects.IPv4.affinity);
+    const right = await bed.tables();
+    const [service] = right[0]!.chains.filter(({ name }) => name.startsWith("service-"));
+    const harms = [
+      `flush set ip ${TABLE} cluster-ips`,
+      `flush chain ip ${TABLE} ${service.name}`,
+      `insert rule ip6 ${TABLE} services accept`,
+      `delete table ip6 ${TABLE}`,
+      "flush ruleset",
+    ];
+    for (const change of harms) {
+      bed.requested = 0;
+      await bed.nft(change);
+      await until(() => bed.requested > 0, `a sync is asked for after ${change}`);
+      await plane.sync(bed.planner.plan, { node: null, updated: [], removed: [] });
+      assert.ok(bed.syncs.some(({ full, drift }) => full && drift.length > 0), change);
+      assert.deepEqual(await bed.tables(), right);
+    }
+    bed.requested = 0;
+    // What one sync and other tables change is told to this watch too, the last of it last.
+    using told = bed.namespace.run(() => TableWatch.open());
+    const changes = told.changes(0);
+    const first = changes.next();
+    await bed.update(plane, objects.IPv4.plain);
+    await bed.nft("add table ip other");
+    for (let next = await first; next.value?.table !== "other";) next = await changes.next();
+    assert.equal(bed.requested, 0);
+  },
+  ["netlink"],
+);
 
 accessTest("a refused transaction says by which step and changes nothing", async (bed) => {
   const plane = await bed.start();

@@ -59,6 +59,11 @@ export class FakeNode implements NftablesAccess {
     return table?.chains.find((chain) => chain.name === name) ?? null;
   }
 
+  /** Nobody else is here. */
+  watch(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -31,6 +31,11 @@ export class NftAccess implements NftablesAccess {
     return table?.chains.find((chain) => chain.name === name) ?? null;
   }
 
+  /** Programs tell nothing by themselves. */
+  watch(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /** Programs end by themselves. */
   close(): Promise<void> {
     return Promise.resolve();

@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { Family } from "../../../net/address.ts";
+import { FAMILIES, type Family } from "../../../net/address.ts";
 import { SET_FLAGS } from "../../../netlink/netfilter/nftables/names.ts";
 import { type FilledSet, Nftables } from "../../../netlink/netfilter/nftables/nftables.ts";
 import type { Rule as KernelRule } from "../../../netlink/netfilter/nftables/objects.ts";
+import { TableWatch } from "../../../netlink/netfilter/nftables/watch.ts";
 import type { NftablesAccess } from "../access.ts";
 import type { Chain, Table } from "../language/ast.ts";
 import { TABLE, tableFamily } from "../names.ts";
@@ -26,8 +27,15 @@ export class NetlinkAccess implements NftablesAccess {
   /** Chains as they were read last, by family and name. */
   readonly #seen = new Map<string, SeenChain>();
   #reading: Promise<unknown> = Promise.resolve();
+  readonly #watch: TableWatch;
 
-  private constructor(tables: Nftables, chains: Nftables, sender: TransactionSender) {
+  private constructor(
+    tables: Nftables,
+    chains: Nftables,
+    sender: TransactionSender,
+    watch: TableWatch,
+  ) {
+    this.#watch = watch;
     this.#tables = tables;
     this.#chains = chains;
     this.#sender = sender;
@@ -38,14 +46,18 @@ export class NetlinkAccess implements NftablesAccess {
    * the kernel has no nf_tables.
    */
   static open(options: SenderOptions = {}): NetlinkAccess {
-    const opened: Nftables[] = [];
+    const opened: (Nftables | TableWatch)[] = [];
+    const open = <T extends Nftables | TableWatch>(one: T): T => {
+      opened.push(one);
+      return one;
+    };
     try {
-      for (let i = 0; i < 3; i++) opened.push(Nftables.open());
-      const [tables, chains, batches] = opened;
+      const [tables, chains, batches] = [0, 1, 2].map(() => open(Nftables.open()));
+      const watch = open(TableWatch.open());
       tables.generation();
-      return new NetlinkAccess(tables, chains, new TransactionSender(batches, options));
+      return new NetlinkAccess(tables, chains, new TransactionSender(batches, options), watch);
     } catch (error) {
-      for (const nftables of opened) nftables.close();
+      for (const one of opened) one.close();
       throw error;
     }
   }
@@ -65,8 +77,19 @@ export class NetlinkAccess implements NftablesAccess {
     return Promise.try(() => this.#chainOf(family, name));
   }
 
+  async watch(changed: (family: Family | null) => void): Promise<void> {
+    for await (const name of this.#watch.changes(this.#sender.port)) {
+      if (name === null) changed(null);
+      else if (name.table === TABLE) {
+        const family = FAMILIES.find((one) => tableFamily(one) === name.family);
+        if (family !== undefined) changed(family);
+      }
+    }
+  }
+
   /** Ends it. What is under way is waited for. */
   async close(): Promise<void> {
+    this.#watch.close();
     await Promise.all([this.#reading, this.#sender.close()]);
     this.#tables.close();
     this.#chains.close();

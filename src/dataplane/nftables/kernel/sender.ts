@@ -46,6 +46,11 @@ export class TransactionSender {
     return sent;
   }
 
+  /** By which the kernel tells whose changes are these. */
+  get port(): number {
+    return this.#nftables.socket.port;
+  }
+
   /** Ends it. What is under way is waited for. */
   async close(): Promise<void> {
     await this.#sending;

@@ -4,6 +4,7 @@ import { dataType, keyLayout } from "../../../../src/netlink/netfilter/nftables/
 import type { SetElement, TableName } from "../../../../src/netlink/netfilter/nftables/objects.ts";
 import type { Operation } from "../../../../src/netlink/netfilter/nftables/operations.ts";
 import { Nftables } from "../../../../src/netlink/netfilter/nftables/nftables.ts";
+import { TableWatch } from "../../../../src/netlink/netfilter/nftables/watch.ts";
 import { requires } from "../../../requirements.ts";
 import { copyOperations } from "./copy.ts";
 import { NftNamespace } from "./nft_namespace.ts";
@@ -308,5 +309,26 @@ Deno.test({
     });
     assert.deepEqual(made, expected);
     assert.equal(dataType("time_machine"), null);
+  },
+});
+
+Deno.test({
+  ...requires("nftables: tables that others change are told, not ours", "root", "netns", "nft"),
+  async fn() {
+    using namespace = new NftNamespace();
+    using watch = namespace.run(() => TableWatch.open());
+    const changes = watch.changes(namespace.nftables.socket.port);
+    const first = changes.next();
+    namespace.nftables.commit([TABLE]);
+    namespace.nft("add", "table", "inet", "theirs");
+    assert.deepEqual((await first).value, { family: "inet", table: "theirs" });
+    for (const change of [["add", "set"], ["add", "element"]]) {
+      const what = change[1] === "set" ? "{ type mark; }" : "{ 1 }";
+      namespace.nft(...change, T.family, T.table, "s", what);
+      assert.deepEqual((await changes.next()).value, T);
+    }
+    namespace.nft("flush", "ruleset");
+    const told = [(await changes.next()).value, (await changes.next()).value];
+    assert.ok(told.every((one) => one !== null));
   },
 });
