@@ -14,6 +14,7 @@ import {
   oneOf,
   port,
   portName,
+  portOrZero,
   protocol,
   text,
 } from "./fields.ts";
@@ -75,7 +76,7 @@ const endpoint = object({
 });
 
 const ports = mapped(
-  list(object({ name: optional(portName), protocol, port: optional(port) }), 20_000),
+  list(object({ name: optional(portName), protocol, port: optional(portOrZero) }), 20_000),
   sharedJson(),
 );
 

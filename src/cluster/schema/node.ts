@@ -2,17 +2,22 @@
 
 import type { Node } from "../objects.ts";
 import { parseAddress } from "../../net/address.ts";
-import { type Decoder, list, mapped, object, optional, refuse } from "./decoder.ts";
+import { type Decoder, list, mapped, object, optional } from "./decoder.ts";
 import { clusterMetadata, network, oneOf, text } from "./fields.ts";
 
-/** Addresses of type InternalIP and ExternalIP are IP addresses; the others are names. */
-const nodeAddress = mapped(object({ type: text, address: text }), (one, issues) => {
-  if (one.type !== "InternalIP" && one.type !== "ExternalIP") return one;
-  const canonical = parseAddress(one.address);
-  if (canonical !== null) return { ...one, address: canonical };
-  refuse(issues, "expected an IP address", ["address"]);
-  return one;
-});
+/**
+ * Addresses of type InternalIP and ExternalIP are IP addresses, the others are names. An API server
+ * takes anything there: what is none is left out, so that the rest of the Node still counts.
+ */
+const nodeAddresses = mapped(
+  list(object({ type: text, address: text }), 1000),
+  (addresses) =>
+    addresses.flatMap((one) => {
+      if (one.type !== "InternalIP" && one.type !== "ExternalIP") return [one];
+      const canonical = parseAddress(one.address);
+      return canonical === null ? [] : [{ ...one, address: canonical }];
+    }),
+);
 
 const spec = mapped(
   object({
@@ -30,5 +35,5 @@ export const nodeSchema = object({
   kind: oneOf("Node"),
   metadata: clusterMetadata,
   spec: optional(spec),
-  status: optional(object({ addresses: optional(list(nodeAddress, 1000)) })),
+  status: optional(object({ addresses: optional(nodeAddresses) })),
 }) as Decoder<Node>;

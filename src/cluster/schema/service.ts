@@ -53,7 +53,7 @@ const spec = object({
     optional(stringMap),
     (map) => map === undefined || Object.keys(map).length === 0 ? undefined : map,
   ),
-  ports: defaulted(mapped(list(servicePort, 1000), sharedJson()), []),
+  ports: defaulted(mapped(list(servicePort, 20_000), sharedJson()), []),
   externalIPs: optional(list(globalAddress, 1000)),
   externalName: optional(externalHostname),
   loadBalancerSourceRanges: optional(list(network, 10_000)),
