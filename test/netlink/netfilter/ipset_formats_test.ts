@@ -9,7 +9,7 @@ import {
   explainSetError,
   readSets,
 } from "../../../src/netlink/netfilter/ipset_set.ts";
-import { datagrams, recorded } from "../fixture.ts";
+import { datagrams, readOrRefused, recorded } from "../fixture.ts";
 
 Deno.test("ipset: recorded sets", () => {
   const sets = readSets(recorded("sets"));
@@ -94,11 +94,9 @@ Deno.test("ipset: lists with any bytes are read or refused", () => {
           for (const [at, value] of changes) payload[at % Math.min(payload.length, 300)] = value;
           return { ...message, payload };
         });
-        try {
-          readSets(messages).flatMap(({ entries }) => entries).forEach(entryText);
-        } catch (error) {
-          if (!(error instanceof NetlinkError)) throw error;
-        }
+        readOrRefused(() =>
+          readSets(messages).flatMap(({ entries }) => entries).forEach(entryText)
+        );
       },
     ),
     { numRuns: 1000 },
