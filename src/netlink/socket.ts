@@ -62,6 +62,8 @@ export class NetlinkSocket {
   readonly #port: NetlinkPort;
   readonly #out = new Writer(4096);
   #sequence = 0;
+  /** Something was sent whose answers have not all been read. */
+  #awaiting = false;
   #wake: number | null = null;
   #polling = false;
   #closed = false;
@@ -215,6 +217,9 @@ export class NetlinkSocket {
 
   #send(): void {
     this.#checkSending();
+    // What failed may have left answers; who has lost some gets no others before these are read.
+    if (this.#awaiting) this.#port.drain();
+    this.#awaiting = true;
     this.#port.send(this.#out.written);
   }
 
@@ -242,6 +247,7 @@ export class NetlinkSocket {
       for (const message of parseMessages(this.#port.receive())) {
         if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          this.#awaiting = false;
           const refused = parseAck(message, request);
           if (refused !== null) throw refused;
           if (failure !== null) throw failure.error;
@@ -286,6 +292,7 @@ export class NetlinkSocket {
           done ||= message.sequence === last;
         }
       }
+      this.#awaiting = false;
     } catch (error) {
       if (!(error instanceof SystemError && error.errno === ERRNO.ENOBUFS)) throw error;
       // Refusals were lost, so that no result of this chunk without one is known.

@@ -4,7 +4,13 @@ import { attributes, nested, repeated } from "../../src/netlink/attribute.ts";
 import { address, be16, be32, netOrder, string, u16, u32, u8 } from "../../src/netlink/codec.ts";
 import { MessageFormat } from "../../src/netlink/format.ts";
 import { NetlinkError, NLM_F_CREATE, NLM_F_EXCL, type Request } from "../../src/netlink/message.ts";
-import { ADDRESS, LINK, RTM_GETLINK, RTM_NEWADDR } from "../../src/netlink/route/formats.ts";
+import {
+  ADDRESS,
+  LINK,
+  RTM_GETADDR,
+  RTM_GETLINK,
+  RTM_NEWADDR,
+} from "../../src/netlink/route/formats.ts";
 import {
   NETLINK_GENERIC,
   NETLINK_NETFILTER,
@@ -61,6 +67,60 @@ Deno.test({
     const all = socket.batch(requests);
     assert(all.every((result) => result?.code === "EEXIST"), "all refused, no answer lost");
     assert.deepEqual(socket.batch([]), []);
+  },
+});
+
+Deno.test({
+  ...requires("netlink socket: who loses answers is told, and asks on", "root", "netns"),
+  fn() {
+    using namespace = NetworkNamespace.create();
+    using socket = namespace.run(() => NetlinkSocket.open(NETLINK_ROUTE, { receiveBuffer: 4096 }));
+    using other = namespace.run(() => NetlinkSocket.open(NETLINK_ROUTE));
+    other.request(addAddress("10.0.0.1"));
+    // Far more refusals than there is room for.
+    const results = socket.batch(Array.from({ length: 256 }, () => addAddress("10.0.0.1")));
+    const codes = new Set(results.map((result) => result?.code));
+    assert(codes.has("ENOBUFS"), [...codes].join());
+    assert.deepEqual([...codes.difference(new Set(["ENOBUFS", "EEXIST"]))], []);
+    socket.request(addAddress("10.0.0.2"));
+    assert.throws(() => other.request(addAddress("10.0.0.2")), { code: "EEXIST" });
+  },
+});
+
+Deno.test({
+  ...requires("netlink socket: a dump during which something changes begins anew", "root", "netns"),
+  fn() {
+    using namespace = NetworkNamespace.create();
+    using socket = namespace.run(() => NetlinkSocket.open(NETLINK_ROUTE));
+    using other = namespace.run(() => NetlinkSocket.open(NETLINK_ROUTE));
+    // Several datagrams, each of which the kernel writes when the one before is fetched.
+    other.batch(Array.from({ length: 2000 }, (_, i) => addAddress(`10.1.${i >> 8}.${i & 255}`)));
+    const request = {
+      type: RTM_GETADDR,
+      payload: ADDRESS.encode({ family: 2 }, {}),
+      what: "list addresses",
+    };
+    const read = (disturb: (step: number) => void) => {
+      const steps = socket.dumpSteps(
+        request,
+        ({ payload }) => ADDRESS.decode(payload).attributes.local,
+      );
+      for (let step = 0;; step++) {
+        const { done, value } = steps.next();
+        if (done) return value;
+        disturb(step);
+      }
+    };
+    const found = read((step) => {
+      if (step === 0) other.request(addAddress("10.2.0.0"));
+    });
+    assert.equal(new Set(found).size, 2001);
+    assert.equal(found.length, 2001, "nothing of the first attempt");
+    assert.throws(
+      () => read((step) => other.request(addAddress(`10.3.${step >> 8}.${step & 255}`))),
+      { code: "EINTR", message: "list addresses: EINTR (changed during each of 10 attempts)" },
+    );
+    assert(socket.dump(request).length > 2001, "the socket goes on");
   },
 });
 
