@@ -6,76 +6,40 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { ClusterObject, SliceEndpoint } from "../../../src/cluster/objects.ts";
-import {
-  COUNTERS,
-  type LocalDetection,
-  type RuleOptions,
-} from "../../../src/dataplane/iptables/options.ts";
+import { COUNTERS, type RuleOptions } from "../../../src/dataplane/iptables/options.ts";
 import { render } from "../../../src/dataplane/iptables/render.ts";
 import { restoreText } from "../../../src/dataplane/iptables/text.ts";
-import type { Family } from "../../../src/net/address.ts";
-import type { DetectLocalMode } from "../../../src/plan/node.ts";
+import { type KubeProxyCase, localDetection, objectsOf, plannerFor } from "../kube_proxy_case.ts";
 import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
-import { plannerOf } from "./plans.ts";
 
-interface Case {
-  readonly name: string;
-  readonly family: Family;
+interface Case extends KubeProxyCase {
   /** Whether nfacct counters could be made. */
   readonly counters: boolean;
-  readonly options: {
-    readonly masqueradeAll: boolean;
-    readonly masqueradeBit: number;
+  readonly options: KubeProxyCase["options"] & {
     readonly localhostNodePorts: boolean;
     readonly tcpLiberal: boolean;
     readonly randomFully: boolean;
-    readonly detect: string;
-    readonly detectArg: string;
-    readonly nodePortAddresses: readonly string[];
   };
-  readonly services: readonly string[];
   readonly text?: string;
   /** Instead of a text that is too long to be kept. */
   readonly sha256?: string;
 }
 
 const cases = fixture.cases as readonly Case[];
-const objects = fixture.objects as unknown as Readonly<
-  Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
->;
 
-const MODES: Readonly<Record<string, DetectLocalMode>> = {
-  cidr: "ClusterCIDR",
-  bridge: "BridgeInterface",
-  prefix: "InterfaceNamePrefix",
-  none: "none",
-};
-
-function detection({ detect, detectArg }: Case["options"]): LocalDetection {
-  if (detect === "bridge") return { by: "bridge", name: detectArg };
-  if (detect === "prefix") return { by: "interface-prefix", prefix: detectArg };
-  return { by: "network" };
-}
-
-function ours({ family, options, services, counters }: Case, input: readonly ClusterObject[]) {
-  const planner = plannerOf(input, {
-    families: [family],
-    masqueradeAll: options.masqueradeAll,
-    detectLocalMode: MODES[options.detect],
-    clusterCIDRs: options.detect === "cidr" ? [options.detectArg] : [],
-    nodePortAddresses: options.nodePortAddresses,
-  });
+function ours(test: Case, input: readonly ClusterObject[] = objectsOf(test)) {
+  const { family, options, services, counters } = test;
   const ruleOptions: RuleOptions = {
     masqueradeBit: options.masqueradeBit,
     localhostNodePorts: options.localhostNodePorts,
     nodePortAddresses: options.nodePortAddresses,
-    localDetection: detection(options),
+    localDetection: localDetection(test),
     randomFully: options.randomFully,
     tcpLiberal: options.tcpLiberal,
     counters: new Set(counters ? Object.values(COUNTERS) : []),
     chainNaming: "current",
   };
-  const { rules, problems } = render(planner.plan, family, ruleOptions);
+  const { rules, problems } = render(plannerFor(test, input).plan, family, ruleOptions);
   assert.deepEqual(problems, []);
   assert.equal(rules.services.size, services.length);
   return restoreText(rules);
@@ -86,7 +50,7 @@ for (const test of cases) {
   if (text === undefined || services.length > 1) continue;
   const suffix = counters ? "" : ", without nfacct";
   Deno.test(`the text is kube-proxy's byte for byte: ${family}, ${name}${suffix}`, () => {
-    assert.equal(ours(test, services.flatMap((service) => objects[family][service])), text);
+    assert.equal(ours(test), text);
   });
 }
 
@@ -111,10 +75,10 @@ function byService(text: string) {
 }
 
 for (const test of cases.filter(({ name }) => name === "all")) {
-  const { family, counters, text, services } = test;
+  const { family, counters, text } = test;
   const suffix = counters ? "" : ", without nfacct";
   Deno.test(`every Service at once gives kube-proxy's rules: ${family}${suffix}`, () => {
-    const actual = ours(test, services.flatMap((service) => objects[family][service]));
+    const actual = ours(test);
     assert.deepEqual(byService(actual), byService(text!));
     assert.equal(actual.length, text!.length);
     const last = actual.trimEnd().split("\n").filter((line) => line.startsWith("-A KUBE-SERVICES"));
