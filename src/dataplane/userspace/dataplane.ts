@@ -86,13 +86,14 @@ export class UserspaceDataPlane implements DataPlane {
       failed: broken.reject,
     });
     try {
-      await remote.start({
+      const notes = await remote.start({
         wakeFd,
         namespaceFd: options.namespaceFd,
         masqueradePorts: ports,
         connections: options.connections,
         seed: options.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0],
       });
+      for (const note of notes) logger.warn("{note}", { note });
     } catch (error) {
       worker.terminate();
       close(wakeFd);

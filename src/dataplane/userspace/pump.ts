@@ -10,6 +10,7 @@ import type { Engine } from "../../engine/engine.ts";
 import { PacketVerdict } from "../../engine/abi.ts";
 import { ERRNO, lastErrno, libc, SystemError } from "../../linux/libc.ts";
 import { TUN_HEADER_SIZE } from "../../linux/tun.ts";
+import type { Icmpv6Errors } from "./icmpv6_errors.ts";
 
 /** Packets of one batch: enough to hide cache misses, few enough to stay in the cache. */
 const BATCH = 64;
@@ -64,6 +65,20 @@ export class Pump {
 
   get batchSize(): number {
     return this.#slots.length;
+  }
+
+  /**
+   * Passes on what the node was told about packets of our connections; the rest is the kernel's,
+   * which has it already. Throws SystemError when there is no more to be had.
+   */
+  passErrors(errors: Icmpv6Errors, nowMs: number): void {
+    for (let count = 0; count < BATCH; count++) {
+      const length = errors.receive(this.#slots[0]);
+      if (length === 0) return;
+      this.#engine.setLength(0, length);
+      this.#engine.process(0, 1, nowMs);
+      if (this.#engine.verdict(0) === PacketVerdict.Forward) this.#write(1);
+    }
   }
 
   #write(count: number): void {

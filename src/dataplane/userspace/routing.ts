@@ -62,12 +62,13 @@ const IP_PROTOCOLS: Readonly<Record<Capture["protocol"], number>> = {
 export class NodeRouting {
   readonly #net: Rtnetlink;
   readonly #tun: TunDevice;
-  readonly #families: readonly Family[];
+  /** Those that the node has. */
+  readonly families: readonly Family[];
 
   private constructor(net: Rtnetlink, tun: TunDevice) {
     this.#net = net;
     this.#tun = tun;
-    this.#families = FAMILIES.filter((family) =>
+    this.families = FAMILIES.filter((family) =>
       family === "IPv4" || readSysctl("net.ipv6.conf.all.disable_ipv6") === "0"
     );
   }
@@ -79,7 +80,7 @@ export class NodeRouting {
   static open(tun: TunDevice): NodeRouting {
     const routing = new NodeRouting(Rtnetlink.open(), tun);
     routing.#setUpDevice();
-    for (const family of routing.#families) routing.#setUpRules(family);
+    for (const family of routing.families) routing.#setUpRules(family);
     return routing;
   }
 
@@ -93,7 +94,7 @@ export class NodeRouting {
     ipv4("accept_local", 1);
     ipv4("send_redirects", 0);
     ipv4("forwarding", 1);
-    if (this.#families.includes("IPv6")) {
+    if (this.families.includes("IPv6")) {
       writeSysctl(`net/ipv6/conf/${name}/addr_gen_mode`, 1);
       writeSysctl(`net/ipv6/conf/${name}/accept_ra`, 0);
     }
@@ -101,7 +102,7 @@ export class NodeRouting {
     this.#net.links.setTxQueueLen(name, QUEUE_LENGTH);
     this.#net.links.setMtu(name, this.#nodeMtu());
     this.#net.links.setUp(name);
-    for (const family of this.#families) this.#setCaptureRoute(family, null);
+    for (const family of this.families) this.#setCaptureRoute(family, null);
   }
 
   #setCaptureRoute(family: Family, source: string | null): void {
@@ -201,12 +202,12 @@ export class NodeRouting {
   }
 
   #serves(address: string): boolean {
-    return this.#families.includes(familyOf(address));
+    return this.families.includes(familyOf(address));
   }
 
   /** Takes back everything that {@link open} and {@link apply} did outside the device itself. */
   remove(): void {
-    for (const family of this.#families) removeRules(this.#net, family);
+    for (const family of this.families) removeRules(this.#net, family);
     this.#net.close();
   }
 }

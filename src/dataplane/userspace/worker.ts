@@ -23,6 +23,8 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import { openTun, type TunDevice } from "../../linux/tun.ts";
 import type { PlanChange } from "../../plan/plan.ts";
 import { serveCalls } from "../../rpc/worker_rpc.ts";
+import { messageOf } from "../../errors.ts";
+import { Icmpv6Errors } from "./icmpv6_errors.ts";
 import { Pump } from "./pump.ts";
 import type { PortRange, Transaction, UserspaceRules } from "./render.ts";
 import { DEVICE_NAME, NodeRouting } from "./routing.ts";
@@ -38,7 +40,8 @@ export interface WorkerOptions {
 
 /** The calls that the worker answers. A type alias, as index signatures don't fit interfaces. */
 export type WorkerMethods = {
-  start(options: WorkerOptions): void;
+  /** Returns what it has to do without, one line each. */
+  start(options: WorkerOptions): string[];
   /** What earlier runs left in the node's routing. */
   read(): UserspaceRules;
   apply(change: PlanChange): void;
@@ -73,6 +76,9 @@ class Forwarder {
   readonly routing: NodeRouting;
   readonly #tun: TunDevice;
   readonly #pump: Pump;
+  readonly #errors: Icmpv6Errors | null = null;
+  /** What it does without, one line each. */
+  readonly notes: string[] = [];
   readonly #wakeFd: number;
   #stopping = false;
   readonly #stopped: Promise<void>;
@@ -92,6 +98,15 @@ class Forwarder {
       retryBackends: true,
     });
     this.#pump = new Pump(this.engine, this.#tun.fd);
+    try {
+      if (this.routing.families.includes("IPv6")) this.#errors = Icmpv6Errors.open();
+    } catch (error) {
+      this.notes.push(
+        `no ICMPv6 errors reach clients through Services, which takes CAP_NET_RAW: ${
+          messageOf(error)
+        }`,
+      );
+    }
     this.#stopped = this.#run();
   }
 
@@ -99,11 +114,13 @@ class Forwarder {
     this.#stopping = true;
     await this.#stopped;
     this.routing.remove();
+    this.#errors?.close();
     close(this.#tun.fd);
   }
 
   async #run(): Promise<void> {
-    const set = pollSet([this.#tun.fd, this.#wakeFd]);
+    const errors = this.#errors;
+    const set = pollSet([this.#tun.fd, this.#wakeFd, ...(errors === null ? [] : [errors.fd])]);
     let nextExpiry = now() + IDLE_MS;
     let announced = 0;
     while (!this.#stopping) {
@@ -112,6 +129,7 @@ class Forwarder {
       for (let batch = 0; batch < BATCHES_PER_TURN && !idle; batch++) {
         idle = this.#pump.run(time) < this.#pump.batchSize;
       }
+      if (errors !== null) this.#pump.passErrors(errors, time);
       if (time >= nextExpiry) {
         this.engine.expire(time, EXPIRY_BUDGET);
         nextExpiry = time + IDLE_MS;
@@ -134,6 +152,7 @@ function running(): Forwarder {
 const methods: WorkerMethods = {
   start(options) {
     forwarder = new Forwarder(options);
+    return forwarder.notes;
   },
   read: () => running().routing.read(),
   apply: (change) => running().engine.apply(change),

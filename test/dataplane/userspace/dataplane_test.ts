@@ -259,6 +259,37 @@ Deno.test({
 });
 
 Deno.test({
+  ...requires("what routers say of packets reaches who sent them", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start(SERVERS.slice(0, 1));
+    bed.inside((net) => {
+      const pod = net.routes.list({ table: 254 }).find(({ destination }) =>
+        destination === "fd00:10:244::1/128"
+      );
+      net.links.setMtu(pod!.link!, 1300);
+      net.routes.add({ destination: "fd00:10:244::9", type: "unreachable" });
+    });
+    const tcp = { port: 8080, protocol: "TCP" } as const;
+    await bed.apply(
+      service("web", { clusterIPs: [VIP, "fd00:96::10"] }),
+      slice("web", [PODS[0]]),
+      slice("web", ["fd00:10:244::1"], { suffix: "v6", addressType: "IPv6", ports: [tcp] }),
+    );
+    const bytes = 1 << 20;
+    const expected = { bytes, sha256: payloadSha256(bytes) };
+    for (const address of [VIP, "[fd00:96::10]"]) {
+      assert.deepEqual(await bed.lab.upload("client", `http://${address}`, bytes), expected);
+    }
+    // One of the two cannot be reached.
+    const both = ["fd00:10:244::1", "fd00:10:244::9"];
+    await bed.apply(slice("web", both, { suffix: "v6", addressType: "IPv6", ports: [tcp] }));
+    const { retried } = await bed.dataPlane.engine.counters();
+    assert.deepEqual(await bed.ask("client", { ...vip, address: "fd00:96::10" }, 4), { one: 4 });
+    assert.ok((await bed.dataPlane.engine.counters()).retried >= retried + 2);
+  },
+});
+
+Deno.test({
   ...requires("established connections survive changes of other backends", "root", "netns", "tun"),
   async fn() {
     await using bed = await Bed.start();
