@@ -62,7 +62,7 @@ export class ProxyHealth {
     const status = [...this.#families].flatMap(([family, state]) => {
       if (state.lastUpdated === null) return [];
       const healthy = state.oldestPending === null || now - state.oldestPending < this.#timeoutMs;
-      return [{ family, healthy, lastUpdated: healthy ? now : state.lastUpdated }];
+      return [{ family, healthy, lastUpdated: state.lastUpdated }];
     });
     const firstUnhealthy = status.find((family) => !family.healthy);
     return {

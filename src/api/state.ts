@@ -32,6 +32,7 @@ export interface HealthReport {
   readonly status: readonly {
     readonly family: Family;
     readonly healthy: boolean;
+    /** When it was last in step. */
     readonly lastUpdated: number;
   }[];
 }

@@ -19,11 +19,15 @@ Deno.test("a proxy without changes is healthy for ever", async () => {
   assert.equal(proxy.report().healthy, true);
   assert.deepEqual(proxy.report().status, []);
   proxy.updated();
+  const updated = clock.now();
   await clock.advance(1e9);
   const report = proxy.report();
   assert.equal(report.healthy, true);
   assert.equal(report.lastUpdated, clock.now());
-  assert.deepEqual(report.status.map((entry) => entry.family), ["IPv4", "IPv6"]);
+  assert.deepEqual(report.status, [
+    { family: "IPv4", healthy: true, lastUpdated: updated },
+    { family: "IPv6", healthy: true, lastUpdated: updated },
+  ]);
 });
 
 Deno.test("a change that does not reach the node in time makes it unhealthy", async () => {
