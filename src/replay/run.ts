@@ -9,6 +9,7 @@ import type { ProxyMode } from "../dataplane/dataplane.ts";
 import { MASQUERADE_PORTS } from "../dataplane/userspace/render.ts";
 import type { EngineOptions } from "../engine/engine.ts";
 import { ENGINE_FILE } from "../engine/module.ts";
+import { type Family, familyOf } from "../net/address.ts";
 import type { Plan } from "../plan/plan.ts";
 import { connectWorker } from "../rpc/worker_rpc.ts";
 import type { ReplayOptions } from "./replay.ts";
@@ -73,6 +74,15 @@ function withoutOffset(message: string): string {
   return message.replace(/^at offset \d+: /, "");
 }
 
+/**
+ * The node's first address of each family. Where nobody told one, an address of documentation (RFC
+ * 5737, RFC 3849) stands for it: there is one on every node, and it decides nothing.
+ */
+function masqueradeAddresses({ node: { addresses } }: Plan): Record<Family, string> {
+  const first = (family: Family) => addresses.find((address) => familyOf(address) === family);
+  return { IPv4: first("IPv4") ?? "192.0.2.251", IPv6: first("IPv6") ?? "2001:db8::fffb" };
+}
+
 /** An engine that has room for the plan, and a ring of one packet. */
 function engineOptions({ plan, mode, seed }: ReplaySetting): EngineOptions {
   const count = { servicePorts: 0, frontends: 0, backends: 0 };
@@ -85,6 +95,7 @@ function engineOptions({ plan, mode, seed }: ReplaySetting): EngineOptions {
   }
   return {
     seed,
+    masqueradeAddresses: masqueradeAddresses(plan),
     slots: 1,
     keptSyns: 1,
     connections: 1 << 17,

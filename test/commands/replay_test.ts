@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { replay as replayCommand } from "../../src/commands/replay.ts";
+import type { ReplayReport } from "../../src/replay/report.ts";
 import { UsageError } from "../../src/config/usage.ts";
 import { ACK, SYN } from "../engine/packets.ts";
 import { answer, captureOf, type Sent } from "../replay/captures.ts";
@@ -71,6 +72,25 @@ Deno.test("schedulers and modes are those of the flags", async () => {
     const iptables = await replay([path, ...MANIFESTS, "--proxy-mode=iptables", "--output=json"]);
     const [first] = JSON.parse(iptables.stdout).connections;
     assert.match(first.reason, /scheduler random over 3 backends$/);
+  });
+});
+
+Deno.test("backends are chosen for a node that nothing tells the addresses of", async () => {
+  await withCapture(async (path) => {
+    const unknown = [`--manifests=${EXAMPLES}`, "--hostname-override=elsewhere"];
+    const masquerading = ["--cluster-cidr=10.244.0.0/16", "--output=json"];
+    for (const mode of ["userspace", "iptables"]) {
+      const { code, stdout } = await replay([
+        path,
+        ...unknown,
+        ...masquerading,
+        `--proxy-mode=${mode}`,
+      ]);
+      assert.equal(code, 0);
+      const { connections } = JSON.parse(stdout) as ReplayReport;
+      const found = connections.map(({ verdict, masqueraded }) => [verdict, masqueraded]);
+      assert.deepEqual(found, [["FORWARD", true], ["FORWARD", true], ["REJECT", false]], mode);
+    }
   });
 });
 
