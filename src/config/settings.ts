@@ -9,6 +9,7 @@
  */
 
 import { messageOf } from "../errors.ts";
+import { parseAddress } from "../net/address.ts";
 import { type Configuration, decodeConfiguration } from "./file/decode.ts";
 import { FIELDS } from "./file/fields.ts";
 import { type FlagName, FLAGS, type FlagSpec, type FlagValues } from "./flag_table.ts";
@@ -54,7 +55,7 @@ export function settle(parsed: ParsedArguments, readFile: (path: string) => stri
       .map((gate) => `feature gate ${gate}`);
   if (path === undefined || asked !== null) {
     return {
-      values: withModeDefaults(withoutServers(parsed.values)),
+      values: withModeDefaults(withPorts(parsed)),
       ignored: [],
       withoutEffect: [...withoutEffect.map(dashed), ...gates(parsed.values)],
       idle: new Map(),
@@ -102,13 +103,23 @@ function merge({ values, given }: ParsedArguments, file: Configuration): FlagVal
   return result as FlagValues;
 }
 
-/** kube-proxy's old way to have no server: a port of 0. */
-function withoutServers(values: FlagValues): FlagValues {
-  return {
-    ...values,
-    ...(values["healthz-port"] === 0 ? { "healthz-bind-address": null } : {}),
-    ...(values["metrics-port"] === 0 ? { "metrics-bind-address": null } : {}),
-  };
+/** kube-proxy's old flags: the port of an address that is given without one, 0 for no server. */
+function withPorts({ values, typed }: ParsedArguments): FlagValues {
+  const result: Record<string, unknown> = { ...values };
+  for (const name of ["healthz", "metrics"] as const) {
+    const flag = `${name}-bind-address` as const;
+    const port = values[`${name}-port`]!;
+    const address = values[flag] ?? null;
+    if (port === 0) result[flag] = null;
+    else if (address !== null && isPortless(typed.get(flag)?.at(-1))) {
+      result[flag] = { ...address, port };
+    }
+  }
+  return result as FlagValues;
+}
+
+function isPortless(address: string | undefined): boolean {
+  return address !== undefined && parseAddress(address.replace(/^\[(.*)\]$/, "$1")) !== null;
 }
 
 /** As in kube-proxy, node ports answer on all addresses of the node unless in nftables mode. */

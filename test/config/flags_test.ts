@@ -76,6 +76,23 @@ Deno.test("listening addresses", () => {
   assert.equal(healthz(""), null);
 });
 
+Deno.test("the old flags of ports count for addresses without one", () => {
+  const healthz = (...args: string[]) => config(...args).healthzBindAddress;
+  const port = "--healthz-port=11111";
+  assert.deepEqual(healthz(port), { host: "0.0.0.0", port: 10256 });
+  assert.deepEqual(healthz(port, "--healthz-bind-address=192.0.2.1"), {
+    host: "192.0.2.1",
+    port: 11111,
+  });
+  assert.deepEqual(healthz(port, "--healthz-bind-address=[::]:5"), { host: "::", port: 5 });
+  assert.equal(healthz(port, "--healthz-bind-address="), null);
+  assert.equal(healthz("--healthz-port=0", "--healthz-bind-address=192.0.2.1"), null);
+  assert.equal(
+    config("--metrics-bind-address=::1", "--metrics-port=7").metricsBindAddress?.port,
+    7,
+  );
+});
+
 Deno.test("the bind address is the node's primary address, unless unspecified", () => {
   const bound = (address: string) => {
     const given = config(`--bind-address=${address}`, "--node-ip=192.0.2.1");

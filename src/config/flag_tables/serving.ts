@@ -58,12 +58,12 @@ export const SERVING_FLAGS = {
     value.integer(0, 65_535),
     "PORT",
     "10256",
-    "0: health is not served; use --healthz-bind-address instead",
+    "port of a --healthz-bind-address without one; 0: health is not served",
   ),
   "metrics-port": flag(
     value.integer(0, 65_535),
     "PORT",
     "10249",
-    "0: metrics are not served; use --metrics-bind-address instead",
+    "port of a --metrics-bind-address without one; 0: metrics are not served",
   ),
 } satisfies Record<string, FlagSpec>;
