@@ -50,10 +50,7 @@ export interface Extensions {
 
 /** Sorts the words of one rule, those after `-A CHAIN`. */
 export function sortWords(words: readonly string[], extensions: Extensions): RuleParts {
-  const base: MatchUse = { module: "base", options: [] };
-  const matches: MatchUse[] = [base];
-  let target: TargetUse | null = null;
-  let implicit: string | undefined;
+  const parts = new SortedWords(extensions);
   let negated = false;
   for (let i = 0; i < words.length;) {
     const word = words[i++];
@@ -61,46 +58,94 @@ export function sortWords(words: readonly string[], extensions: Extensions): Rul
       negated = true;
       continue;
     }
-    if ((word === "-m" || word === "--match") && i < words.length) {
-      matches.push({ module: words[i++], options: [] });
-      negated = false;
-      continue;
+    if (i < words.length && parts.load(word, words[i])) {
+      i++;
+    } else {
+      const { options, count } = parts.ownerOf(word);
+      const end = count === null ? endOfUnknown(words, i) : Math.min(i + count, words.length);
+      options.push({ name: word, negated, args: i === end ? NO_ARGUMENTS : words.slice(i, end) });
+      if (word === "-p" || word === "--protocol") parts.protocol(i < end ? words[i] : "");
+      i = end;
     }
-    if (["-j", "--jump", "-g", "--goto"].includes(word) && i < words.length) {
-      target = { name: words[i++], isGoto: word === "-g" || word === "--goto", options: [] };
-      negated = false;
-      continue;
-    }
-    const [owner, count] = ownerOf(word, target);
-    const end = count === null ? endOfUnknown(words, i) : Math.min(i + count, words.length);
-    const option = { name: word, negated, args: words.slice(i, end) };
-    owner.push(option);
-    i = end;
     negated = false;
-    if (word === "-p" || word === "--protocol") {
-      implicit = extensions.forProtocol(option.args[0] ?? "");
+  }
+  return parts;
+}
+
+const NO_ARGUMENTS: readonly string[] = [];
+
+/** Whose an option is, and how many arguments it has: null where nobody knows it. */
+interface Owner {
+  readonly options: Option[];
+  readonly count: number | null;
+}
+
+/** What the words so far have come to. */
+class SortedWords implements RuleParts {
+  readonly #extensions: Extensions;
+  readonly #base: Option[] = [];
+  /** Those that were loaded. */
+  readonly #loaded: MatchUse[] = [];
+  /** The extension that the protocol brings along as soon as one of its options is there. */
+  #implicit: string | undefined;
+  target: TargetUse | null = null;
+
+  constructor(extensions: Extensions) {
+    this.#extensions = extensions;
+  }
+
+  get matches(): readonly MatchUse[] {
+    if (this.#base.length === 0) return this.#loaded;
+    return [{ module: "base", options: this.#base }, ...this.#loaded];
+  }
+
+  /** Loads what a word says to load; false: it is an option. */
+  load(word: string, name: string): boolean {
+    switch (word) {
+      case "-m":
+      case "--match":
+        this.#loaded.push({ module: name, options: [] });
+        return true;
+      case "-j":
+      case "--jump":
+        this.target = { name, isGoto: false, options: [] };
+        return true;
+      case "-g":
+      case "--goto":
+        this.target = { name, isGoto: true, options: [] };
+        return true;
+      default:
+        return false;
     }
   }
-  return { matches: matches.filter((use) => use !== base || use.options.length > 0), target };
 
-  function ownerOf(word: string, target: TargetUse | null): [Option[], number | null] {
+  /** Takes note of the protocol. */
+  protocol(name: string): void {
+    this.#implicit = this.#extensions.forProtocol(name);
+  }
+
+  ownerOf(option: string): Owner {
+    const { target } = this;
     if (target !== null) {
-      const count = countOf(extensions.target(target.name), word);
-      if (count !== undefined) return [target.options, count];
+      const count = countOf(this.#extensions.target(target.name), option);
+      if (count !== undefined) return { options: target.options, count };
     }
-    const arity = countOf(extensions.base, word);
-    if (arity !== undefined) return [base.options, arity];
-    for (let i = matches.length - 1; i > 0; i--) {
-      const count = countOf(extensions.match(matches[i].module), word);
-      if (count !== undefined) return [matches[i].options, count];
+    const arity = countOf(this.#extensions.base, option);
+    if (arity !== undefined) return { options: this.#base, count: arity };
+    const loaded = this.#loaded;
+    for (let i = loaded.length - 1; i >= 0; i--) {
+      const count = countOf(this.#extensions.match(loaded[i].module), option);
+      if (count !== undefined) return { options: loaded[i].options, count };
     }
-    const count = implicit === undefined ? undefined : countOf(extensions.match(implicit), word);
-    if (implicit !== undefined && count !== undefined) {
-      const use: MatchUse = { module: implicit, options: [] };
-      matches.push(use);
-      return [use.options, count];
+    if (this.#implicit !== undefined) {
+      const count = countOf(this.#extensions.match(this.#implicit), option);
+      if (count !== undefined) {
+        const use: MatchUse = { module: this.#implicit, options: [] };
+        loaded.push(use);
+        return { options: use.options, count };
+      }
     }
-    return [target?.options ?? matches[matches.length - 1].options, null];
+    return { options: target?.options ?? loaded.at(-1)?.options ?? this.#base, count: null };
   }
 }
 

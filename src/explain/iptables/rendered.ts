@@ -14,7 +14,8 @@ import {
   TABLES,
 } from "../../dataplane/iptables/rules.ts";
 import { type SaveTable, splitWords } from "../../dataplane/iptables/save_text.ts";
-import type { KnownRule } from "./ruleset.ts";
+import { flat } from "../../flat_text.ts";
+import type { KnownRule } from "./rule.ts";
 
 /** The kernel's chains. */
 export const BUILT_IN: Readonly<Record<TableName, readonly string[]>> = {
@@ -57,10 +58,8 @@ export function chainTables(
   });
 }
 
-/** A rule whose words are found when they are asked for. */
+/** A rule whose words are found when they are asked for, which is once at most. */
 export class RenderedRule implements KnownRule {
-  #tokens: readonly string[] | null = null;
-
   /** @param origin see {@link KnownRule}. */
   constructor(
     readonly chain: string,
@@ -70,17 +69,13 @@ export class RenderedRule implements KnownRule {
   ) {}
 
   get tokens(): readonly string[] {
-    return this.#tokens ??= words(this.chain, this.spec);
+    const tokens = splitWords(this.spec);
+    if (tokens !== null) return tokens;
+    throw new TypeError(`a quote is not closed in a rule of ${this.chain}: ${this.spec}`);
   }
 
   /** As it was rendered, which is as iptables-save would write it. */
   get text(): string {
-    return `-A ${this.chain} ${this.spec}`;
+    return flat`-A ${this.chain} ${this.spec}`;
   }
-}
-
-function words(chain: string, spec: string): readonly string[] {
-  const tokens = splitWords(spec);
-  if (tokens === null) throw new TypeError(`a quote is not closed in a rule of ${chain}: ${spec}`);
-  return tokens;
 }

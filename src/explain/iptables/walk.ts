@@ -9,7 +9,9 @@ import type { UnknownRule } from "../answer.ts";
 import { add, complement, exceeds, type Fraction, multiply, toNumber } from "../fraction.ts";
 import { applyMarking, applyTranslation, type Change } from "./apply.ts";
 import type { Packet } from "./packet.ts";
-import type { Chain, Rule, Table } from "./ruleset.ts";
+import type { Chain } from "./chain.ts";
+import type { Rule } from "./rule.ts";
+import type { Table } from "./ruleset.ts";
 import type { OtherSteps, Trail } from "./steps.ts";
 import type { Target } from "./targets.ts";
 import type { World } from "./world.ts";
@@ -191,8 +193,9 @@ export class TableWalk {
   }
 
   /** Whether the next rule does the same to the packet for certain, whatever this one does. */
-  #doneAnyway(chain: Chain, { number, target }: Rule, packet: Packet): boolean {
-    const next = chain.rules.at(number);
+  #doneAnyway(chain: Chain, rule: Rule, packet: Packet): boolean {
+    const { target } = rule;
+    const next = chain.next(rule);
     return next !== undefined && target.kind === next.target.kind &&
       SIMPLE.includes(target.kind) &&
       next.tests.every((test) => {
@@ -276,7 +279,7 @@ export class TableWalk {
 
   #step(chain: Chain, rule: Rule, path: Path, action: string, comment = rule.comment): Path {
     this.budget.step(chain.name);
-    const step = rule.steps.take(path.packet.hook, action, this.others);
+    const step = rule.step(path.packet.hook, action, this.others);
     return withStep(path, { step, comment });
   }
 
@@ -293,9 +296,9 @@ export class TableWalk {
   }
 }
 /** The rules that any of the paths may match: where they go to stays the same within a table. */
-function rulesFor({ rules, index }: Chain, paths: readonly Path[]): readonly Rule[] {
-  const dest = paths[0].packet.dest.text;
-  return paths.every(({ packet }) => packet.dest.text === dest) ? index.forDest(dest) : rules;
+function rulesFor(chain: Chain, paths: readonly Path[]): readonly Rule[] {
+  if (paths.length === 1) return chain.rulesFor(paths[0].packet.dest.text);
+  return chain.rulesForAny(new Set(paths.map(({ packet }) => packet.dest.text)));
 }
 
 function withPacket(path: Path, packet: Packet): Path {

@@ -87,7 +87,8 @@ function addresses(of: (packet: Packet) => Ip): (option: Option) => Test {
 }
 
 /** The only address that fits; null where there are more, or none. */
-function hostOf(list: string): string | null {
+export function hostOf(list: string): string | null {
+  if (!list.includes("/")) return parseAddress(list);
   const network = parseNetwork(list);
   if (network === null || network.prefix !== network.bytes.length * 8) return null;
   return network.address;

@@ -87,12 +87,18 @@ export function compileEach(
   options: readonly Option[],
   compilers: Readonly<Record<string, (option: Option) => Test>>,
 ): Test {
-  return all(options.map((option) => {
-    if (!Object.hasOwn(compilers, option.name)) {
-      throw new NotUnderstood(`option ${option.name} is not understood`);
-    }
-    const compile = compilers[option.name];
-    const test = compile(option);
-    return option.negated ? (packet, world) => invert(test(packet, world), true) : test;
-  }));
+  return options.length === 1
+    ? compileOption(options[0], compilers)
+    : all(options.map((option) => compileOption(option, compilers)));
+}
+
+function compileOption(
+  option: Option,
+  compilers: Readonly<Record<string, (option: Option) => Test>>,
+): Test {
+  if (!Object.hasOwn(compilers, option.name)) {
+    throw new NotUnderstood(`option ${option.name} is not understood`);
+  }
+  const test = compilers[option.name](option);
+  return option.negated ? (packet, world) => invert(test(packet, world), true) : test;
 }

@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseSave } from "../../../src/dataplane/iptables/save_text.ts";
+import type { Chain } from "../../../src/explain/iptables/chain.ts";
+import type { Rule } from "../../../src/explain/iptables/rule.ts";
 import { RuleSet } from "../../../src/explain/iptables/ruleset.ts";
+
+function chainOf(rules: readonly string[]): Chain {
+  const text = `*nat\n:A - [0:0]\n${rules.map((rule) => `-A A ${rule}\n`).join("")}COMMIT\n`;
+  return new RuleSet(parseSave(text)).table("nat")!.chain("A");
+}
+
+const numbers = (rules: readonly Rule[]) => rules.map(({ number }) => number);
 
 /** The numbers of the rules that packets to an address are asked about. */
 function asked(rules: readonly string[], dest: string): number[] {
-  const text = `*nat\n:A - [0:0]\n${rules.map((rule) => `-A A ${rule}\n`).join("")}COMMIT\n`;
-  const chain = new RuleSet(parseSave(text)).table("nat")!.chain("A");
-  return chain.index.forDest(dest).map(({ number }) => number);
+  return numbers(chainOf(rules).rulesFor(dest));
 }
 
 Deno.test("rules that demand another address are passed over, and no others", () => {
@@ -26,6 +33,27 @@ Deno.test("rules that demand another address are passed over, and no others", ()
   assert.deepEqual(asked(rules, "10.0.0.2"), [2, 3, 4, 5, 6, 7, 9]);
   assert.deepEqual(asked(rules, "10.0.0.3"), [3, 4, 5, 6, 7, 9]);
   assert.deepEqual(asked(rules.slice(2, 6), "10.0.0.3"), [1, 2, 3, 4]);
+  const chain = chainOf(rules);
+  assert.deepEqual(
+    numbers(chain.rulesForAny(new Set(["10.0.0.3", "10.0.0.1"]))),
+    asked(rules, "10.0.0.1"),
+  );
+  assert.deepEqual(numbers(chain.rulesForAny(new Set(["10.0.0.2", "10.0.0.1"]))), [
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+  ]);
+  assert.deepEqual(
+    numbers(chain.rulesForAny(new Set(["10.0.0.3", "10.0.0.4"]))),
+    asked(rules, "10.0.0.3"),
+  );
+  assert.equal(chain.rulesFor("10.0.0.2")[0], chain.rulesForAny(new Set(["10.0.0.2"]))[0]);
 });
 
 Deno.test("the index leaves out exactly what the address rules out", () => {
@@ -58,5 +86,6 @@ Deno.test("a chain that was not asked for long is understood again", () => {
   for (const name of names) table.chain(name);
   const again = table.chain("C7");
   assert.notEqual(again, first);
-  assert.deepEqual([again.rules[0].text, again.rules[0].dest], [first.rules[0].text, "10.0.0.7"]);
+  const texts = (chain: typeof first) => chain.rulesFor("10.0.0.7").map(({ text }) => text);
+  assert.deepEqual([texts(again), texts(first)], [["-A C7 -d 10.0.0.7 -j RETURN"], texts(again)]);
 });
