@@ -24,9 +24,7 @@ export async function lab(args: readonly string[]): Promise<number> {
     }
     case "list": {
       expectArguments(line, 1);
-      const { labList } = await import("../lab/exec.ts");
-      printLines(...labList());
-      return 0;
+      return await list(line);
     }
     case "exec":
       return await exec(line);
@@ -36,6 +34,20 @@ export async function lab(args: readonly string[]): Promise<number> {
       throw new UsageError(`unknown argument ${JSON.stringify(subcommand)} of lab: ${hint}`);
     }
   }
+}
+
+async function list({ config }: CommandLine): Promise<number> {
+  const { labNamespaces } = await import("../lab/exec.ts");
+  const namespaces = labNamespaces();
+  if (config.output === "json") {
+    printLines(JSON.stringify(namespaces, null, 2));
+  } else {
+    const width = Math.max(...namespaces.map(({ name }) => name.length));
+    printLines(
+      ...namespaces.map(({ name, addresses }) => `${name.padEnd(width)}  ${addresses.join(" ")}`),
+    );
+  }
+  return 0;
 }
 
 async function exec(line: CommandLine): Promise<number> {

@@ -29,13 +29,16 @@ export async function labExec(name: string, command: readonly string[]): Promise
   return await spawn(argv);
 }
 
-/** What `lab list` prints: a line for each namespace, its name and addresses. */
-export function labList(): string[] {
+/** A namespace of the lab that runs. */
+export interface LabNamespace {
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
+/** The namespaces of the lab that runs. Throws when none runs. */
+export function labNamespaces(): LabNamespace[] {
   const { namespaces } = runningLab();
-  const width = Math.max(...Object.keys(namespaces).map((name) => name.length));
-  return Object.entries(namespaces).map(([name, { addresses }]) =>
-    `${name.padEnd(width)}  ${addresses.join(" ")}`
-  );
+  return Object.entries(namespaces).map(([name, { addresses }]) => ({ name, addresses }));
 }
 
 function runningLab(): LabState {

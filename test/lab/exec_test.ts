@@ -66,6 +66,14 @@ Deno.test({
         ["default/web-1", "10.244.3.1"],
         ["default/web-2", "10.244.3.2"],
       ]);
+      const json = await runCommand(
+        stateFile,
+        scriptCommand(MAIN, "lab", "list", "--output=json"),
+      );
+      const [node, ...others] = JSON.parse(json.stdout);
+      assert.equal(node.name, "node");
+      assert.ok(node.addresses.includes("192.168.50.10"));
+      assert.equal(others.length, 4);
     }),
 });
 
