@@ -164,12 +164,12 @@ function leavingOf(node: IpvsState, wanted: IpvsState): Parameters<typeof findDi
     has: (name, real) => {
       const found = node.servers.get(name);
       const own = wanted.servers.get(name)?.realServers ?? [];
-      return found !== undefined && drains(found.key) &&
+      return found !== undefined && drains(found) &&
         !own.some((one) => realName(one) === realName(real));
     },
     isLast: (name) => {
       const found = node.servers.get(name);
-      return found !== undefined && drains(found.key) && found.realServers.length > 0 &&
+      return found !== undefined && drains(found) && found.realServers.length > 0 &&
         found.realServers.every(({ weight }) => weight === 0);
     },
   };
