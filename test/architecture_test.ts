@@ -20,10 +20,8 @@ const ROWS: readonly (readonly string[])[] = [
   ["services"],
   ["cluster"],
   ["netlink", "rpc"],
-  [
-    ...["linux", "net", "capture", "chart"],
-    ...["errors.ts", "flat_text.ts", "idle.ts", "replace_file.ts", "standard_streams.ts"],
-  ],
+  ["linux", "net", "capture", "chart"],
+  ["errors.ts", "flat_text.ts", "idle.ts", "replace_file.ts", "standard_streams.ts"],
 ];
 
 /** What parts name outside src/. */
@@ -34,7 +32,7 @@ const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Parts that compute and do nothing else: no files, network, clock, timers or luck. */
-const PURE = ["services", "plan", "explain", "chart", "capture", "net"];
+const PURE = ["services", "plan", "explain", "chart", "capture"];
 
 /** By path in src/, the paths that a file names: imports, also lazy ones, and workers. */
 const imports = new Map(
