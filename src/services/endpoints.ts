@@ -77,9 +77,10 @@ function order(a: string, b: string): number {
 }
 
 /**
- * How many distinct addresses of a node are ready, over all ports, protocols and families: what the
- * Service's health check node port reports. Endpoints that terminate do not count, even where they
- * still get traffic.
+ * How many distinct addresses of a node are ready, over all ports and protocols, in the family that has
+ * most of them: what the Service's health check node port reports. Pods of both families are counted
+ * once, as kube-proxy has a count for each family. Endpoints that terminate do not count, even where
+ * they still get traffic.
  */
 export function countReadyAddresses(
   slices: ReadonlyMap<string, SliceInfo>,
@@ -95,13 +96,13 @@ export function countReadyAddresses(
       selectors.set(`${name}/${protocol}/${family}`, { portName: name, protocol, family });
     }
   }
-  const addresses = new Set<string>();
+  const addresses: Readonly<Record<Family, Set<string>>> = { IPv4: new Set(), IPv6: new Set() };
   for (const selector of selectors.values()) {
     for (const endpoint of mergeEndpoints(slices, selector)) {
-      if (isHere(endpoint)) addresses.add(endpoint.address);
+      if (isHere(endpoint)) addresses[selector.family].add(endpoint.address);
     }
   }
-  return addresses.size;
+  return Math.max(addresses.IPv4.size, addresses.IPv6.size);
 }
 
 /** Whether an endpoint's node is the one named. */

@@ -185,8 +185,8 @@ function modelService(
       : 0,
     localReadyEndpoints: 0,
   };
-  const ready = new Set<string>();
   for (const family of config.families) {
+    const ready = new Set<string>();
     for (const name of new Set(slices.flatMap((slice) => slice.ports.map((p) => p.name ?? "")))) {
       for (const protocol of ["TCP", "UDP", "SCTP"]) {
         for (const ep of modelEndpoints(config, slices, family, name, protocol)) {
@@ -194,8 +194,8 @@ function modelService(
         }
       }
     }
+    plan.localReadyEndpoints = Math.max(plan.localReadyEndpoints, ready.size);
   }
-  plan.localReadyEndpoints = ready.size;
   if (headless || !spec.clusterIP || spec.type === "ExternalName") return plan;
 
   for (const port of spec.ports) {

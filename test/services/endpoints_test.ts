@@ -144,5 +144,11 @@ Deno.test("the local count is of distinct ready addresses on the node, over all 
     2,
   );
   assert.equal(count(slice("web", [endpoint("10.0.0.6", "draining", local)])), 0);
+  const both = (...addresses: string[]) =>
+    slice("web", addresses.map((address) => endpoint(address, "ready", local)), {
+      ...(addresses[0].includes(":") ? { addressType: "IPv6", suffix: "6" } : {}),
+    });
+  assert.equal(count(both("10.0.0.1", "10.0.0.2"), both("fd00::1", "fd00::2")), 2, "as many pods");
+  assert.equal(count(both("10.0.0.1"), both("fd00::1", "fd00::2")), 2);
   assert.equal(countReadyAddresses(infos(slice("web", [endpoint("10.0.0.1")])), ""), 0);
 });
