@@ -4,8 +4,12 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { formatListenAddress, type SocketAddress } from "../config/values.ts";
 import { messageOf } from "../errors.ts";
+import { LastingServer } from "../net/lasting_server.ts";
+
+const logger = getLogger(["switchyard", "http"]);
 
 /** A server that listens. */
 export interface RunningServer {
@@ -42,11 +46,14 @@ export class ListenError extends Error {
  * @throws {ListenError} when the address is in use, not of this machine, or not permitted.
  */
 export function serve(address: SocketAddress, handler: Handler): RunningServer {
-  const { host: hostname, port } = address;
-  const { server, stop } = listening(
+  const { host: hostname } = address;
+  const { server, stop } = listening<Deno.HttpServer<Deno.NetAddr>>(
     formatListenAddress(address),
     handler,
-    (options, handle) => Deno.serve({ hostname, port, ...options }, handle),
+    (options, handle, first) => {
+      const port = first?.addr.port ?? address.port;
+      return Deno.serve({ hostname, port, ...options }, handle);
+    },
   );
   return { address: { host: hostname, port: server.addr.port }, stop };
 }
@@ -59,7 +66,7 @@ export function serve(address: SocketAddress, handler: Handler): RunningServer {
  */
 export async function serveSocket(path: string, handler: Handler): Promise<RunningSocketServer> {
   await removeStale(path);
-  const { stop } = listening(path, handler, (options, handle) => {
+  const { stop } = listening<Deno.HttpServer<Deno.UnixAddr>>(path, handler, (options, handle) => {
     const before = Deno.umask(SOCKET_UMASK);
     try {
       return Deno.serve({ path, ...options }, handle);
@@ -76,12 +83,11 @@ interface ServeOptions {
   onListen(): void;
 }
 
-function listening<Server extends { readonly finished: Promise<void> }>(
+function listening<Server extends Deno.HttpServer<Deno.Addr>>(
   where: string,
   handler: Handler,
-  start: (options: ServeOptions, handle: Handler) => Server,
+  start: (options: ServeOptions, handle: Handler, first: Server | null) => Server,
 ): { readonly server: Server; stop(): Promise<void> } {
-  const abort = new AbortController();
   let underWay = 0;
   let idle = () => {};
   const ended = () => {
@@ -94,16 +100,19 @@ function listening<Server extends { readonly finished: Promise<void> }>(
     answer.then(ended, ended);
     return answer;
   };
-  let server: Server;
+  let server: LastingServer<Server>;
   try {
-    const options = { signal: abort.signal, automaticCompression: true, onListen: () => {} };
-    server = start(options, handle);
+    const options = { automaticCompression: true, onListen: () => {} };
+    server = new LastingServer(
+      (signal, first) => start({ ...options, signal }, handle, first),
+      (why) => logger.error("{where}: {why}: all connections are closed", { where, why }),
+    );
   } catch (error) {
     const reason = error instanceof Deno.errors.AddrInUse ? "the port is in use" : messageOf(error);
     throw new ListenError(`cannot listen on ${where}: ${reason}`);
   }
   return {
-    server,
+    server: server.first,
     async stop() {
       // Deno's shutdown() waits for slow clients without limit, and cannot be cut short.
       const grace = Promise.withResolvers<void>();
@@ -112,8 +121,7 @@ function listening<Server extends { readonly finished: Promise<void> }>(
       if (underWay === 0) idle();
       await grace.promise;
       clearTimeout(timer);
-      abort.abort();
-      await server.finished;
+      await server.end();
     },
   };
 }

@@ -4,10 +4,14 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { formatSocketAddress } from "../net/address.ts";
+import { LastingServer } from "../net/lasting_server.ts";
 import { messageOf } from "../errors.ts";
 import { EVERY_ADDRESS, EVERY_IPV4_ADDRESS } from "./addresses.ts";
 import type { HealthAnswer } from "./answer.ts";
+
+const logger = getLogger(["switchyard", "health"]);
 
 /** Says how a Service, "namespace/name", is; null when it is not known any more. */
 export type Answerer = (service: string) => HealthAnswer | null | Promise<HealthAnswer | null>;
@@ -30,14 +34,14 @@ export interface Listeners {
 /** Listeners in the network namespace that this thread is in when they are opened. */
 export class HttpListeners implements Listeners {
   readonly #answer: Answerer;
-  readonly #open = new Map<string, Deno.HttpServer[]>();
+  readonly #open = new Map<string, Listener[]>();
 
   constructor(answer: Answerer) {
     this.#answer = answer;
   }
 
   async open(service: string, port: number, addresses: readonly string[]): Promise<void> {
-    const servers: Deno.HttpServer[] = [];
+    const servers: Listener[] = [];
     this.#open.set(service, servers);
     for (const address of addresses) {
       try {
@@ -52,7 +56,7 @@ export class HttpListeners implements Listeners {
   async close(service: string): Promise<void> {
     const servers = this.#open.get(service) ?? [];
     this.#open.delete(service);
-    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+    await Promise.all(servers.map((server) => server.end()));
   }
 
   async stop(): Promise<void> {
@@ -67,13 +71,22 @@ export class HttpListeners implements Listeners {
   }
 }
 
+type Listener = LastingServer<Deno.HttpServer<Deno.NetAddr>>;
+
 function listen(
   address: string,
   port: number,
   respond: () => Promise<Response>,
-): Deno.HttpServer {
+): Listener {
   try {
-    return Deno.serve({ hostname: address, port, onListen() {} }, respond);
+    return new LastingServer(
+      (signal) => Deno.serve({ hostname: address, port, signal, onListen() {} }, respond),
+      (why) =>
+        logger.error("health check node port {port}: {why}: all connections are closed", {
+          port,
+          why,
+        }),
+    );
   } catch (error) {
     if (address === EVERY_ADDRESS && hasNoIPv6(error)) {
       return listen(EVERY_IPV4_ADDRESS, port, respond);
