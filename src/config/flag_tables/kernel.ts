@@ -20,7 +20,8 @@ export const KERNEL_FLAGS = {
     value.schedulerFlags,
     "FLAG",
     "",
-    "what that scheduler is told: sh-fallback, sh-port, mh-fallback, mh-port; unset: mh-port for mh",
+    "what that scheduler is told: sh-fallback, sh-port, mh-fallback, mh-port; unset: mh-port for mh; " +
+      "ipvs mode always falls back",
     planning,
   ),
   "ipvs-graceful-deadline": flag(
@@ -45,7 +46,7 @@ export const KERNEL_FLAGS = {
     value.networks,
     "NETWORK",
     "",
-    "networks whose virtual servers are never removed, whoever made them",
+    "networks whose virtual servers are left alone but for those that Services ask for",
     { commands: [...AGENT, "diff"] },
   ),
   "ipvs-strict-arp": booleanFlag(

@@ -18,7 +18,10 @@ import type { VirtualServer } from "../../../src/netlink/generic/ipvs.ts";
 import { SCHEDULER_NAMES } from "../../../src/plan/scheduling.ts";
 import {
   accept,
+  type End,
   received,
+  sctpConnect,
+  sctpListener,
   send,
   tcpConnect,
   tcpListener,
@@ -116,10 +119,14 @@ Deno.test("every scheduler of the kernel, with flags and persistence", async () 
   );
   const planner = plannerOf(annotated, { families: ["IPv4"] });
   assert.deepEqual(planner.problems, []);
-  const mode = await node.start({ families: ["IPv4"], timeouts: { tcp: 7200, udp: 30 } });
+  const timeouts = { tcp: 7200, udp: 30 };
+  const mode = await node.start({ families: ["IPv4"], timeouts, strictARP: true });
   await mode.plane.sync(planner.plan, everything(planner.plan));
   assert.deepEqual(await mode.plane.differences(), []);
   assert.deepEqual(node.ipvs.timeouts(), { tcp: 7200, tcpFin: 120, udp: 30 });
+  const sysctl = (name: string) =>
+    node.namespace.run(() => readSysctl(`net.ipv4.conf.all.${name}`));
+  assert.deepEqual(["arp_ignore", "arp_announce"].map(sysctl), ["1", "2"]);
   const found = new Map(
     node.ipvs.list().map((server) => [
       "address" in server ? server.address : "",
@@ -324,6 +331,41 @@ Deno.test("an endpoint at a broadcast address is left out and named, and nothing
     assert.deepEqual(node.ipvs.reals(server).map(({ address }) => address), ["10.244.0.2"]);
   }
   await mode.plane.stop();
+});
+
+Deno.test("SCTP associations are balanced at cluster IPs and node ports, not to who has left", async () => {
+  const pods = ["10.244.0.2", "10.244.0.4"];
+  using node = new TestNode(["192.168.50.10", ...pods]);
+  const port = { port: 9, protocol: "SCTP" };
+  const planner = plannerOf([
+    service("sctp", "10.96.0.3", [{ ...port, nodePort: 30009 }], { type: "NodePort" }),
+    slice("sctp", [port], pods),
+  ], { families: ["IPv4"] });
+  const mode = await node.start({ families: ["IPv4"] });
+  await mode.plane.sync(planner.plan, everything(planner.plan));
+  const listeners = pods.map((address) =>
+    node.namespace.run(() => sctpListener({ address, port: 9 }))
+  );
+  const associate = async (target: End): Promise<string | null> => {
+    const local = { address: "192.168.50.10", port: 0 };
+    const client = node.namespace.run(() => sctpConnect(local, target));
+    if (client === null) return null;
+    const fds = pollSet(listeners);
+    await until(() => poll(fds, 0) > 0, "an association");
+    const servers = listeners.map(accept);
+    for (const fd of [client, ...servers]) if (fd !== null) close(fd);
+    return pods.find((_, i) => servers[i] !== null)!;
+  };
+  const ends = [{ address: "10.96.0.3", port: 9 }, { address: "192.168.50.10", port: 30009 }];
+  for (const end of ends) {
+    assert.deepEqual([await associate(end), await associate(end)].sort(), pods);
+  }
+  await change(mode, planner, "apply", slice("sctp", [port], [pods[1]]));
+  for (const end of ends) {
+    assert.deepEqual([await associate(end), await associate(end)], [pods[1], pods[1]]);
+  }
+  await mode.plane.stop();
+  listeners.forEach(close);
 });
 
 Deno.test("a set that becomes too small is exchanged for a larger one, in use as it is", async () => {

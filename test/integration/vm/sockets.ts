@@ -25,6 +25,7 @@ import {
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0x80000;
+const IPPROTO_SCTP = 132;
 const SOL_SOCKET = 1;
 const SO_MARK = 36;
 const SOL_IPV6 = 41;
@@ -60,9 +61,9 @@ function socketAddress({ address, port }: End): Uint8Array<ArrayBuffer> {
   return result;
 }
 
-function open(type: number, local: End, mark: number): number {
-  const six = local.address.includes(":");
-  const fd = check(libc().socket(six ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+function open(type: number, local: End, mark: number, protocol = 0): number {
+  const family = local.address.includes(":") ? AF_INET6 : AF_INET;
+  const fd = check(libc().socket(family, type | SOCK_CLOEXEC, protocol), "socket");
   try {
     const option = (level: number, name: number, value: number) =>
       check(
@@ -70,7 +71,7 @@ function open(type: number, local: End, mark: number): number {
         `set socket option ${name}`,
       );
     // A route makes IPv6 addresses local, but only freely bound sockets may have them.
-    if (six) option(SOL_IPV6, IPV6_FREEBIND, 1);
+    if (family === AF_INET6) option(SOL_IPV6, IPV6_FREEBIND, 1);
     if (mark !== 0) option(SOL_SOCKET, SO_MARK, mark);
     const address = socketAddress(local);
     check(libc().bind(fd, address, address.length), `bind ${local.address} port ${local.port}`);
@@ -116,7 +117,16 @@ export function* received(fd: number): Generator<Uint8Array> {
 
 /** A listening TCP socket. */
 export function tcpListener(local: End): number {
-  const fd = open(SOCK_STREAM, local, 0);
+  return listener(local, 0);
+}
+
+/** A listening SCTP socket of one association to each that is accepted. */
+export function sctpListener(local: End): number {
+  return listener(local, IPPROTO_SCTP);
+}
+
+function listener(local: End, protocol: number): number {
+  const fd = open(SOCK_STREAM, local, 0, protocol);
   check(symbols.listen(fd, BACKLOG), "listen");
   check(symbols.fcntl(fd, F_SETFL, O_NONBLOCK), "make a listener nonblocking");
   return fd;
@@ -127,7 +137,15 @@ export function tcpListener(local: End): number {
  * while the socket is busy sending, so that it is not heeded, and the second SYN is a second later.
  */
 export function tcpConnect(local: End, target: End, mark = 0): number | null {
-  const fd = open(SOCK_STREAM, local, mark);
+  return connect(target, open(SOCK_STREAM, local, mark));
+}
+
+/** An SCTP association, or null when its beginning was not answered at once. */
+export function sctpConnect(local: End, target: End): number | null {
+  return connect(target, open(SOCK_STREAM, local, 0, IPPROTO_SCTP));
+}
+
+function connect(target: End, fd: number): number | null {
   try {
     check(symbols.fcntl(fd, F_SETFL, O_NONBLOCK), "make a socket nonblocking");
     const address = socketAddress(target);
