@@ -8,8 +8,8 @@
 import { offlineState } from "../agent/offline.ts";
 import { ipvsOptions, nftablesOptions, ruleOptions } from "../agent/options.ts";
 import type { Config, ExplainInput } from "../config/config.ts";
-import type { ProxyMode } from "../dataplane/dataplane.ts";
-import { render, type RenderProblem } from "../dataplane/iptables/render.ts";
+import type { ProxyMode, RenderProblem } from "../dataplane/dataplane.ts";
+import { render } from "../dataplane/iptables/render.ts";
 import { JUMPS } from "../dataplane/ipvs/jumps.ts";
 import { render as renderIpvs } from "../dataplane/ipvs/render.ts";
 import { parseRuleset } from "../dataplane/nftables/language/parse.ts";

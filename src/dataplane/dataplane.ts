@@ -11,6 +11,13 @@ import type { Plan, PlanChange } from "../plan/plan.ts";
 /** The values of `--proxy-mode`. */
 export type ProxyMode = "iptables" | "ipvs" | "nftables" | "userspace";
 
+/** A Service that a data plane leaves out, as nothing can be made of it. */
+export interface RenderProblem {
+  /** "namespace/name". */
+  readonly service: string;
+  readonly message: string;
+}
+
 /** A part of the node that is not as it should be. */
 export interface Difference {
   /** What it is, in the words of the mode: "IPv4 nat KUBE-SERVICES", "route 10.96.0.1". */

@@ -283,21 +283,3 @@ export class Upkeep<Sync extends SyncOutcome> {
     }
   }
 }
-
-/** A family whose rules on the node can be compared with those of its last sync. */
-export interface DriftingFamily<Drift> {
-  /** Another object after each sync that changed them. */
-  readonly rules: unknown;
-  drift(): Promise<readonly Drift[]>;
-}
-
-/** What others have changed since the last sync; a sync that comes between has it looked for anew. */
-export async function driftAtRest<Drift>(
-  families: readonly DriftingFamily<Drift>[],
-): Promise<Drift[]> {
-  while (true) {
-    const before = families.map(({ rules }) => rules);
-    const drift = (await Promise.all(families.map((family) => family.drift()))).flat();
-    if (families.every(({ rules }, i) => rules === before[i])) return drift;
-  }
-}

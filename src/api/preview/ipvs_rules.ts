@@ -5,7 +5,7 @@
  */
 
 import { Breath } from "../../cluster/manifests/breath.ts";
-import type { RenderProblem } from "../../dataplane/iptables/render.ts";
+import type { RenderProblem } from "../../dataplane/dataplane.ts";
 import { DesiredState } from "../../dataplane/ipvs/desired.ts";
 import { diffStates } from "../../dataplane/ipvs/diff.ts";
 import type { IpvsOptions } from "../../dataplane/ipvs/options.ts";

@@ -11,7 +11,8 @@ import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
-import { driftAtRest, type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
+import { driftAtRest, reportSyncs } from "../netfilter.ts";
+import { type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { NodeRulesAccess, RestoreError, type RulesAccess } from "./apply.ts";
 import { FlushWatch } from "./canary.ts";
 import { ensureCounters, readCounters } from "./counters.ts";
@@ -193,7 +194,7 @@ export class IptablesDataPlane implements DataPlane {
   }
 
   #synced(syncs: readonly FamilySync[]): void {
-    report(syncs);
+    reportSyncs(logger, syncs, formatDrift);
     for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
     this.#sent = syncs.map(({ sent }) => sent);
     this.#options.synced?.(syncs);
@@ -247,15 +248,4 @@ async function usableFamilies(
   if (usable.length === 0) throw new Error(`iptables cannot be used: ${problems.join("; ")}`);
   for (const problem of problems) logger.warn("one family is left out: {problem}", { problem });
   return usable;
-}
-
-function report(syncs: readonly FamilySync[]): void {
-  for (const { problems, drift } of syncs) {
-    for (const { service, message } of problems) {
-      logger.warn("Service {service} is left out: {message}", { service, message });
-    }
-    for (const item of drift) {
-      logger.warn("someone changed our rules: {drift}", { drift: formatDrift(item) });
-    }
-  }
 }

@@ -6,11 +6,11 @@
 
 import type { Family } from "../../net/address.ts";
 import { type Plan, type PlanChange, touchedServices } from "../../plan/plan.ts";
-import type { SentRules } from "../dataplane.ts";
+import type { RuleSync } from "../netfilter.ts";
 import { readNodeRules, type RulesAccess } from "./apply.ts";
 import { type Drift, findDrift } from "./drift.ts";
 import type { RuleOptions } from "./options.ts";
-import { beginRendering, renderChange, type Rendered, type RenderProblem } from "./render.ts";
+import { beginRendering, renderChange, type Rendered } from "./render.ts";
 import type { RuleSet, TableName } from "./rules.ts";
 import type { ServiceFragment } from "./service_fragment.ts";
 import { Tally } from "./tally.ts";
@@ -18,20 +18,11 @@ import { diffNode, diffServices } from "./transaction.ts";
 import { type TableChanges, transactionPieces } from "./transaction_text.ts";
 
 /** What one sync did in one family. */
-export interface FamilySync {
-  readonly family: Family;
-  /** The node's rules were read and compared; else only changed Services were looked at. */
-  readonly full: boolean;
+export interface FamilySync extends RuleSync<Drift> {
   /** Lines of rules and chains sent to iptables-restore. */
   readonly lines: number;
-  /** What was sent: input of iptables-restore. */
-  readonly sent: SentRules;
   /** Rules among them, in the proxy's own chains. */
   readonly written: Readonly<Record<TableName, number>>;
-  /** Services left out of the rules, of those that were rendered. */
-  readonly problems: readonly RenderProblem[];
-  /** What others had changed since the last sync, now put right. */
-  readonly drift: readonly Drift[];
 }
 
 /** Keeps the rules of one family. */

@@ -12,6 +12,7 @@ import {
   serviceKey,
   type ServicePlan,
 } from "../../plan/plan.ts";
+import type { RenderProblem } from "../dataplane.ts";
 import { ruleContext, type RuleOptions } from "./options.ts";
 import { renderHead, renderTail } from "./render_node.ts";
 import { unrenderable } from "./render_service.ts";
@@ -20,13 +21,6 @@ import { ServiceFragment } from "./service_fragment.ts";
 
 /** With more endpoints than this, rules about endpoints have no comments. */
 const LARGE_CLUSTER_ENDPOINTS = 1000;
-
-/** A Service that was left out of the rules. */
-export interface RenderProblem {
-  /** "namespace/name". */
-  readonly service: string;
-  readonly message: string;
-}
 
 /** A rule set, and what of the plan is not in it. */
 export interface Rendered {

@@ -7,12 +7,12 @@
 import type { Family } from "../../net/address.ts";
 import type { IpvsChange } from "../../netlink/generic/ipvs.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
-import { type Difference, type SentRules, sentRules } from "../dataplane.ts";
+import { type Difference, type RenderProblem, type SentRules, sentRules } from "../dataplane.ts";
 import type { RulesAccess } from "../iptables/apply.ts";
 import { countLines, type TableDiff } from "../iptables/diff.ts";
 import type { NodeRules } from "../iptables/read.ts";
-import type { RenderProblem } from "../iptables/render.ts";
 import { transactionText } from "../iptables/transaction_text.ts";
+import type { SyncOutcome } from "../upkeep.ts";
 import type { ServerChange, StateChange } from "./change.ts";
 import { DesiredState } from "./desired.ts";
 import { diffStates } from "./diff.ts";
@@ -30,10 +30,7 @@ import { drains, serverId, serverMessages } from "./servers.ts";
 import { type IpvsState, serverName } from "./state.ts";
 
 /** What one sync did in one family. */
-export interface IpvsSync {
-  readonly family: Family;
-  /** The node was read and compared; else only changed Services were looked at. */
-  readonly full: boolean;
+export interface IpvsSync extends SyncOutcome {
   /** Messages to IPVS, entries of sets, addresses, and lines of rules. */
   readonly lines: number;
   /** Services left out, of those that were rendered. */

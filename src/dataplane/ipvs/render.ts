@@ -6,7 +6,7 @@
 
 import type { Family } from "../../net/address.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { RenderProblem } from "../iptables/render.ts";
+import type { RenderProblem } from "../dataplane.ts";
 import { DesiredState } from "./desired.ts";
 import type { IpvsOptions } from "./options.ts";
 import type { IpvsState } from "./state.ts";

@@ -11,7 +11,8 @@ import { NetworkNamespace } from "../../linux/namespace.ts";
 import type { Family } from "../../net/address.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
-import { driftAtRest, type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
+import { driftAtRest, reportSyncs } from "../netfilter.ts";
+import { type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
 import { type NftablesAccess, RefusedTransaction } from "./access.ts";
 import { differencesOf, type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
@@ -190,7 +191,7 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   #synced(syncs: readonly FamilySync[]): void {
-    report(syncs);
+    reportSyncs(logger, syncs, formatDrift);
     for (const sync of syncs) this.#lastSyncs.set(sync.family, sync);
     this.#sent = syncs.map(({ sent }) => sent);
     this.#options.synced?.(syncs);
@@ -212,19 +213,3 @@ async function tryFamily(access: NftablesAccess, family: Family): Promise<void> 
 function isRefusal(error: unknown): boolean {
   return error instanceof RefusedTransaction;
 }
-
-function report(syncs: readonly FamilySync[]): void {
-  for (const { problems, drift } of syncs) {
-    for (const { service, message } of problems) {
-      logger.warn("Service {service} is left out: {message}", { service, message });
-    }
-    for (const item of drift.slice(0, MOST_DRIFT)) {
-      logger.warn("someone changed our rules: {drift}", { drift: formatDrift(item) });
-    }
-    const more = drift.length - MOST_DRIFT;
-    if (more > 0) logger.warn("someone changed our rules: {more} more parts of them", { more });
-  }
-}
-
-/** So many of the changed parts are told one by one: a flush changes all of them. */
-const MOST_DRIFT = 20;

@@ -10,7 +10,7 @@ import { messageOf } from "../../errors.ts";
 import type { Family } from "../../net/address.ts";
 import { type Plan, type PlanChange, touchedServices } from "../../plan/plan.ts";
 import type { SentRules } from "../dataplane.ts";
-import type { RenderProblem } from "../iptables/render.ts";
+import type { RuleSync } from "../netfilter.ts";
 import { type NftablesAccess, RefusedTransaction } from "./access.ts";
 import { diffNode, diffServices } from "./diff.ts";
 import { type Drift, findDrift } from "./drift.ts";
@@ -26,18 +26,11 @@ import type { Operation } from "./transaction.ts";
 const logger = getLogger(["switchyard", "nftables"]);
 
 /** What one sync did in one family. */
-export interface FamilySync {
-  readonly family: Family;
-  /** The node's table was read and compared; else only changed Services were looked at. */
-  readonly full: boolean;
+export interface FamilySync extends RuleSync<Drift> {
   /** Rules, elements, chains and the like that were made, filled or taken away. */
   readonly lines: number;
   /** What was sent, as input of `nft -f`. */
   readonly sent: SentRules;
-  /** Services left out of the rules, of those that were rendered. */
-  readonly problems: readonly RenderProblem[];
-  /** What others had changed since the last sync, now put right. */
-  readonly drift: readonly Drift[];
 }
 
 /** What a family needs to know of its node. */

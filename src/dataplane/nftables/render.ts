@@ -6,7 +6,7 @@
 
 import type { Family } from "../../net/address.ts";
 import { type Plan, type ServiceChanges, serviceKey, type ServicePlan } from "../../plan/plan.ts";
-import type { RenderProblem } from "../iptables/render.ts";
+import type { RenderProblem } from "../dataplane.ts";
 import { nftablesContext, type NftablesRuleOptions } from "./options.ts";
 import { renderHead } from "./render_head.ts";
 import { unrenderable } from "./render_service.ts";
