@@ -8,6 +8,7 @@ import { type ApiAnswer, ApiClient } from "../cluster/kubernetes/api_client.ts";
 import { isInPod } from "../cluster/kubernetes/access.ts";
 import { EventRecorder } from "../cluster/kubernetes/event_recorder.ts";
 import { KubernetesSource } from "../cluster/kubernetes/source.ts";
+import { statPath } from "../cluster/manifests/files.ts";
 import { ManifestSource } from "../cluster/manifests/source.ts";
 import type { Node } from "../cluster/objects.ts";
 import type { ClusterSource } from "../cluster/source.ts";
@@ -58,7 +59,15 @@ function nodeNeeds({ detectLocalMode, nodeIPs }: Config) {
   };
 }
 
-/** @throws {UsageError} when two sources are named, or the cluster's credentials cannot be read. */
+/** So that a mistyped path is told before anything is done to the node. */
+async function refuseMissing(manifests: string): Promise<void> {
+  if (manifests === "-") return;
+  await statPath(manifests).catch((error) => {
+    throw new UsageError(`--manifests: ${messageOf(error)}`);
+  });
+}
+
+/** @throws {UsageError} when two sources are named, or what one is named by cannot be read. */
 export async function openSource(config: Config): Promise<OpenSource> {
   const { manifests, kubeconfig, master, nodeName } = config;
   if (manifests === null) {
@@ -98,6 +107,7 @@ export async function openSource(config: Config): Promise<OpenSource> {
     const flag = kubeconfig === "" ? "--master" : "--kubeconfig";
     throw new UsageError(`--manifests and ${flag}: expected one source of cluster state`);
   }
+  await refuseMissing(manifests);
   const source = new ManifestSource({
     path: manifests,
     watch: true,

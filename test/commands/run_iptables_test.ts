@@ -100,3 +100,24 @@ Deno.test({
     );
   },
 });
+
+Deno.test({
+  ...requires("manifests that are not there leave the node as it was", "root", "netns", "iptables"),
+  async fn() {
+    using namespace = NetworkNamespace.create();
+    const runner = new ProgramRunner(namespace);
+    const node = async () =>
+      [
+        await runner.run("cat", ["/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait"]),
+        await runner.run("iptables-save", []),
+      ].map(({ stdout }) => stdout);
+    const before = await node();
+    const args = [MAIN, "run", "--manifests=/nowhere"];
+    const { code, stderr } = await new Program(args, {}, namespace).end();
+    assert.deepEqual(
+      [code, stderr],
+      [2, "switchyard: --manifests: /nowhere: no such file or folder\n"],
+    );
+    assert.deepEqual(await node(), before);
+  },
+});
