@@ -211,7 +211,12 @@ async function openUserspace(
   note: string | null,
 ): Promise<OpenDataPlane> {
   checkMode(config, "userspace");
-  const dataPlane = await UserspaceDataPlane.start({ namespaceFd: node.namespaceFd });
+  const opened = await openRequesting(note, (requestSync) =>
+    UserspaceDataPlane.start({
+      namespaceFd: node.namespaceFd,
+      watchPeriodMs: config.iptablesSync.periodMs,
+      requestSync,
+    }));
   // Where programs cannot be used there is nothing that they could clean up.
   if (node.noPrograms === null) {
     const named = config.proxyMode === "userspace";
@@ -222,7 +227,7 @@ async function openUserspace(
       ),
     );
   }
-  return { dataPlane, note, onSyncNeeded() {} };
+  return opened;
 }
 
 function warn(failures: readonly string[]): void {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { planFromManifests } from "../../src/agent/from_manifests.ts";
 import { parseCommandLine } from "../../src/config/config.ts";
 import { UserspaceDataPlane } from "../../src/dataplane/userspace/dataplane.ts";
-import { PRIORITY, SERVICE_TABLE } from "../../src/dataplane/userspace/routing.ts";
+import { PRIORITY, SERVICE_TABLE } from "../../src/dataplane/userspace/own.ts";
 import { Rtnetlink } from "../../src/netlink/route/rtnetlink.ts";
 import { ProgramRunner } from "../../src/dataplane/iptables/programs.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";

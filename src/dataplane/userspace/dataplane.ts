@@ -6,6 +6,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import { messageOf } from "../../errors.ts";
 import type { EngineHandle } from "../../engine/handle.ts";
 import { askInBatches } from "../../engine/records.ts";
 import { close, eventfd, signalEvent } from "../../linux/libc.ts";
@@ -32,7 +33,16 @@ export interface UserspaceOptions {
   readonly connections?: number;
   /** Makes the engine's choices repeatable; random by default. */
   readonly seed?: bigint;
+  /** How often to look whether something of ours was lost, milliseconds (0, the default: never). */
+  readonly watchPeriodMs?: number;
+  /** The node is read and compared at least this often, milliseconds. */
+  readonly fullSyncPeriodMs?: number;
+  /** Called when a sync is needed though the plan is the same, because something was lost. */
+  readonly requestSync?: () => void;
 }
+
+/** As in the modes that have rules. */
+const FULL_SYNC_PERIOD_MS = 3_600_000;
 
 /** userspace mode on one node. */
 export class UserspaceDataPlane implements DataPlane {
@@ -41,21 +51,30 @@ export class UserspaceDataPlane implements DataPlane {
   readonly broken: Promise<never>;
   readonly #remote: Remote<WorkerMethods>;
   readonly #wakeFd: number;
-  readonly #masqueradePorts: PortRange;
-  /** What the node has; null when that must be read from it. */
+  readonly #options: UserspaceOptions;
+  /** What the node has; null during a sync, and when that must be read from it. */
   #programmed: UserspaceRules | null = null;
+  /** Something may be otherwise than it was left. */
+  #doubtful = false;
+  #fullSyncDue = 0;
+  /** Addresses that the node does not have and should. */
+  #missing: readonly string[] = [];
+  #watchTimer: ReturnType<typeof setInterval> | undefined;
+  #watching: Promise<void> = Promise.resolve();
   #sent: readonly SentRules[] = [];
 
   private constructor(
     remote: Remote<WorkerMethods>,
     broken: Promise<never>,
     wakeFd: number,
-    masqueradePorts: PortRange,
+    options: UserspaceOptions,
   ) {
     this.#remote = remote;
     this.broken = broken;
     this.#wakeFd = wakeFd;
-    this.#masqueradePorts = masqueradePorts;
+    this.#options = options;
+    const period = options.watchPeriodMs ?? 0;
+    if (period > 0) this.#watchTimer = setInterval(() => this.#watching = this.#watch(), period);
     this.engine = {
       apply: (change) => remote.apply(change),
       lookup: (queries) => remote.lookup(queries),
@@ -73,7 +92,6 @@ export class UserspaceDataPlane implements DataPlane {
    * one line when the node refuses: no /dev/net/tun, no permission.
    */
   static async start(options: UserspaceOptions = {}): Promise<UserspaceDataPlane> {
-    const ports = options.masqueradePorts ?? MASQUERADE_PORTS;
     const wakeFd = eventfd();
     const worker = new Worker(new URL("./worker.ts", import.meta.url), {
       type: "module",
@@ -89,7 +107,7 @@ export class UserspaceDataPlane implements DataPlane {
       const notes = await remote.start({
         wakeFd,
         namespaceFd: options.namespaceFd,
-        masqueradePorts: ports,
+        masqueradePorts: options.masqueradePorts ?? MASQUERADE_PORTS,
         connections: options.connections,
         seed: options.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0],
       });
@@ -99,24 +117,50 @@ export class UserspaceDataPlane implements DataPlane {
       close(wakeFd);
       throw error;
     }
-    return new UserspaceDataPlane(remote, broken.promise, wakeFd, ports);
+    return new UserspaceDataPlane(remote, broken.promise, wakeFd, options);
   }
 
-  /** The engine learns first and traffic follows, so no packet arrives that it cannot place. */
+  /**
+   * The engine learns first and traffic follows, so no packet arrives that it cannot place. At first,
+   * once an hour, for another node and when in doubt, the node is read and all of it put right.
+   */
   async sync(plan: Plan, change: PlanChange): Promise<void> {
-    const desired = render(plan, this.#masqueradePorts);
+    const desired = render(plan, this.#options.masqueradePorts ?? MASQUERADE_PORTS);
     this.#sent = [];
-    const current = this.#programmed ?? await this.#remote.read();
+    const due = change.node !== null || this.#doubtful || Date.now() >= this.#fullSyncDue;
+    const known = due ? null : this.#programmed;
     this.#programmed = null;
+    this.#doubtful = false;
+    const current = known ?? await this.#remote.renew();
     this.#sent = [sentRouting(routingChange(current, desired))];
     await this.engine.apply(change);
     const missing = await this.#remote.program(diff(current, desired));
-    for (const address of missing) {
+    for (const address of missing.filter((one) => !this.#missing.includes(one))) {
       logger.warn("the node's address {address} is on none of its links: no reply will reach it", {
         address,
       });
     }
+    this.#missing = known === null ? missing : [...new Set([...this.#missing, ...missing])];
+    if (known === null) {
+      this.#fullSyncDue = Date.now() + (this.#options.fullSyncPeriodMs ?? FULL_SYNC_PERIOD_MS);
+    }
     this.#programmed = desired;
+  }
+
+  /** Has the next sync put right what others took away, or what the node had not yet. */
+  async #watch(): Promise<void> {
+    await this.#watching;
+    if (this.#programmed === null || this.#doubtful) return;
+    try {
+      const reason = await this.#remote.lost();
+      if (reason !== null) logger.warn("{reason}; everything is compared", { reason });
+      else if (this.#missing.length === 0) return;
+    } catch (error) {
+      logger.warn("cannot look after the node: {error}", { error: messageOf(error) });
+      return;
+    }
+    this.#doubtful = true;
+    this.#options.requestSync?.();
   }
 
   sent(): readonly SentRules[] {
@@ -127,9 +171,9 @@ export class UserspaceDataPlane implements DataPlane {
   async differences(): Promise<readonly Difference[]> {
     while (this.#programmed !== null) {
       const desired = this.#programmed;
-      const current = await this.#remote.read();
+      const { rules, foundation } = await this.#remote.inspect();
       // What a sync changed meanwhile is no difference.
-      if (this.#programmed === desired) return findDifferences(current, desired);
+      if (this.#programmed === desired) return [...foundation, ...findDifferences(rules, desired)];
     }
     return [];
   }
@@ -139,6 +183,8 @@ export class UserspaceDataPlane implements DataPlane {
    * worker has broken down: the device ends with this process then, and the next start cleans up.
    */
   async stop(): Promise<void> {
+    clearInterval(this.#watchTimer);
+    await this.#watching;
     try {
       await this.#remote.stop();
     } finally {

@@ -23,22 +23,11 @@ import { FAMILIES, type Family, familyOf } from "../../net/address.ts";
 import { TABLE_LOCAL } from "../../netlink/route/names.ts";
 import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
 import type { Rule, RuleSpec } from "../../netlink/route/rules.ts";
+import type { Difference } from "../dataplane.ts";
+import { foundationDifferences, ruleDifferences } from "./foundation.ts";
+import { CAPTURE_TABLE, isOwnRule, looksUp, ORIGIN, PRIORITY, SERVICE_TABLE } from "./own.ts";
 import { type Capture, captureKey, type Transaction, type UserspaceRules } from "./render.ts";
 
-/** Routing tables of userspace mode. */
-export const SERVICE_TABLE = 10256;
-export const CAPTURE_TABLE = 10257;
-
-/** Of the policy rules. */
-export const PRIORITY = { fromDevice: 80, services: 90, captures: 91, local: 99 } as const;
-/**
- * Who made our rules and routes, as others are told. systemd-networkd removes whatever it does not
- * know, whenever a link of its own appears, but what is the kernel's: without its rule for the local
- * table the node would be cut off.
- */
-const ORIGIN = "kernel";
-/** Names of the devices; the kernel puts a number. */
-export const DEVICE_NAME = "switchyard%d";
 /** Packets that may wait for the engine; TUN devices drop silently beyond it. */
 const QUEUE_LENGTH = 10_000;
 
@@ -79,9 +68,30 @@ export class NodeRouting {
    */
   static open(tun: TunDevice): NodeRouting {
     const routing = new NodeRouting(Rtnetlink.open(), tun);
-    routing.#setUpDevice();
-    for (const family of routing.families) routing.#setUpRules(family);
+    routing.renew();
     return routing;
+  }
+
+  /** Does so again, whatever others have done to it. Throws NetlinkError or SystemError. */
+  renew(): void {
+    this.#setUpDevice();
+    for (const family of this.families) this.#setUpRules(family);
+  }
+
+  /** What others have done to it that stops traffic, in words, or null. Throws NetlinkError. */
+  lost(): string | null {
+    const { name, index } = this.#tun;
+    if (this.#net.links.get(index)?.up !== true) return `link ${name} is down`;
+    for (const family of this.families) {
+      const [first] = ruleDifferences(this.#net, family);
+      if (first !== undefined) return `${first.problem}: ${first.where}`;
+    }
+    return null;
+  }
+
+  /** What others have done to it, all of it. Throws NetlinkError. */
+  differences(): Difference[] {
+    return foundationDifferences(this.#net, this.families);
   }
 
   #setUpDevice(): void {
@@ -102,7 +112,10 @@ export class NodeRouting {
     this.#net.links.setTxQueueLen(name, QUEUE_LENGTH);
     this.#net.links.setMtu(name, this.#nodeMtu());
     this.#net.links.setUp(name);
-    for (const family of this.families) this.#setCaptureRoute(family, null);
+    for (const family of this.families) {
+      const there = captureRoute(this.#net, family, this.#tun.index) !== undefined;
+      if (!there) this.#setCaptureRoute(family, null);
+    }
   }
 
   #setCaptureRoute(family: Family, source: string | null): void {
@@ -126,11 +139,11 @@ export class NodeRouting {
   #setUpRules(family: Family): void {
     const { rules } = this.#net;
     rules.ensure(localRule(family, PRIORITY.local));
+    rules.ensure(this.#fromDeviceRule(family));
     // Rules of devices that earlier runs had.
     for (const rule of rules.list({ family, priority: PRIORITY.fromDevice })) {
-      if (isOwnRule(rule)) rules.remove(rule);
+      if (isOwnRule(rule) && rule.inputName !== this.#tun.name) rules.remove(rule);
     }
-    rules.ensure(this.#fromDeviceRule(family));
     rules.ensure(servicesRule(family));
     rules.removeAll({ family, priority: 0, action: "lookup", table: TABLE_LOCAL });
   }
@@ -212,6 +225,11 @@ export class NodeRouting {
   }
 }
 
+function captureRoute(net: Pick<Rtnetlink, "routes">, family: Family, link?: number) {
+  return net.routes.list({ table: CAPTURE_TABLE, family })
+    .find((route) => link === undefined || route.link === link);
+}
+
 /**
  * What this thread's namespace has of the rule set.
  *
@@ -229,11 +247,9 @@ export function readRouting(
     .map(readCapture)
     .filter((capture) => capture !== null)
     .map((capture) => [captureKey(capture), capture] as const);
-  const [capture] = net.routes.list({ table: CAPTURE_TABLE, family: "IPv4" })
-    .filter((route) => link === undefined || route.link === link);
   return {
     routes: new Map(routes),
-    captureSource: capture?.preferredSource ?? null,
+    captureSource: captureRoute(net, "IPv4", link)?.preferredSource ?? null,
     captures: new Map(captures),
   };
 }
@@ -250,28 +266,6 @@ export function removeRules(net: Rtnetlink, family: Family): number {
   if (ours.length > 0 && !moved) net.rules.ensure(localRule(family, 0));
   for (const rule of ours) net.rules.remove(rule);
   return ours.length;
-}
-
-/** Whether a rule is userspace mode's, of this run or an earlier one. */
-export function isOwnRule(rule: Rule): boolean {
-  switch (rule.priority) {
-    case PRIORITY.fromDevice:
-      return rule.action === "goto" && OWN_DEVICE.test(rule.inputName ?? "");
-    case PRIORITY.services:
-      return looksUp(rule, SERVICE_TABLE);
-    case PRIORITY.captures:
-      return looksUp(rule, CAPTURE_TABLE);
-    case PRIORITY.local:
-      return looksUp(rule, TABLE_LOCAL);
-    default:
-      return false;
-  }
-}
-
-const OWN_DEVICE = new RegExp(`^${DEVICE_NAME.replace("%d", "\\d+")}$`);
-
-function looksUp(rule: Rule, table: number): boolean {
-  return rule.action === "lookup" && rule.table === table;
 }
 
 function localRule(family: Family, priority: number): RuleSpec {

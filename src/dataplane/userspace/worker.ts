@@ -24,10 +24,12 @@ import { openTun, type TunDevice } from "../../linux/tun.ts";
 import type { PlanChange } from "../../plan/plan.ts";
 import { serveCalls } from "../../rpc/worker_rpc.ts";
 import { messageOf } from "../../errors.ts";
+import type { Difference } from "../dataplane.ts";
 import { Icmpv6Errors } from "./icmpv6_errors.ts";
 import { Pump } from "./pump.ts";
 import type { PortRange, Transaction, UserspaceRules } from "./render.ts";
-import { DEVICE_NAME, NodeRouting } from "./routing.ts";
+import { DEVICE_NAME } from "./own.ts";
+import { NodeRouting } from "./routing.ts";
 
 /** What the worker needs to start. */
 export interface WorkerOptions {
@@ -42,8 +44,12 @@ export interface WorkerOptions {
 export type WorkerMethods = {
   /** Returns what it has to do without, one line each. */
   start(options: WorkerOptions): string[];
-  /** What earlier runs left in the node's routing. */
-  read(): UserspaceRules;
+  /** Lays the foundation again; what the node has on it, of this run or earlier ones. */
+  renew(): UserspaceRules;
+  /** What the node has of the rule set, and what others have done to its foundation. */
+  inspect(): { rules: UserspaceRules; foundation: Difference[] };
+  /** See {@link NodeRouting.lost}. */
+  lost(): string | null;
   apply(change: PlanChange): void;
   /** See {@link NodeRouting.apply}. */
   program(transaction: Transaction): string[];
@@ -154,7 +160,16 @@ const methods: WorkerMethods = {
     forwarder = new Forwarder(options);
     return forwarder.notes;
   },
-  read: () => running().routing.read(),
+  renew() {
+    const { routing } = running();
+    routing.renew();
+    return routing.read();
+  },
+  inspect() {
+    const { routing } = running();
+    return { rules: routing.read(), foundation: routing.differences() };
+  },
+  lost: () => running().routing.lost(),
   apply: (change) => running().engine.apply(change),
   program: (transaction) => running().routing.apply(transaction),
   lookup: (queries) => running().engine.lookup(queries),

@@ -5,7 +5,11 @@
 
 import assert from "node:assert/strict";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
-import { UserspaceDataPlane } from "../../../src/dataplane/userspace/dataplane.ts";
+import {
+  UserspaceDataPlane,
+  type UserspaceOptions,
+} from "../../../src/dataplane/userspace/dataplane.ts";
+import { isOwnRule } from "../../../src/dataplane/userspace/own.ts";
 import type { EngineCounters } from "../../../src/engine/handle.ts";
 import { Lab } from "../../../src/lab/lab.ts";
 import type { Outcome, ProbeOptions, Target } from "../../../src/lab/probe.ts";
@@ -13,6 +17,7 @@ import { payloadSha256 } from "../../../src/lab/payload.ts";
 import { DEFAULT_NODE, type Server } from "../../../src/lab/topology.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import { writeSysctl } from "../../../src/linux/sysctl.ts";
+import { TABLE_LOCAL } from "../../../src/netlink/route/names.ts";
 import { Rtnetlink } from "../../../src/netlink/route/rtnetlink.ts";
 import { Planner } from "../../../src/plan/planner.ts";
 import { requires } from "../../requirements.ts";
@@ -57,12 +62,16 @@ class Bed implements AsyncDisposable {
   static async start(
     servers: readonly Server[] = SERVERS,
     prepare: () => void = () => {},
+    options: UserspaceOptions = {},
   ): Promise<Bed> {
     const lab = await Lab.start();
     try {
       nodeNamespace(lab).run(prepare);
       assert.deepEqual(await lab.setServers(servers), []);
-      const dataPlane = await UserspaceDataPlane.start({ namespaceFd: lab.nodeNamespaceFd });
+      const dataPlane = await UserspaceDataPlane.start({
+        namespaceFd: lab.nodeNamespaceFd,
+        ...options,
+      });
       return new Bed(lab, dataPlane);
     } catch (error) {
       await lab.stop();
@@ -367,6 +376,70 @@ Deno.test({
         bed.lab.nameAt(answer.backend!.address),
       );
     }
+  },
+});
+
+Deno.test({
+  ...requires("what others take away is noticed and put back", "root", "netns", "tun"),
+  async fn() {
+    const needed: (() => void)[] = [];
+    await using bed = await Bed.start(SERVERS, () => {}, {
+      watchPeriodMs: 20,
+      requestSync: () => needed.shift()?.(),
+    });
+    const web = service("web", {
+      type: "NodePort",
+      ports: [{ port: 80, protocol: "TCP", nodePort: 30007 }],
+    });
+    await bed.apply(web, slice("web", PODS));
+    const nodePort: Target = { address: "192.168.50.10", port: 30007, protocol: "TCP" };
+    const harms: ((net: Rtnetlink) => void)[] = [
+      (net) => {
+        net.links.setDown("switchyard0");
+      },
+      (net) => {
+        const rules = net.rules.list().filter(isOwnRule);
+        // The lab's own machines must find each other meanwhile.
+        for (const rule of rules.filter(({ table }) => table !== TABLE_LOCAL)) {
+          net.rules.remove(rule);
+        }
+      },
+    ];
+    for (const harm of harms) {
+      const noticed = new Promise<void>((resolve) => needed.push(resolve));
+      bed.inside(harm);
+      await noticed;
+      assert.ok((await bed.dataPlane.differences()).length > 0);
+      await bed.sync([]);
+      assert.deepEqual(await bed.dataPlane.differences(), []);
+      assert.deepEqual(await bed.ask("client", vip, 12), equally);
+      assert.deepEqual(await bed.ask("node", nodePort, 12), equally);
+    }
+  },
+});
+
+Deno.test({
+  ...requires("an address that the node gets later becomes its source", "root", "netns", "tun"),
+  async fn() {
+    const needed = Promise.withResolvers<void>();
+    const [own] = DEFAULT_NODE.addresses;
+    await using bed = await Bed.start(
+      [],
+      () => {
+        using net = Rtnetlink.open();
+        net.addresses.remove({ link: "eth0", address: own });
+      },
+      { watchPeriodMs: 20, requestSync: () => needed.resolve() },
+    );
+    await bed.apply(service("web"), slice("web", PODS));
+    assert.deepEqual(
+      (await bed.dataPlane.differences()).map(({ expected }) => expected).flat(),
+      [`route ${VIP} source ${own}`, `captures source ${own}`],
+    );
+    bed.inside((net) => net.addresses.add({ link: "eth0", address: own }));
+    await needed.promise;
+    await bed.sync([]);
+    assert.deepEqual(await bed.dataPlane.differences(), []);
   },
 });
 

@@ -13,10 +13,10 @@ import {
 import {
   CAPTURE_TABLE,
   DEVICE_NAME,
-  NodeRouting,
   PRIORITY,
   SERVICE_TABLE,
-} from "../../../src/dataplane/userspace/routing.ts";
+} from "../../../src/dataplane/userspace/own.ts";
+import { NodeRouting } from "../../../src/dataplane/userspace/routing.ts";
 import { requires } from "../../requirements.ts";
 
 const nothing: UserspaceRules = { routes: new Map(), captureSource: null, captures: new Map() };
