@@ -9,8 +9,8 @@ import type { LocalDetection } from "../../src/dataplane/iptables/options.ts";
 import type { Family } from "../../src/net/address.ts";
 import type { DetectLocalMode } from "../../src/plan/node.ts";
 import type { Planner } from "../../src/plan/planner.ts";
-import fixture from "./iptables/fixtures/kube_proxy.json" with { type: "json" };
 import { plannerOf } from "./iptables/plans.ts";
+import { objects } from "./objects.ts";
 
 /** One run of it. */
 export interface KubeProxyCase {
@@ -24,13 +24,9 @@ export interface KubeProxyCase {
     readonly detectArg: string;
     readonly nodePortAddresses: readonly string[];
   };
-  /** Names of {@link objectsOf}. */
+  /** Names of {@link objects}. */
   readonly services: readonly string[];
 }
-
-const objects = fixture.objects as unknown as Readonly<
-  Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
->;
 
 /** The objects of its Services. */
 export function objectsOf({ family, services }: KubeProxyCase): ClusterObject[] {

@@ -1,7 +1,7 @@
 /** iptables mode on real tables, in network namespaces of its own, by both implementations. */
 
 import assert from "node:assert/strict";
-import type { ClusterObject, Service } from "../../../src/cluster/objects.ts";
+import type { Service } from "../../../src/cluster/objects.ts";
 import { NodeRulesAccess, RestoreError } from "../../../src/dataplane/iptables/apply.ts";
 import { cleanupIptables } from "../../../src/dataplane/iptables/cleanup.ts";
 import { IptablesDataPlane } from "../../../src/dataplane/iptables/dataplane.ts";
@@ -13,20 +13,14 @@ import {
   ProgramRunner,
   type Programs,
 } from "../../../src/dataplane/iptables/programs.ts";
-import type { EngineHandle } from "../../../src/engine/handle.ts";
-import { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import { readSysctl } from "../../../src/linux/sysctl.ts";
 import type { Family } from "../../../src/net/address.ts";
-import type { PlanChange } from "../../../src/plan/plan.ts";
 import { requires } from "../../requirements.ts";
 import { until } from "../../until.ts";
-import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
+import { NetfilterBed, toldBy } from "../netfilter_bed.ts";
+import { everything, objects, renamed } from "../objects.ts";
 import { testPlanner } from "./plans.ts";
 import { holdXtablesLock } from "./xtables_lock.ts";
-
-const objects = fixture.objects as unknown as Readonly<
-  Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
->;
 
 /** Runs programs without CAP_NET_RAW, as a container may have to. */
 class UnprivilegedRunner extends ProgramRunner {
@@ -36,51 +30,18 @@ class UnprivilegedRunner extends ProgramRunner {
   }
 }
 
-/** A node with an implementation of iptables, and a planner for it. */
-class Bed implements AsyncDisposable {
-  readonly planner = testPlanner();
-  readonly namespace = NetworkNamespace.create();
-  readonly runner = new ProgramRunner(this.namespace);
-  readonly learnt: PlanChange[] = [];
-  syncs: readonly FamilySync[] = [];
-  requested = 0;
-  readonly planes: IptablesDataPlane[] = [];
-
-  constructor(readonly backend: Backend) {}
+/** A node with an implementation of iptables. */
+class Bed extends NetfilterBed<IptablesDataPlane, FamilySync> {
+  constructor(readonly backend: Backend) {
+    super(testPlanner());
+  }
 
   async start(): Promise<IptablesDataPlane> {
-    const engine = {
-      apply: (change: PlanChange) => {
-        this.learnt.push(change);
-        return Promise.resolve();
-      },
-    } as Partial<EngineHandle> as EngineHandle;
-    const plane = await IptablesDataPlane.start({
-      engine,
-      families: ["IPv4", "IPv6"],
-      namespaceFd: this.namespace.fd,
-      backend: this.backend,
-      canaryPeriodMs: 50,
-      requestSync: () => this.requested++,
-      synced: (syncs) => this.syncs = syncs,
-    });
+    const { backend } = this;
+    const options = { ...this.options(), backend, canaryPeriodMs: 50 };
+    const plane = await IptablesDataPlane.start(options);
     this.planes.push(plane);
     return plane;
-  }
-
-  async update(
-    plane: IptablesDataPlane,
-    changed: readonly ClusterObject[],
-    action: "apply" | "delete" = "apply",
-  ): Promise<number> {
-    const change = this.planner.update(changed.map((object) => ({ action, object })));
-    await plane.sync(this.planner.plan, change);
-    return this.lines;
-  }
-
-  /** Lines that the last sync sent. */
-  get lines(): number {
-    return this.syncs.reduce((sum, { lines }) => sum + lines, 0);
   }
 
   async programs(): Promise<Programs> {
@@ -100,26 +61,6 @@ class Bed implements AsyncDisposable {
     const { code, stderr } = await this.runner.run(name, ["-w", "5", ...args]);
     assert.equal(code, 0, stderr);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const plane of this.planes) await plane.stop();
-    this.namespace.close();
-  }
-}
-
-const everything = [
-  ...Object.values(objects.IPv4).flat(),
-  ...Object.values(objects.IPv6).flat().map(renamed),
-];
-
-/** Its counterpart in the other family has the same name. */
-function renamed(object: ClusterObject): ClusterObject {
-  const { metadata } = object;
-  const labels = metadata.labels === undefined ? undefined : Object.fromEntries(
-    Object.entries(metadata.labels).map(([key, value]) => [key, `${value}6`]),
-  );
-  const other = { ...metadata, name: `${metadata.name}6`, ...(labels ? { labels } : {}) };
-  return { ...object, metadata: other } as ClusterObject;
 }
 
 function backendTest(name: string, fn: (bed: Bed) => Promise<void>): void {
@@ -320,15 +261,7 @@ Deno.test({
 
 backendTest("it tells how each attempt went, and what was written", async (bed) => {
   const plane = await bed.start();
-  const told: string[] = [];
-  plane.observe({
-    attempted: ({ family, full, ok, refused }) => {
-      told.push(
-        [family, full ? "full" : "partial", ok ? "ok" : refused ? "refused" : ""].join(" "),
-      );
-    },
-    conntrackReconciled: ({ family, deleted }) => told.push(`${family} ${deleted} forgotten`),
-  });
+  const told = toldBy(plane);
   assert.equal(plane.lastSync("IPv4"), null);
   await bed.update(plane, objects.IPv4.plain);
   assert.deepEqual(told.splice(0), [

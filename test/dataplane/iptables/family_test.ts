@@ -2,20 +2,16 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import type { RulesAccess } from "../../../src/dataplane/iptables/apply.ts";
 import { formatDrift } from "../../../src/dataplane/iptables/drift.ts";
 import { FamilyRules } from "../../../src/dataplane/iptables/family.ts";
 import { inParts } from "../../../src/dataplane/iptables/programs.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
 import type { Family } from "../../../src/net/address.ts";
-import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
+import { objects } from "../objects.ts";
 import { restore, savedText, type Tables } from "./interpreter.ts";
 import { plannerOf } from "./plans.ts";
 
-const objects = fixture.objects as unknown as Readonly<
-  Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
->;
 const NO_CHANGE = { node: null, updated: [], removed: [] };
 
 /** A node in memory whose iptables-restore can be made to stop before the end of a text. */

@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
-import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
 import { beginRendering, render } from "../../../src/dataplane/iptables/render.ts";
 import { countRules, type RuleSet, TABLES } from "../../../src/dataplane/iptables/rules.ts";
 import { restoreText } from "../../../src/dataplane/iptables/text.ts";
 import type { Family } from "../../../src/net/address.ts";
-import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
+import { objects } from "../objects.ts";
 import { plannerOf } from "./plans.ts";
-
-const objects = fixture.objects as unknown as Readonly<
-  Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
->;
 
 function released(family: Family): [whole: RuleSet, released: RuleSet] {
   const { plan } = plannerOf(Object.values(objects[family]).flat());

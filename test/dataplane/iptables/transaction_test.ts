@@ -14,13 +14,9 @@ import {
 } from "../../../src/dataplane/iptables/transaction_text.ts";
 import type { Family } from "../../../src/net/address.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
-import fixture from "./fixtures/kube_proxy.json" with { type: "json" };
+import { objects } from "../objects.ts";
 import { restore, savedText, type Tables } from "./interpreter.ts";
 import { testPlanner } from "./plans.ts";
-
-const objects = fixture.objects as unknown as Readonly<
-  Record<Family, Readonly<Record<string, readonly ClusterObject[]>>>
->;
 
 function emptyNode(): Tables {
   return new Map([

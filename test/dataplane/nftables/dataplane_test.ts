@@ -7,7 +7,9 @@ import { cleanupNftables } from "../../../src/dataplane/nftables/cleanup.ts";
 import { TABLE } from "../../../src/dataplane/nftables/names.ts";
 import { TableWatch } from "../../../src/netlink/netfilter/nftables/watch.ts";
 import { until } from "../../until.ts";
-import { accessTest, Bed, everything, objects, renamed } from "./bed.ts";
+import { toldBy } from "../netfilter_bed.ts";
+import { everything, objects, renamed } from "../objects.ts";
+import { accessTest, Bed } from "./bed.ts";
 
 accessTest("what was written is read back as the same, in both families", async (bed) => {
   const plane = await bed.start();
@@ -307,15 +309,7 @@ accessTest(
 
 accessTest("it tells how each attempt went, and what was written", async (bed) => {
   const plane = await bed.start();
-  const told: string[] = [];
-  plane.observe({
-    attempted: ({ family, full, ok, refused }) => {
-      told.push(
-        [family, full ? "full" : "partial", ok ? "ok" : refused ? "refused" : ""].join(" "),
-      );
-    },
-    conntrackReconciled: ({ family, deleted }) => told.push(`${family} ${deleted} forgotten`),
-  });
+  const told = toldBy(plane);
   assert.equal(plane.lastSync("IPv4"), null);
   await bed.update(plane, objects.IPv4.plain);
   assert.deepEqual(told.splice(0), [
