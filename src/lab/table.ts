@@ -10,19 +10,21 @@ const COMFORTABLE = 40;
 /**
  * Lines of a table, at most `width` wide if that is possible. Columns are as wide as their widest
  * cell and two spaces apart; the last one is wrapped. When that leaves too little for the last
- * column, the cells of the first one become headings, each above the rows that share it.
+ * column, the cells of the first one become headings, each above the rows that share it. A width of
+ * 0, which terminals have that nobody told theirs, is no bound.
  */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],
   width: number,
 ): string[] {
-  const room = width - indentOf(columnWidths([header, ...rows]));
+  const bound = width === 0 ? Infinity : width;
+  const room = bound - indentOf(columnWidths([header, ...rows]));
   if (room >= COMFORTABLE || header.length < 3) {
-    return formatRows([header, ...rows], width).flat();
+    return formatRows([header, ...rows], bound).flat();
   }
   const all = [header, ...rows];
-  const rest = formatRows(all.map((row) => row.slice(1)), width - 2);
+  const rest = formatRows(all.map((row) => row.slice(1)), bound - 2);
   return all.flatMap(([heading], place) => [
     ...(heading === all[place - 1]?.[0] ? [] : [heading]),
     ...rest[place].map((line) => `  ${line}`),

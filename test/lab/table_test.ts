@@ -32,6 +32,10 @@ Deno.test("where it is narrow, the first column becomes headings", () => {
   ]);
 });
 
+Deno.test("where nobody knows how wide it is, as in some terminals, nothing is wrapped", () => {
+  assert.deepEqual(formatTable(HEADER, ROWS, 0), formatTable(HEADER, ROWS, 1000));
+});
+
 Deno.test("property: wrapping loses no word and keeps to the width", () => {
   fc.assert(
     fc.property(
