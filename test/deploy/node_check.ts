@@ -58,9 +58,7 @@ export class NodeBed implements AsyncDisposable {
 
   static async create(): Promise<NodeBed> {
     const pki = await Pki.create();
-    await pki.authority("ca");
-    await pki.certificate("server", "ca", "IP:127.0.0.1");
-    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
+    const tls = await pki.server("IP:127.0.0.1");
     const namespace = NetworkNamespace.create();
     using net = namespace.run(() => Rtnetlink.open());
     net.links.setUp("lo");

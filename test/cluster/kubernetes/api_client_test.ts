@@ -133,11 +133,8 @@ Deno.test({
   ),
   async fn() {
     await using pki = await Pki.create();
-    await pki.authority("ca");
+    await using api = new ApiDouble({ tls: await pki.server("IP:127.0.0.1") });
     await pki.authority("other");
-    await pki.certificate("server", "ca", "IP:127.0.0.1");
-    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
-    await using api = new ApiDouble({ tls });
     const trusting = (file: string) =>
       kubeconfig(pki, { server: api.url, "certificate-authority": file });
     assert.equal(await ask(trusting("ca.crt")), GOOD);
@@ -162,11 +159,7 @@ Deno.test({
     await pki.authority("new");
     await pki.certificate("first", "old", "IP:127.0.0.1");
     await pki.certificate("second", "new", "IP:127.0.0.1");
-    const pair = async (name: string) => ({
-      cert: await pki.read(`${name}.crt`),
-      key: await pki.read(`${name}.key`),
-    });
-    const api = new ApiDouble({ tls: await pair("first") });
+    const api = new ApiDouble({ tls: await pki.pair("first") });
     api.put(rawService("s0"));
     await Deno.copyFile(pki.path("old.crt"), pki.path("ca.crt"));
     const options = kubeconfig(pki, { server: api.url, "certificate-authority": "ca.crt" });
@@ -191,7 +184,7 @@ Deno.test({
     await pass(400);
     await api.stop();
     await using after = new ApiDouble({
-      tls: await pair("second"),
+      tls: await pki.pair("second"),
       port: Number(new URL(api.url).port),
     });
     for (let i = 0; i < 3; i++) after.put(rawService("s0"));
@@ -206,10 +199,7 @@ Deno.test({
   ...requires("A pod follows the API with its service account", "openssl"),
   async fn() {
     await using pki = await Pki.create();
-    await pki.authority("ca");
-    await pki.certificate("server", "ca", "IP:127.0.0.1");
-    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
-    await using api = new ApiDouble({ tls });
+    await using api = new ApiDouble({ tls: await pki.server("IP:127.0.0.1") });
     api.tokens = new Set(["one"]);
     api.put(rawService("s0"));
     await Deno.writeTextFile(pki.path("token"), "one");
@@ -229,10 +219,7 @@ Deno.test({
   ...requires("tls-server-name is the name that is asked for and verified", "openssl"),
   async fn() {
     await using pki = await Pki.create();
-    await pki.authority("ca");
-    await pki.certificate("server", "ca", "DNS:api.test");
-    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
-    await using api = new ApiDouble({ tls });
+    await using api = new ApiDouble({ tls: await pki.server("DNS:api.test") });
     const cluster = { server: api.url, "certificate-authority": "ca.crt" };
     assert.match(await ask(kubeconfig(pki, cluster)), /certificate/);
     const named = { ...cluster, "tls-server-name": "api.test" };
@@ -249,10 +236,7 @@ Deno.test({
   ...requires("A proxy-url is the way to the server", "openssl"),
   async fn() {
     await using pki = await Pki.create();
-    await pki.authority("ca");
-    await pki.certificate("server", "ca", "IP:127.0.0.1");
-    const tls = { cert: await pki.read("server.crt"), key: await pki.read("server.key") };
-    await using api = new ApiDouble({ tls });
+    await using api = new ApiDouble({ tls: await pki.server("IP:127.0.0.1") });
     await using proxy = new ConnectProxy();
     const cluster = { server: api.url, "certificate-authority": "ca.crt", "proxy-url": proxy.url };
     assert.equal(await ask(kubeconfig(pki, cluster)), GOOD);
@@ -264,8 +248,7 @@ Deno.test({
   ...requires("A client certificate is shown to a server that asks for one", "openssl"),
   async fn() {
     await using pki = await Pki.create();
-    await pki.authority("ca");
-    await pki.certificate("server", "ca", "IP:127.0.0.1");
+    await pki.server("IP:127.0.0.1");
     await pki.certificate("me", "ca");
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr as Deno.NetAddr;

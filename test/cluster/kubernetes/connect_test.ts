@@ -18,9 +18,7 @@ class Server implements AsyncDisposable {
 
   static async start(names = "DNS:api.test"): Promise<Server> {
     const pki = await Pki.create();
-    await pki.authority("ca");
-    await pki.certificate("server", "ca", names);
-    return new Server(pki, new ApiDouble({ tls: await pair(pki, "server") }));
+    return new Server(pki, new ApiDouble({ tls: await pki.server(names) }));
   }
 
   get port(): number {
@@ -48,10 +46,6 @@ class Server implements AsyncDisposable {
   }
 }
 
-async function pair(pki: Pki, name: string) {
-  return { cert: await pki.read(`${name}.crt`), key: await pki.read(`${name}.key`) };
-}
-
 const NAMED = { "certificate-authority": "ca.crt", "tls-server-name": "api.test" };
 const INSECURE = { "insecure-skip-tls-verify": true };
 
@@ -62,7 +56,7 @@ Deno.test({
     const { pki, port } = server;
     await pki.certificate("proxy", "ca", `IP:${HERE}`);
     await using http = new ConnectProxy({ login: "me:p@ss" });
-    await using https = new ConnectProxy({ tls: await pair(pki, "proxy") });
+    await using https = new ConnectProxy({ tls: await pki.pair("proxy") });
     await using socks = new SocksProxy({ login: "me:p@ss", onward: { hostname: HERE, port } });
     const urls = [
       http.url.replace("://", "://me:p%40ss@"),
@@ -151,7 +145,7 @@ Deno.test({
     await using server = await Server.start();
     const { pki } = server;
     await pki.certificate("me", "ca");
-    const tls = { ...await pair(pki, "server"), ca: await pki.read("ca.crt") };
+    const tls = { ...await pki.pair("server"), ca: await pki.read("ca.crt") };
     const { createServer } = await import("node:https");
     const listener = createServer(
       { ...tls, requestCert: true, rejectUnauthorized: false },

@@ -57,6 +57,18 @@ export class Pki implements AsyncDisposable {
     );
   }
 
+  /** Makes the authority "ca", and what a server shows that it has signed for `names`. */
+  async server(names: string): Promise<{ cert: string; key: string }> {
+    await this.authority("ca");
+    await this.certificate("server", "ca", names);
+    return await this.pair("server");
+  }
+
+  /** What a server shows that was made under a name. */
+  async pair(name: string): Promise<{ cert: string; key: string }> {
+    return { cert: await this.read(`${name}.crt`), key: await this.read(`${name}.key`) };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.folder, { recursive: true });
   }
