@@ -10,7 +10,7 @@ import type { PacketQuery as Packet } from "../engine/handle.ts";
 import { familyOf, parseAddress } from "../net/address.ts";
 import { jsonBody } from "./body.ts";
 import { ApiError, errorResponse } from "./errors.ts";
-import { Explanation, explanation } from "./explanation.ts";
+import { Explanation, explanation, withLines } from "./explanation.ts";
 import { commonHeaders } from "./identify.ts";
 import { historyId, notKept } from "./history.ts";
 import { type QueryReader, readQuery } from "./query.ts";
@@ -112,10 +112,10 @@ export function addExplain(
   witnesses: Witnesses,
   bodyTimeoutMs: number,
 ): (context: Context) => Response | Promise<Response> {
-  const worded = new WordedAnswers(
-    witnesses,
-    (said) => JSON.stringify(explanation(witnesses, said)),
-  );
+  const worded = new WordedAnswers(witnesses, {
+    write: (said) => JSON.stringify(explanation(witnesses, said)),
+    withLines,
+  });
   const answer = (context: Context, question: Asked): Answer | Promise<Answer> => {
     const say = (text: string) => jsonText(context, withName(question.name, text));
     const text = isPlain(question)

@@ -99,3 +99,9 @@ export function explanation(witnesses: Witnesses, said: Testimony): z.input<type
     disagreements: said.disagreements,
   };
 }
+
+/** The text of an answer whose rules have moved to other lines. */
+export function withLines(text: string, moves: (line: number) => number): string {
+  // Within a text of JSON there is no quote without a backslash in front of it.
+  return text.replace(/"line":(\d+)/g, (_, line) => `"line":${moves(Number(line))}`);
+}

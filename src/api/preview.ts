@@ -229,7 +229,7 @@ function previousRules({ mode, families }: ApiState, views: PlanViews): Previous
     families.map(rules).filter((one) => one !== null);
   switch (mode) {
     case "iptables":
-      return { ...NO_RULES, iptables: known((family) => views.rules(family)) };
+      return { ...NO_RULES, iptables: known((family) => views.iptables.rules(family)) };
     case "nftables":
       return { ...NO_RULES, nftables: known((family) => views.nftables.rules(family)) };
     default:

@@ -201,9 +201,9 @@ export function addRules(app: OpenAPIHono, state: ApiState, views: PlanViews): v
 function iptablesRules(state: ApiState, views: PlanViews, service?: string): Rules {
   const running = state.mode === "iptables";
   const synced = running && state.node.iptables !== undefined;
-  const problems = views.rendered.problems;
+  const problems = views.iptables.rendered.problems;
   const sets = state.families.map((family) =>
-    synced ? views.rules(family) : views.rendered.rules.get(family) ?? null
+    synced ? views.iptables.rules(family) : views.iptables.rendered.rules.get(family) ?? null
   ).filter((rules) => rules !== null).map((rules) => only(rules, service));
   return {
     mode: "iptables",

@@ -9,6 +9,7 @@ import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { LocalEngine } from "../../src/engine/local.ts";
 import { FAMILIES } from "../../src/net/address.ts";
+import type { PlanChange } from "../../src/plan/plan.ts";
 import type { Planner } from "../../src/plan/planner.ts";
 import { buildPacket, type PacketSpec } from "../engine/packets.ts";
 import { testPlanner } from "../dataplane/iptables/plans.ts";
@@ -37,7 +38,7 @@ export class RealState implements ApiState {
   async apply(
     objects: readonly ClusterObject[],
     options: { readonly action?: "apply" | "delete"; readonly engine?: boolean } = {},
-  ): Promise<void> {
+  ): Promise<PlanChange> {
     const { action = "apply", engine = true } = options;
     const changes = objects.map((object) => ({ action, object }));
     const change = this.planner.update(changes);
@@ -45,6 +46,7 @@ export class RealState implements ApiState {
     const outcome = { timeMs: Date.now(), durationMs: 1, ok: true, error: null, sent: [] };
     this.history.record({ ...outcome, change, changes });
     if (engine) await this.engine.apply(change);
+    return change;
   }
 
   /** Sends a packet through the engine. */

@@ -7,7 +7,6 @@
 
 import type { ProxyMode } from "../../dataplane/dataplane.ts";
 import type { BasedResult, Basis, LookupResult, PacketQuery } from "../../engine/handle.ts";
-import { parseSave } from "../../dataplane/iptables/save_text.ts";
 import type {
   Answer,
   AnswerBackend,
@@ -18,7 +17,6 @@ import type {
   Step,
 } from "../../explain/answer.ts";
 import { outcomesOf } from "../../explain/from_plan.ts";
-import { answerer } from "../../explain/iptables/explain.ts";
 import { TooManyWays } from "../../explain/iptables/walk.ts";
 import { type AddressPort, type Family, familyOf, isSameAddressPort } from "../../net/address.ts";
 import type { FrontendMatch } from "../../plan/frontend_index.ts";
@@ -26,7 +24,8 @@ import { ApiError } from "../errors.ts";
 import type { ApiState } from "../state.ts";
 import { compareWitnesses, type Disagreement } from "./compare.ts";
 import { knownDifference, knownMasquerade } from "./known.ts";
-import type { PlanViews } from "../plan_views.ts";
+import type { RestsOn, StillRests } from "./iptables_view.ts";
+import type { Lasting, PlanViews } from "../plan_views.ts";
 import { messageOf } from "../../errors.ts";
 
 /** Which rules are the second witness: those of the last sync, or what the node has this moment. */
@@ -54,6 +53,8 @@ export interface LastingTestimony extends Testimony {
   readonly sender: SenderQuestions;
   /** Whether the second witness names the source: once, then. */
   readonly namesSource: boolean;
+  /** What of the rules it rests on; absent: on all of {@link Witnesses.surroundings}. */
+  readonly rests?: RestsOn;
 }
 
 /** In all others the plan is the second witness. */
@@ -127,7 +128,7 @@ export class Witnesses {
 
   /** The second witness beside such an answer, by the rules of the last sync. Throws ApiError. */
   besides(packet: PacketQuery, engine: LookupResult): LastingTestimony {
-    const { answer: rules, sender } = this.#bySync({ name: "", ...packet });
+    const { answer: rules, sender, rests } = this.#bySync({ name: "", ...packet });
     const disagreements = this.compare(packet, engine, rules);
     return {
       engine,
@@ -136,7 +137,13 @@ export class Witnesses {
       // Why something has to be otherwise is known of this source.
       sender: disagreements.length === 0 ? sender : onlyOf(packet),
       namesSource: !this.#hasRules,
+      rests,
     };
+  }
+
+  /** What an answer of the second witness rests on, as it is now; null when any of it is another. */
+  stillRests(rests: RestsOn): StillRests | null {
+    return this.#views.iptables.stillRests(rests);
   }
 
   /** Answers for a family, all from one state of the rules. Throws ApiError. */
@@ -145,7 +152,7 @@ export class Witnesses {
   }
 
   /** The second witness's answer by what the last sync has made. */
-  readonly #bySync: Ask = followable((flow) =>
+  readonly #bySync = followable((flow: Flow): Lasting<Said> =>
     this.#hasRules ? this.#views.byRules(flow) : this.#views.byPlan(flow)
   );
 
@@ -188,8 +195,7 @@ export class Witnesses {
     try {
       if (nftables !== undefined) return await this.#views.nftables.read(family, nftables);
       if (iptables === undefined) return await this.#views.ipvs.read(family, ipvs!);
-      const tables = { [family]: parseSave(await iptables.saved(family)) };
-      return answerer({ tables, nodeAddresses: this.#state.plan().node.addresses });
+      return await this.#views.iptables.read(family, (family) => iptables.saved(family));
     } catch (error) {
       const why = messageOf(error);
       throw new ApiError(503, "node_unreadable", `the node's rules cannot be read: ${why}`);
@@ -208,7 +214,7 @@ function onlyOf(packet: PacketQuery): SenderQuestions {
 }
 
 /** Has an answer that is too long to be found be an error of the API. */
-function followable(ask: Ask): Ask {
+function followable<Answer>(ask: (flow: Flow) => Answer): (flow: Flow) => Answer {
   return (flow) => {
     try {
       return ask(flow);

@@ -6,50 +6,61 @@
  * @module
  */
 
+import { getHeapStatistics } from "node:v8";
 import type { BasedResult, Basis, PacketQuery } from "../../engine/handle.ts";
 import type { SenderQuestions } from "../../explain/answer.ts";
 import { IdleWatch } from "../../idle.ts";
 import type { FrontendMatch } from "../../plan/frontend_index.ts";
+import type { RestsOn } from "./iptables_view.ts";
 import type { Testimony, Witnesses } from "./witnesses.ts";
 
-/** What is kept at most, characters: of 10,000 Services with ten endpoints each some 28 million. */
-const MOST_CHARACTERS = 1 << 25;
+/**
+ * What is kept at most, characters, as a part of what the heap may hold: of 10,000 Services with ten
+ * endpoints each 28 million by the plan, 120 million by the rules of iptables mode.
+ */
+const MOST_CHARACTERS = getHeapStatistics().heap_size_limit / 32;
 
 /** What nobody has asked for so long is let go of, milliseconds. */
 const IDLE_MS = 300_000;
 
-/** An answer about a frontend, and of whom it holds. */
+/** An answer about a frontend, and what it rests on. */
 interface Worded {
   readonly frontend: FrontendMatch;
-  /** Of the plan: the last one that is known to have the frontend. */
-  revision: number;
   readonly basis: Basis;
   readonly sender: SenderQuestions;
   /** The text up to the source's name; all of it where the source is not named. */
-  readonly before: string;
+  before: string;
   /** The text behind that name; null: the source is not named. */
-  readonly after: string | null;
+  after: string | null;
+  /** The plan's, of the last one that is known to have the frontend. */
+  revision: number;
+  /** The last in which it is known to hold. */
+  surroundings: object;
+  /** What of these it rests on; undefined: all. */
+  rests: RestsOn | undefined;
+}
+
+/** How answers are put into words. */
+export interface Wording {
+  /** All words come from the witnesses. */
+  write(said: Testimony): string;
+  /** The same text where the rules that it names have moved to other lines. */
+  withLines(text: string, moves: (line: number) => number): string;
 }
 
 /** The answers of one pair of witnesses, as text. */
 export class WordedAnswers {
   readonly #witnesses: Witnesses;
-  readonly #write: (said: Testimony) => string;
+  readonly #wording: Wording;
   /** By what was dialled, those that were kept first in front. */
   readonly #kept = new Map<string, Worded>();
   readonly #mostCharacters: number;
   readonly #idle: IdleWatch;
   #characters = 0;
-  #surroundings: object | null = null;
 
-  /** @param write puts an answer into words, all of which come from the witnesses. */
-  constructor(
-    witnesses: Witnesses,
-    write: (said: Testimony) => string,
-    mostCharacters = MOST_CHARACTERS,
-  ) {
+  constructor(witnesses: Witnesses, wording: Wording, mostCharacters = MOST_CHARACTERS) {
     this.#witnesses = witnesses;
-    this.#write = write;
+    this.#wording = wording;
     this.#mostCharacters = mostCharacters;
     this.#idle = new IdleWatch(IDLE_MS, () => this.#forget());
   }
@@ -60,47 +71,64 @@ export class WordedAnswers {
    */
   about(packet: PacketQuery): string | Promise<string> {
     const { surroundings, revision } = this.#witnesses;
-    if (surroundings !== this.#surroundings) this.#forget();
-    this.#surroundings = surroundings;
     this.#idle.use();
-    const known = this.#known(packet, revision);
+    const known = this.#known(packet, surroundings, revision);
     const answer = this.#witnesses.engineIfChanged(packet, known?.basis ?? null);
-    return answer instanceof Promise
-      ? answer.then((answer) => this.#word(packet, known, answer, revision))
-      : this.#word(packet, known, answer, revision);
+    const word = (answer: BasedResult | null) =>
+      answer === null
+        ? textFor(known!, packet.source)
+        : this.#word(packet, answer, surroundings, revision);
+    return answer instanceof Promise ? answer.then(word) : word(answer);
   }
 
-  /** Says what is known, or what the witnesses say instead of it; `revision` was that of the plan. */
+  /** Says what the witnesses say; the rest is of the moment when the engine was asked. */
   #word(
     packet: PacketQuery,
-    known: Worded | null,
-    answer: BasedResult | null,
+    { basis, result }: BasedResult,
+    surroundings: object,
     revision: number,
   ): string {
-    if (answer === null) return textFor(known!, packet.source);
-    const said = this.#witnesses.besides(packet, answer.result);
-    const text = this.#write(said);
+    const said = this.#witnesses.besides(packet, result);
+    const text = this.#wording.write(said);
     const frontend = this.#witnesses.frontendOf(packet);
-    // Either may have changed while the engine was asked.
     const same = this.#witnesses.revision === revision &&
-      this.#witnesses.surroundings === this.#surroundings;
+      this.#witnesses.surroundings === surroundings;
     const parts = same && frontend !== null ? partsOf(text, packet.source, said.namesSource) : null;
     if (parts !== null) {
-      const { basis } = answer;
-      const { sender } = said;
-      this.#keep(dialled(packet), { frontend: frontend!, revision, basis, sender, ...parts });
+      const { sender, rests } = said;
+      const kept = { frontend: frontend!, basis, sender, ...parts, revision, surroundings, rests };
+      this.#keep(dialled(packet), kept);
     }
     return text;
   }
 
-  #known(packet: PacketQuery, revision: number): Worded | null {
+  /** What is kept about a packet, as far as it holds of plan and rules. */
+  #known(packet: PacketQuery, surroundings: object, revision: number): Worded | null {
     const known = this.#kept.get(dialled(packet));
     if (known === undefined || !known.sender.sameFor(packet.source)) return null;
     if (known.revision !== revision) {
       if (this.#witnesses.frontendOf(packet) !== known.frontend) return null;
       known.revision = revision;
     }
+    if (known.surroundings !== surroundings) {
+      if (!this.#stillRests(known)) return null;
+      known.surroundings = surroundings;
+    }
     return known;
+  }
+
+  /** Whether what an answer rests on is still the same; its lines are then brought up to date. */
+  #stillRests(known: Worded): boolean {
+    const still = known.rests === undefined ? null : this.#witnesses.stillRests(known.rests);
+    if (still === null) return false;
+    const { rests, moves } = still;
+    known.rests = rests;
+    if (moves === null) return true;
+    this.#characters -= lengthOf(known);
+    known.before = this.#wording.withLines(known.before, moves);
+    if (known.after !== null) known.after = this.#wording.withLines(known.after, moves);
+    this.#characters += lengthOf(known);
+    return true;
   }
 
   #keep(dialled: string, worded: Worded): void {
@@ -147,6 +175,6 @@ function textFor({ before, after }: Worded, source: string): string {
   return after === null ? before : before + source + after;
 }
 
-function lengthOf({ before, after }: Worded): number {
+function lengthOf({ before, after }: Pick<Worded, "before" | "after">): number {
   return before.length + (after?.length ?? 0);
 }

@@ -11,6 +11,7 @@ import { type BalancedWay, type Balancer, type BalancerStep, WITHHELD } from "./
 import { firstPacket, moveTo, routingStep, track } from "./journey.ts";
 import { type Hook, ip, isLoopback, LOOPBACK, type Packet } from "./packet.ts";
 import { isAddress, Sender } from "./sender.ts";
+import type { AskedChains } from "./resting.ts";
 import { isLocal, linkTo, type World } from "./world.ts";
 import type { RuleSet, Table } from "./ruleset.ts";
 import { OtherSteps } from "./steps.ts";
@@ -25,13 +26,18 @@ export interface Evaluation {
   readonly sender: SenderQuestions;
 }
 
+/** The same by iptables rules. */
+export interface EvaluatedRules extends Evaluation {
+  readonly asked: AskedChains;
+}
+
 /** Walks one flow through the rules of its family, and the balancer. Throws TooManyWays. */
 export function evaluate(
   flow: Flow,
   rules: RuleSet,
   world: World,
   balancer: Balancer | null = null,
-): Evaluation {
+): EvaluatedRules {
   return new Journey(rules, world, balancer, flow.state ?? "NEW").run(flow);
 }
 
@@ -52,6 +58,7 @@ class Journey {
   readonly #budget = new Budget();
   readonly #steps = new OtherSteps();
   readonly #unknown = new Map<string, UnknownRule>();
+  readonly #asked = new Map<string, Set<string>>();
   /** Those that the balancer took out of the hook that is being asked, to send them on. */
   #dispatched: Path[] = [];
 
@@ -62,7 +69,7 @@ class Journey {
     private readonly state: NonNullable<Flow["state"]>,
   ) {}
 
-  run(flow: Flow): Evaluation {
+  run(flow: Flow): EvaluatedRules {
     const sender = new Sender(flow.source, flow.sourcePort ?? null);
     const start = firstPacket(flow, sender, this.world);
     const path: Path = { packet: start, probability: ONE, trail: null };
@@ -72,6 +79,7 @@ class Journey {
       ended: this.#ended,
       unknown: [...this.#unknown.values()],
       sender: sender.questions(),
+      asked: this.#asked,
     };
   }
 
@@ -183,7 +191,10 @@ class Journey {
 
   #ask(table: Table, here: readonly Path[]): readonly Path[] {
     if (here.length === 0) return here;
-    const walk = new TableWalk(table, this.world, this.#report, this.#budget, this.#steps);
+    const { name } = table;
+    let asked = this.#asked.get(name);
+    if (asked === undefined) this.#asked.set(name, asked = new Set());
+    const walk = new TableWalk(table, this.world, this.#report, this.#budget, this.#steps, asked);
     const { accepted, ended } = walk.run(here);
     this.#ended.push(...ended);
     return accepted;

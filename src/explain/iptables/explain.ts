@@ -18,6 +18,7 @@ import type { Balancer } from "./balancer.ts";
 import { evaluate } from "./evaluator.ts";
 import type { IpSet } from "./ipset.ts";
 import type { InterfaceRoute, RecentEntry, World } from "./world.ts";
+import type { AskedChains } from "./resting.ts";
 import { RuleSet, type TableSource } from "./ruleset.ts";
 
 /** A node's rules by family; a family that is absent has none. */
@@ -58,8 +59,13 @@ export function explainer(node: NodeState): (flow: Flow) => Answer {
   return (flow) => ask(flow).answer;
 }
 
-/** Like {@link explainer}, for who keeps answers: each says for which other sources it is one. */
-export function answerer(node: NodeState): (flow: Flow) => Answered {
+/** An answer, what of the rules it rests on, and for whom else it is one. */
+export interface AnsweredByRules extends Answered {
+  readonly asked: AskedChains;
+}
+
+/** Like {@link explainer}, for who keeps answers. */
+export function answerer(node: NodeState): (flow: Flow) => AnsweredByRules {
   const rules = {
     IPv4: new RuleSet(node.tables.IPv4 ?? []),
     IPv6: new RuleSet(node.tables.IPv6 ?? []),
@@ -75,7 +81,8 @@ export function answerer(node: NodeState): (flow: Flow) => Answered {
     const family = familyOf(flow.dest);
     const balancer = node.balancers?.[family] ?? null;
     const evaluation = evaluate(flow, rules[family], world, balancer);
-    return { answer: answerOf(flow.name, evaluation), sender: evaluation.sender };
+    const { sender, asked } = evaluation;
+    return { answer: answerOf(flow.name, evaluation), sender, asked };
   };
 }
 

@@ -68,6 +68,12 @@ export class RenderedRule implements KnownRule {
     readonly origin?: object,
   ) {}
 
+  /** Whether another one has the same words, whatever its line. */
+  says({ chain, spec, origin }: RenderedRule): boolean {
+    return origin !== undefined && origin === this.origin ||
+      chain === this.chain && spec === this.spec;
+  }
+
   get tokens(): readonly string[] {
     const tokens = splitWords(this.spec);
     if (tokens !== null) return tokens;

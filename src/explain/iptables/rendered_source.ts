@@ -20,11 +20,18 @@ import { Recent } from "../recent.ts";
 import { BUILT_IN, RenderedRule } from "./rendered.ts";
 import type { TableSource } from "./ruleset.ts";
 
-/** The tables of a rendered rule set on a node that has no other rules, as `renderedTables` has them. */
-export function renderedSources(rules: RuleSet): TableSource[] {
+/**
+ * The tables of a rendered rule set on a node that has no other rules, as `renderedTables` has them.
+ *
+ * @param before those of an earlier rule set: what has stayed the same is known to be.
+ */
+export function renderedSources(
+  rules: RuleSet,
+  before: readonly RenderedSource[] = [],
+): RenderedSource[] {
   let line = 1;
-  return TABLES.map((name) => {
-    const source = new RenderedSource(rules, name, line);
+  return TABLES.map((name, i) => {
+    const source = new RenderedSource(rules, name, line, before[i]);
     line = source.end;
     return source;
   });
@@ -39,19 +46,32 @@ interface Service {
   readonly line: number;
 }
 
+/** Rules that stand together. */
+export interface Place {
+  /** The same object as long as they are the same rules, whatever their lines. */
+  readonly content: object;
+  /** The line of the first one; 0: there is none. */
+  readonly line: number;
+}
+
+/** A chain that parts share. */
+interface SharedChain extends Place {
+  readonly rules: readonly RenderedRule[];
+}
+
 /** One table. Lines are those that it would have as text. */
-class RenderedSource implements TableSource {
+export class RenderedSource implements TableSource {
   /** The line after COMMIT. */
   readonly end: number;
   /** Of the chains that parts share. */
-  readonly #rules = new Map<string, readonly RenderedRule[]>();
+  readonly #shared = new Map<string, SharedChain>();
   /** By their chains: those that rules of others jump to, and of those once rendered the others. */
   readonly #services = new Map<string, Service>();
   readonly #rendered = new Recent<Service, ReadonlyMap<string, readonly RenderedRule[]>>(
     MOST_SERVICES,
   );
 
-  constructor(rules: RuleSet, readonly name: TableName, begin: number) {
+  constructor(rules: RuleSet, readonly name: TableName, begin: number, before?: RenderedSource) {
     const shared = sharedChains(rules, name);
     const parts = fragments(rules);
     // The table's own line, then its chains.
@@ -61,9 +81,9 @@ class RenderedSource implements TableSource {
     const jumps = JUMPS.filter(({ table, to }) => table === name && shared.has(to)).toReversed();
     const first = jumps.map(({ chain, spec }) => new RenderedRule(chain, spec, line++));
     for (const own of BUILT_IN[name]) {
-      this.#rules.set(own, first.filter(({ chain }) => chain === own));
+      this.#share(own, first.filter(({ chain }) => chain === own), before);
     }
-    line = this.#putChains(rules.head, shared, line);
+    line = this.#putChains(rules.head, shared, line, before);
     for (const fragment of rules.services.values()) {
       const service = { fragment, line };
       for (const { spec } of fragment.shared[name]) {
@@ -72,11 +92,11 @@ class RenderedSource implements TableSource {
       }
       line += fragment.size[name] - fragment.shared[name].length;
     }
-    this.end = this.#putChains(rules.tail, shared, line) + 1;
+    this.end = this.#putChains(rules.tail, shared, line, before) + 1;
   }
 
   has(chain: string): boolean {
-    return this.#services.has(chain) || this.#rules.has(chain);
+    return this.#services.has(chain) || this.#shared.has(chain);
   }
 
   policy(chain: string): string | null {
@@ -85,8 +105,18 @@ class RenderedSource implements TableSource {
 
   rules(chain: string): readonly RenderedRule[] {
     const service = this.#services.get(chain);
-    if (service === undefined) return this.#rules.get(chain) ?? [];
+    if (service === undefined) return this.#shared.get(chain)?.rules ?? [];
     return this.#rendered.get(service, () => this.#render(service)).get(chain) ?? [];
+  }
+
+  /**
+   * Where a chain stands: among those of its Service, or by itself. Null when nothing leads there,
+   * or would only from a chain that has not been asked for.
+   */
+  place(chain: string): Place | null {
+    const service = this.#services.get(chain);
+    if (service === undefined) return this.#shared.get(chain) ?? null;
+    return { content: service.fragment, line: service.line };
   }
 
   #render(service: Service): ReadonlyMap<string, readonly RenderedRule[]> {
@@ -107,13 +137,26 @@ class RenderedSource implements TableSource {
     fragment: Fragment,
     shared: ReadonlyMap<string, readonly Rule[]>,
     line: number,
+    before: RenderedSource | undefined,
   ): number {
     for (const name of fragment[this.name].chains) {
-      const rules = shared.get(name)!;
-      this.#rules.set(name, rules.map((rule) => new RenderedRule(name, rule.spec, line++, rule)));
+      const rules = shared.get(name)!.map((rule) =>
+        new RenderedRule(name, rule.spec, line++, rule)
+      );
+      this.#share(name, rules, before);
     }
     return line;
   }
+
+  #share(chain: string, rules: readonly RenderedRule[], before: RenderedSource | undefined): void {
+    const known = before === undefined ? undefined : before.#shared.get(chain);
+    const content = known !== undefined && isSame(known.rules, rules) ? known.content : {};
+    this.#shared.set(chain, { content, line: rules.at(0)?.line ?? 0, rules });
+  }
+}
+
+function isSame(some: readonly RenderedRule[], others: readonly RenderedRule[]): boolean {
+  return some.length === others.length && some.every((rule, i) => rule.says(others[i]));
 }
 
 /** Where a rule leads, at the end of our rules. */

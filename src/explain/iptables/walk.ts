@@ -90,6 +90,8 @@ export class TableWalk {
     private readonly report: (unknown: UnknownRule) => void,
     private readonly budget: Budget,
     private readonly others: OtherSteps,
+    /** Takes up the chains that the walk comes to. */
+    private readonly asked: Set<string>,
   ) {}
 
   /** Sends paths, at least one, into the hook's built-in chain. */
@@ -121,6 +123,7 @@ export class TableWalk {
   /** Those that come back from the chain: from its end, by RETURN, or from where it went by goto. */
   #walk(chain: Chain, paths: readonly Path[]): readonly Path[] {
     this.#inside.push(chain.name);
+    this.asked.add(chain.name);
     const back: Path[] = [];
     let here = paths;
     for (const rule of rulesFor(chain, paths)) {

@@ -1,0 +1,130 @@
+/**
+ * iptables mode's rules as a witness: as of the last sync, or as the node has them this moment.
+ *
+ * @module
+ */
+
+import { render } from "../../dataplane/iptables/render.ts";
+import type { RuleSet } from "../../dataplane/iptables/rules.ts";
+import { parseSave } from "../../dataplane/iptables/save_text.ts";
+import type { Answered, Flow } from "../../explain/answer.ts";
+import { type AnsweredByRules, answerer } from "../../explain/iptables/explain.ts";
+import { type RenderedSource, renderedSources } from "../../explain/iptables/rendered_source.ts";
+import { lineMoves, type Resting, restingIn, restingOn } from "../../explain/iptables/resting.ts";
+import { type Family, familyOf } from "../../net/address.ts";
+import type { NodeInfo } from "../../plan/plan.ts";
+import type { ApiState } from "../state.ts";
+
+/** Rules that the plan would become, and what of the plan they have not. */
+export interface RenderedRules {
+  readonly rules: ReadonlyMap<Family, RuleSet>;
+  /** One line for each Service that is left out. */
+  readonly problems: readonly string[];
+}
+
+/** What an answer rests on. */
+export interface RestsOn {
+  readonly node: NodeInfo;
+  readonly family: Family;
+  readonly on: Resting;
+}
+
+/** The same in later rules. */
+export interface StillRests {
+  readonly rests: RestsOn;
+  /** Where the lines of the answer's rules have gone; null: nowhere. */
+  readonly moves: ((line: number) => number) | null;
+}
+
+/** What was made of the rules of all families. */
+interface Evaluated {
+  readonly of: readonly (RuleSet | null)[];
+  readonly sources: Readonly<Partial<Record<Family, readonly RenderedSource[]>>>;
+  readonly ask: (flow: Flow) => AnsweredByRules;
+}
+
+/** The rules of all families; what was made of them is kept while they stay. */
+export class IptablesView {
+  readonly #state: ApiState;
+  #evaluated: Evaluated | null = null;
+  #rendered: { readonly revision: number; readonly rules: RenderedRules } | null = null;
+
+  constructor(state: ApiState) {
+    this.#state = state;
+  }
+
+  /** The rules that iptables mode would have for the plan. */
+  get rendered(): RenderedRules {
+    const revision = this.#state.revision();
+    if (this.#rendered?.revision !== revision) {
+      this.#rendered = { revision, rules: renderAll(this.#state) };
+    }
+    return this.#rendered!.rules;
+  }
+
+  /** The rules as of the last sync in iptables mode; those of the plan where none were programmed. */
+  rules(family: Family): RuleSet | null {
+    const { iptables } = this.#state.node;
+    return iptables === undefined
+      ? this.rendered.rules.get(family) ?? null
+      : iptables.rules(family);
+  }
+
+  /** What {@link ask} goes by: the rules of all families. */
+  synced(): readonly (RuleSet | null)[] {
+    return this.#state.families.map((family) => this.rules(family));
+  }
+
+  /** Where a flow goes by {@link rules}, and what of them that rests on. Throws TooManyWays. */
+  ask(flow: Flow): Answered & { readonly rests: RestsOn } {
+    const { sources, ask } = this.#evaluate();
+    const { answer, sender, asked } = ask(flow);
+    const family = familyOf(flow.dest);
+    const { node } = this.#state.plan();
+    const on = restingOn(sources[family] ?? [], asked);
+    return { answer, sender, rests: { node, family, on } };
+  }
+
+  /** What an answer of {@link ask} rests on in the rules of now; null when any of it is another. */
+  stillRests({ node, family, on }: RestsOn): StillRests | null {
+    if (node !== this.#state.plan().node) return null;
+    const now = restingIn(this.#evaluate().sources[family] ?? [], on);
+    return now === null ? null : { rests: { node, family, on: now }, moves: lineMoves(on, now) };
+  }
+
+  /** What answers by the rules that the node has of a family this moment. */
+  async read(
+    family: Family,
+    saved: (family: Family) => Promise<string>,
+  ): Promise<(flow: Flow) => Answered> {
+    const tables = { [family]: parseSave(await saved(family)) };
+    return answerer({ tables, nodeAddresses: this.#state.plan().node.addresses });
+  }
+
+  #evaluate(): Evaluated {
+    const of = this.synced();
+    const known = this.#evaluated;
+    if (known !== null && of.every((rules, i) => rules === known.of[i])) return known;
+    const sources = Object.fromEntries(
+      of.filter((rules) => rules !== null).map((rules) => [
+        rules.family,
+        renderedSources(rules, known?.sources[rules.family]),
+      ]),
+    );
+    const nodeAddresses = this.#state.plan().node.addresses;
+    return this.#evaluated = { of, sources, ask: answerer({ tables: sources, nodeAddresses }) };
+  }
+}
+
+function renderAll(state: ApiState): RenderedRules {
+  const { families, ruleOptions } = state;
+  const plan = state.plan();
+  const rendered = families.map((family) => render(plan, family, ruleOptions));
+  const problems = rendered.flatMap(({ problems }) =>
+    problems.map(({ service, message }) => `Service ${service}: ${message}`)
+  );
+  return {
+    rules: new Map(rendered.map(({ rules }) => [rules.family, rules])),
+    problems: [...new Set(problems)],
+  };
+}
