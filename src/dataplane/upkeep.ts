@@ -125,11 +125,11 @@ export class Upkeep<Sync extends SyncOutcome> {
   async sync(plan: Plan, change: PlanChange): Promise<void> {
     const { syncs, failures } = await this.#syncFamilies(plan, change);
     this.#effects.synced(syncs);
+    const renewed = syncs.some(({ full, lines }) => full && lines > 0);
+    if (renewed || touchesUdp(change)) this.#forgetStaleUdp(plan, syncs);
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
     this.#effects.programmed?.(plan);
-    const renewed = syncs.some(({ full, lines }) => full && lines > 0);
-    if (renewed || touchesUdp(change)) this.#forgetStaleUdp(plan);
     await this.#effects.engine.apply(change);
   }
 
@@ -187,12 +187,12 @@ export class Upkeep<Sync extends SyncOutcome> {
   }
 
   /**
-   * Forgets UDP flows whose endpoint has gone. As in kube-proxy, what fails here is not tried again
-   * before the next change.
+   * Forgets UDP flows whose endpoint has gone, of the families that were synced. As in kube-proxy, what
+   * fails here is not tried again before the next change.
    */
-  #forgetStaleUdp(plan: Plan): void {
+  #forgetStaleUdp(plan: Plan, synced: readonly SyncOutcome[]): void {
     const { logger, inside } = this.#effects;
-    for (const { family } of this.#families) {
+    for (const { family } of synced) {
       const begun = performance.now();
       try {
         const deleted = inside(() => forgetStaleUdp(plan, [family]));

@@ -12,12 +12,22 @@ import {
 } from "../../src/dataplane/upkeep.ts";
 import type { Family } from "../../src/net/address.ts";
 import type { Plan, PlanChange } from "../../src/plan/plan.ts";
+import { plannerOf, service } from "./ipvs/plans.ts";
 
 const PLAN: Plan = {
   node: { name: "node1", addresses: [], nodePortAddresses: [], podNetworks: [] },
   services: new Map(),
 };
 const CHANGE: PlanChange = { node: null, updated: [], removed: [] };
+
+/** A change of a Service with a UDP port. */
+const OF_UDP: PlanChange = {
+  ...CHANGE,
+  updated: [
+    ...plannerOf([service("dns", "10.96.0.10", [{ port: 53, protocol: "UDP" }])]).plan
+      .services.values(),
+  ],
+};
 
 class Refusal extends Error {}
 
@@ -121,9 +131,13 @@ Deno.test("a family that fails leaves the other alone, and everything is due aga
     programmed: () => void told.push("all"),
     engine: { apply: () => Promise.resolve(void told.push("engine")) },
   });
+  upkeep.observe({
+    attempted() {},
+    conntrackReconciled: ({ family }) => told.push(`${family} UDP`),
+  });
   families[0].refuses = "everything";
-  await assert.rejects(upkeep.sync(PLAN, CHANGE), /^Error: IPv4 fails$/);
-  assert.deepEqual(told.splice(0), ["IPv6"]);
+  await assert.rejects(upkeep.sync(PLAN, OF_UDP), /^Error: IPv4 fails$/);
+  assert.deepEqual(told.splice(0), ["IPv6", "IPv6 UDP"]);
   families[1].refuses = "everything";
   await assert.rejects(
     upkeep.sync(PLAN, CHANGE),
