@@ -58,6 +58,7 @@ const PLANNING: readonly FlagCommand[] = [
 export const ASKING: readonly FlagCommand[] = ["explain", "diff", "preview", "replay"];
 const EVERY: readonly FlagCommand[] = [...PLANNING, "cleanup"];
 
+/** What is otherwise than in most flags, which are the agent's and do what they say. */
 export interface Extra {
   readonly emptyIsUnset?: boolean;
   readonly commands?: readonly FlagCommand[];
@@ -65,6 +66,7 @@ export interface Extra {
   readonly why?: string;
 }
 
+/** A flag with a value; a `defaultText` of null: unset. */
 export function flag<S extends z.ZodType<unknown, string>>(
   schema: S,
   placeholder: string,
@@ -76,6 +78,7 @@ export function flag<S extends z.ZodType<unknown, string>>(
   return { schema, kind: "value" as const, placeholder, default: defaultText, help, ...rest };
 }
 
+/** A flag that may be repeated. */
 export function listFlag<S extends z.ZodType<unknown, string[]>>(
   schema: S,
   placeholder: string,
@@ -87,6 +90,7 @@ export function listFlag<S extends z.ZodType<unknown, string[]>>(
   return { schema, kind: "list" as const, placeholder, default: defaultText, help, ...rest };
 }
 
+/** A flag that may stand alone, which means true. */
 export function booleanFlag(defaultValue: boolean, help: string, extra: Extra = {}) {
   const rest = { commands: AGENT, support: "honoured" as FlagSupport, ...extra };
   const schema = value.boolean;
@@ -100,6 +104,7 @@ export function booleanFlag(defaultValue: boolean, help: string, extra: Extra = 
   };
 }
 
+/** For {@link Extra}: which commands take a flag. */
 export const planning = { commands: PLANNING } as const;
 export const every = { commands: EVERY } as const;
 export const explaining = { commands: ["explain"] } as const;
@@ -107,6 +112,7 @@ export const replaying = { commands: ["replay"] } as const;
 export const previewing = { commands: ["preview"] } as const;
 export const differing = { commands: ["diff"] } as const;
 export const run = { commands: ["run"] } as const;
+/** For {@link Extra}: a flag of kube-proxy that has no effect, and why. */
 export const withoutEffect = (why: string) => ({ support: "without-effect", why } as const);
 /** kube-proxy takes them, and does nothing with them either. */
 export const deprecated = withoutEffect("kube-proxy does nothing with it either");
