@@ -5,6 +5,7 @@ import type { Node } from "../objects.ts";
 import type { ClusterChange, ClusterListener, ClusterProblem, ClusterSource } from "../source.ts";
 import { formatProblem } from "../source.ts";
 import type { ApiTransport } from "./api_client.ts";
+import { OwnNode } from "./own_node.ts";
 import { DEFAULT_LIMITS, Reflector, type ReflectorLimits } from "./reflector.ts";
 import {
   ENDPOINT_SLICES,
@@ -42,7 +43,8 @@ const NODE_GRACE_MS = 5_000;
  * the first lists of Services and of EndpointSlices are both complete; from then on, each change.
  *
  * It never gives up: while the API is away, what was told before still stands, and a problem says
- * why. When it is back, what was deleted in between is told as deleted.
+ * why. When it is back, what was deleted in between is told as deleted; but this node stays as it was
+ * last known.
  */
 export class KubernetesSource implements ClusterSource {
   readonly #options: KubernetesSourceOptions;
@@ -65,6 +67,7 @@ class Run {
   readonly #timing: Timing;
   readonly #required: readonly Reflector[];
   readonly #all: readonly Reflector[];
+  readonly #ownNode = new OwnNode();
   readonly #abort = new AbortController();
   /** Resolves when what is required is in, or the run ends. */
   readonly #requiredIn = Promise.withResolvers<void>();
@@ -113,7 +116,7 @@ class Run {
   #changed(changes: readonly ClusterChange[]): void {
     if (this.#abort.signal.aborted) return;
     if (this.#delivering) {
-      this.#listener.changed(changes);
+      this.#tell(changes);
     } else if (this.#required.every((reflector) => reflector.listed)) {
       this.#requiredIn.resolve();
       const complete = this.#all.every((reflector) => reflector.listed);
@@ -154,7 +157,13 @@ class Run {
       count: changes.length,
       server: this.#options.transport.server,
     });
-    this.#listener.changed(changes);
+    this.#tell(changes);
+  }
+
+  #tell(changes: readonly ClusterChange[]): void {
+    this.#listener.changed(
+      changes.map((change) => this.#ownNode.complete(change)).filter((change) => change !== null),
+    );
   }
 
   #reportProblems(): void {

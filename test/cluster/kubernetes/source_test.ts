@@ -232,6 +232,32 @@ Deno.test("The initial state waits for a node that says what is needed of it", a
   assert.equal(running.batches[0].length, 2);
 });
 
+Deno.test("A node that is deleted and comes again stays the machine that it is", async () => {
+  await using api = new ApiDouble();
+  const addresses = [{ type: "InternalIP", address: "192.0.2.1" }];
+  const node = (zone: string, more: object = {}) => ({ ...rawNode("node-a", { zone }), ...more });
+  api.put(node("a", { spec: { podCIDRs: ["10.1.0.0/24"] }, status: { addresses } }));
+  await using running = await RunningSource.on(api, { nodeName: "node-a" });
+  const known = () => {
+    const object = running.objects.get("Node node-a");
+    assert.ok(object?.kind === "Node");
+    const { metadata, spec, status } = object;
+    return [metadata.labels?.zone, spec?.podCIDRs?.[0], status?.addresses?.at(-1)?.address];
+  };
+  await running.until(() => running.objects.size > 0);
+  api.remove("Node", "node-a");
+  api.put(rawService("web"));
+  await running.until(() => running.objects.has("Service default/web"));
+  assert.deepEqual(known(), ["a", "10.1.0.0/24", "192.0.2.1"]);
+  api.put(node("b", { status: { addresses: [{ type: "Hostname", address: "node-a" }] } }));
+  await running.until(() => known()[0] === "b");
+  assert.deepEqual(known(), ["b", "10.1.0.0/24", "192.0.2.1"]);
+  const others = [{ type: "InternalIP", address: "192.0.2.9" }];
+  api.put(node("c", { spec: { podCIDRs: ["10.9.0.0/24"] }, status: { addresses: others } }));
+  await running.until(() => known()[0] === "c");
+  assert.deepEqual(known(), ["c", "10.9.0.0/24", "192.0.2.9"]);
+});
+
 Deno.test("A node that never comes holds nothing up for long", async () => {
   await using api = new ApiDouble();
   api.put(rawService("web"));
