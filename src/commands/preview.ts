@@ -88,8 +88,8 @@ async function askPreview(
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ objects, delete: deletions }),
     });
-    return { ...answer, problems: answer.problems.map(named) };
+    return { ...answer, problems: await Promise.all(answer.problems.map(named)) };
   } catch (error) {
-    throw error instanceof UsageError ? new UsageError(named(error.message)) : error;
+    throw error instanceof UsageError ? new UsageError(await named(error.message)) : error;
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { DELETED_KINDS, type Deletion } from "../api/preview/deletions.ts";
-import { readDocuments } from "../cluster/manifests/documents.ts";
+import { type LineOf, readDocuments } from "../cluster/manifests/documents.ts";
 import { readManifestFiles } from "../cluster/manifests/files.ts";
 import { UsageError } from "../config/usage.ts";
 import { messageOf } from "../errors.ts";
@@ -14,7 +14,7 @@ import { messageOf } from "../errors.ts";
 export interface WantedObjects {
   readonly objects: readonly unknown[];
   /** A message of the API, with "file:line" or the flag in place of what it begins with. */
-  named(message: string): string;
+  named(message: string): Promise<string>;
 }
 
 /**
@@ -24,7 +24,7 @@ export interface WantedObjects {
  */
 export async function readObjects(paths: readonly string[]): Promise<WantedObjects> {
   const objects: unknown[] = [];
-  const places: string[] = [];
+  const places: Place[] = [];
   for (const path of paths) {
     for (const file of await filesAt(path)) {
       if ("error" in file) throw new UsageError(`--apply: ${file.name}: ${file.error}`);
@@ -33,21 +33,37 @@ export async function readObjects(paths: readonly string[]): Promise<WantedObjec
           throw new UsageError(`--apply: ${file.name}:${document.line}: ${document.error}`);
         }
         objects.push(document.value);
-        places.push(`${file.name}:${await document.lineOf([])}`);
+        places.push({ file: file.name, lineOf: document.lineOf });
       }
     }
   }
-  const named = (message: string) =>
-    message.replace(/^delete\[\d+\](?=:)/, "--delete").replace(
-      /^objects\[(\d+)\]\.?/,
-      (whole, index) => {
-        const place = places.at(Number(index));
-        if (place === undefined) return whole;
-        // What follows is a path in it, or what is wrong.
-        return message[whole.length] === ":" ? place : `${place}: `;
-      },
-    );
-  return { objects, named };
+  return { objects, named: (message) => named(message, places) };
+}
+
+/** Where an object is written. */
+interface Place {
+  readonly file: string;
+  readonly lineOf: LineOf;
+}
+
+async function named(message: string, places: readonly Place[]): Promise<string> {
+  const found = message.match(/^objects\[(\d+)\]\.?([^ :]*): (.*)$/s);
+  const place = found === null ? undefined : places.at(Number(found[1]));
+  if (place === undefined) return message.replace(/^delete\[\d+\](?=:)/, "--delete");
+  const [, , path, rest] = found!;
+  const line = await place.lineOf(segmentsOf(path));
+  // The field may be said once more, behind the object that has it.
+  const field = rest.match(/^[A-Z]\w* \S+: ([^ :]+): /)?.[1];
+  const isSaid = path === "" || (field !== undefined && path.endsWith(field));
+  return `${place.file}:${line}: ${isSaid ? "" : `${path}: `}${rest}`;
+}
+
+/** "spec.ports[0].port" in its parts. */
+function segmentsOf(path: string): (string | number)[] {
+  return Array.from(
+    path.matchAll(/\[(\d+)\]|([^.[]+)/g),
+    ([, index, name]) => index === undefined ? name : Number(index),
+  );
 }
 
 async function filesAt(path: string) {

@@ -124,8 +124,14 @@ for (
     [["--manifests=x", "--apply=-"], /^--apply: standard input:1: broken YAML: /, "{"],
     [
       [...MANIFESTS, "--apply=-"],
-      /^standard input:2: spec\.ports\[0\]\.port: Service default\/shop: .*: expected a whole number/,
+      /^standard input:9: Service default\/shop: spec\.ports\[0\]\.port: expected a whole number/,
       SHOP.replace("port: 80,", "port: 0,"),
+    ],
+    [
+      [...MANIFESTS, "--apply=-"],
+      /^standard input:2: Service default\/a: spec\.ports\[0\]\.port: expected a whole number/,
+      '{"kind": "List", "apiVersion": "v1", "items": [{"apiVersion": "v1", "kind": "Service",\n' +
+      '"metadata": {"name": "a"}, "spec": {"ports": [{"port": 0}]}}]}',
     ],
   ] as [string[], RegExp, string?][]
 ) {
