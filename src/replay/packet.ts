@@ -6,6 +6,7 @@
  */
 
 import type { Protocol } from "../cluster/objects.ts";
+import { VNET_HEADER_SIZE } from "../engine/abi.ts";
 import { formatAddress } from "../net/address.ts";
 
 /** The ends of a packet, as bytes of the packet. */
@@ -31,8 +32,12 @@ export type ReadPacket =
 const PROTOCOLS: Readonly<Record<number, Protocol>> = { 6: "TCP", 17: "UDP", 132: "SCTP" };
 /** Bytes of a transport header that an engine decides by. */
 const NEEDED: Readonly<Record<Protocol, number>> = { TCP: 20, UDP: 8, SCTP: 12 };
+/** Where the checksum is in a transport header. */
+const CHECKSUMS: Readonly<Record<Protocol, number>> = { TCP: 16, UDP: 6, SCTP: 8 };
 const NAMES: Readonly<Record<number, string>> = { 1: "ICMP", 58: "ICMPv6" };
 
+/** VIRTIO_NET_HDR_F_NEEDS_CSUM. */
+const NEEDS_CSUM = 1;
 const MAX_IP = 65_535;
 const IPV6_HEADER = 40;
 
@@ -124,6 +129,15 @@ function endText(bytes: Uint8Array, at: number, size: number, port: number): str
     );
   }
   return String.fromCharCode(...bytes.subarray(at, at + size), bytes[port], bytes[port + 1]);
+}
+
+/** Says in the virtio-net header that begins a slot that the packet's checksum is yet to be made. */
+export function leaveChecksum(slot: Uint8Array, { protocol, transport }: PacketEnds): void {
+  const view = new DataView(slot.buffer, slot.byteOffset, VNET_HEADER_SIZE);
+  slot.fill(0, 0, VNET_HEADER_SIZE);
+  view.setUint8(0, NEEDS_CSUM);
+  view.setUint16(6, transport, true);
+  view.setUint16(8, CHECKSUMS[protocol], true);
 }
 
 /** RFC 791, 3.1. */

@@ -13,7 +13,14 @@ import { describeVerdict, ForwardReason, PacketVerdict, VNET_HEADER_SIZE } from 
 import type { Engine } from "../engine/engine.ts";
 import type { LookupResult } from "../engine/handle.ts";
 import { ConnectionBook, type OpenConnection } from "./connections.ts";
-import { copyEnds, endsOf, type PacketEnds, readPacket, writeReversedEnds } from "./packet.ts";
+import {
+  copyEnds,
+  endsOf,
+  leaveChecksum,
+  type PacketEnds,
+  readPacket,
+  writeReversedEnds,
+} from "./packet.ts";
 import type { ReplayReport } from "./report.ts";
 import { Timeline } from "./timeline.ts";
 import { type EndpointNames, UnmatchedBook } from "./unmatched.ts";
@@ -106,6 +113,7 @@ export class Replay {
     const read = readPacket(this.#packet, data.length, onWire);
     if (read.kind === "unusable") return this.#skip(read.what);
     if (read.kind === "flow") return this.#flow(read.ends, read.length, nowMs);
+    this.#slot.fill(0, 0, VNET_HEADER_SIZE);
     const { verdict, detail } = this.#process(read.length, nowMs);
     if (verdict === PacketVerdict.Forward) return;
     this.#unmatched.portless(read.what, read.length, describeVerdict(verdict, detail));
@@ -125,6 +133,7 @@ export class Replay {
       if (asked.verdict === "PASS") return this.#pass(ends, original, length, nowMs, asked.reason);
       if (this.#connections.full) return this.#skip("of more connections than are kept");
     }
+    leaveChecksum(this.#slot, ends);
     const { verdict, detail } = this.#process(length, nowMs);
     const isNew = verdict === PacketVerdict.Forward && detail === ForwardReason.New;
     const connection = known === null || isNew
@@ -153,6 +162,7 @@ export class Replay {
     const { translated } = connection;
     if (translated === null) return connection.answered(length, nowMs, null);
     writeReversedEnds(this.#packet, ends, translated);
+    leaveChecksum(this.#slot, ends);
     const { verdict, detail } = this.#process(length, nowMs);
     const dropped = verdict === PacketVerdict.Forward ? null : describeVerdict(verdict, detail);
     connection.answered(length, nowMs, dropped);
@@ -170,7 +180,6 @@ export class Replay {
   }
 
   #process(length: number, nowMs: number): { verdict: PacketVerdict; detail: number } {
-    this.#slot.fill(0, 0, VNET_HEADER_SIZE);
     this.#engine.setLength(0, VNET_HEADER_SIZE + length);
     this.#engine.process(0, 1, nowMs);
     return { verdict: this.#engine.verdict(0), detail: this.#engine.detail(0) };

@@ -215,12 +215,26 @@ Deno.test("captures that are cut, in both families, without checksums, are repla
   const state = await served();
   const six = plain("six", "fd00:10:96::7");
   await state.apply([six]);
-  const other = frame({ source: "fd00::1", sourcePort: 5, dest: "fd00:10:96::7", port: 80 });
+  const refused = frame({
+    source: "fd00::1",
+    sourcePort: 5,
+    dest: "fd00:10:96::7",
+    port: 80,
+    payload: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+  });
+  const other = {
+    ...refused,
+    data: refused.data.subarray(0, 76),
+    originalLength: refused.data.length,
+  };
   const { json } = await replay(state, writePcapng([cut, other]));
   assert.deepEqual([json.format, json.skipped], ["pcapng", {}]);
   const [first, second] = json.connections;
   assert.deepEqual([first.verdict, first.original.bytes], ["FORWARD", 540]);
-  assert.deepEqual([second.verdict, second.service], ["REJECT", "default/six:http"]);
+  assert.deepEqual(
+    [second.verdict, second.service, second.dropped],
+    ["REJECT", "default/six:http", {}],
+  );
 });
 
 Deno.test("a capture that begins in the middle of a connection", async () => {
