@@ -38,7 +38,7 @@ export function renderedSources(
 }
 
 /** Services whose chains are kept rendered: all of them would be many times the plan. */
-const MOST_SERVICES = 16;
+const MOST_SERVICES = 4;
 
 /** A Service's chains, from this line on. */
 interface Service {

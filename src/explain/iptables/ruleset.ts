@@ -50,8 +50,15 @@ class SavedSource implements TableSource {
   }
 }
 
-/** Chains of a table that are kept understood; those of ten thousand Services would be many times the plan. */
-const MOST_CHAINS = 256;
+/**
+ * Chains of a table that are kept understood: those that most packets come by. A Service's own are a
+ * packet's that may never come again; those of ten thousand would be many times the plan.
+ */
+const MOST_CHAINS = 48;
+
+/** So many rules make a chain a long one: of these more are kept than a table mostly has. */
+const LONG = 256;
+const MOST_LONG_CHAINS = 16;
 
 /** By {@link KnownRule.origin}. */
 const OUTLINES = new WeakMap<object, string | Meaning>();
@@ -60,6 +67,7 @@ const OUTLINES = new WeakMap<object, string | Meaning>();
 export class Table implements RuleReader {
   readonly #source: TableSource;
   readonly #chains = new Recent<string, Chain>(MOST_CHAINS);
+  readonly #longChains = new Recent<string, Chain>(MOST_LONG_CHAINS);
   readonly #isChain = (name: string) => this.has(name);
 
   constructor(source: TableSource) {
@@ -77,12 +85,9 @@ export class Table implements RuleReader {
 
   /** The chain; one that is not in the text is empty. */
   chain(name: string): Chain {
-    return this.#chains.get(name, () => this.#read(name));
-  }
-
-  #read(name: string): Chain {
-    const source = this.#source;
-    return new Chain(name, source.policy(name), source.rules(name), this);
+    const rules = this.#source.rules(name);
+    const kept = rules.length < LONG ? this.#chains : this.#longChains;
+    return kept.get(name, () => new Chain(name, this.#source.policy(name), rules, this));
   }
 
   /** See {@link RuleReader}. */
