@@ -17,7 +17,7 @@ import { isLoopback, type SocketAddress } from "./values.ts";
 
 /** How often the node may and must be synced, milliseconds. */
 export interface SyncPeriods {
-  /** Least time from the end of one sync to the start of the next. */
+  /** Least time from the start of one sync to the start of the next. */
   readonly minMs: number;
   /** A sync that failed is tried again after this time; health waits twice as long. */
   readonly periodMs: number;
