@@ -24,7 +24,9 @@ import {
   differencesOf as differencesOfTables,
   findDrift as findTableDrift,
 } from "../dataplane/nftables/drift.ts";
+import type { ReadTable } from "../dataplane/nftables/access.ts";
 import type { Table } from "../dataplane/nftables/language/ast.ts";
+import { isOwnTable, tableFamily } from "../dataplane/nftables/names.ts";
 import { render as renderNftables } from "../dataplane/nftables/render.ts";
 import { findDifferences as findRoutingDifferences } from "../dataplane/userspace/drift.ts";
 import {
@@ -58,8 +60,8 @@ export interface ReadServers {
 export interface ReadTables {
   /** Those that something is known of. */
   readonly families: readonly Family[];
-  /** The proxy's table; null when there is none. */
-  table(family: Family): Promise<Table | null>;
+  /** All that packets of a family pass, the proxy's among them. */
+  tables(family: Family): Promise<readonly ReadTable[]>;
 }
 
 /** What a node in userspace mode has. */
@@ -176,7 +178,11 @@ function leavingOf(node: IpvsState, wanted: IpvsState): Parameters<typeof findDi
 }
 
 /** A node in nftables mode. */
-export function nftablesNode(config: Config, { families, table }: ReadTables): GiveNode {
+export function nftablesNode(config: Config, { families, tables }: ReadTables): GiveNode {
+  const own = async (family: Family) =>
+    (await tables(family)).find((table): table is Table =>
+      !("reason" in table) && isOwnTable(table) && table.family === tableFamily(family)
+    ) ?? null;
   return (plan) => {
     const options = renderingOptions(config);
     const desired = new Map(
@@ -189,11 +195,11 @@ export function nftablesNode(config: Config, { families, table }: ReadTables): G
       families,
       ...options,
       view: {
-        nftables: { rules: (family) => desired.get(family) ?? null, read: table },
+        nftables: { rules: (family) => desired.get(family) ?? null, read: tables },
         differences: async () =>
           (await Promise.all(
             [...desired].map(async ([family, rules]) =>
-              differencesOfTables(findTableDrift(await table(family), rules))
+              differencesOfTables(findTableDrift(await own(family), rules))
             ),
           )).flat(),
       },

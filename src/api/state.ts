@@ -8,7 +8,7 @@ import type { ClusterProblem, SimulatedCluster } from "../cluster/source.ts";
 import type { Difference, ProxyMode } from "../dataplane/dataplane.ts";
 import type { RuleOptions } from "../dataplane/iptables/options.ts";
 import type { IpvsOptions } from "../dataplane/ipvs/options.ts";
-import type { Table } from "../dataplane/nftables/language/ast.ts";
+import type { ReadTable } from "../dataplane/nftables/access.ts";
 import type { NftablesRuleOptions } from "../dataplane/nftables/options.ts";
 import type { RuleSet as NftablesRuleSet } from "../dataplane/nftables/rules.ts";
 import type { IpvsState } from "../dataplane/ipvs/state.ts";
@@ -57,8 +57,8 @@ export interface NodeServers {
 export interface NodeTables {
   /** The rules as of the last successful sync; null before the first and in families not served. */
   rules(family: Family): NftablesRuleSet | null;
-  /** The proxy's table, read from the node now; null when there is none. */
-  read(family: Family): Promise<Table | null>;
+  /** All tables that a family's packets pass, the proxy's among them, read from the node now. */
+  read(family: Family): Promise<readonly ReadTable[]>;
 }
 
 /** What only the node itself can say. What its mode has not, or a node that is not programmed, is absent. */

@@ -23,9 +23,8 @@ import { hasIpvsLeftovers } from "../dataplane/ipvs/cleanup.ts";
 import { NetlinkKernel } from "../dataplane/ipvs/kernel.ts";
 import { hasNftablesLeftovers } from "../dataplane/nftables/cleanup.ts";
 import { NetlinkAccess } from "../dataplane/nftables/kernel/netlink_access.ts";
-import type { Table } from "../dataplane/nftables/language/ast.ts";
 import { parseRuleset } from "../dataplane/nftables/language/parse.ts";
-import { isOwnTable, tableFamily } from "../dataplane/nftables/names.ts";
+import { tableFamily } from "../dataplane/nftables/names.ts";
 import { foundationDifferences } from "../dataplane/userspace/foundation.ts";
 import { isOwnRule } from "../dataplane/userspace/own.ts";
 import { readRouting } from "../dataplane/userspace/routing.ts";
@@ -81,14 +80,9 @@ async function nodeOfTables(config: Config, path: string): Promise<NodeToCompare
   const notes = checkFamilies(config, "--nft-list", known);
   const node = nftablesNode(config, {
     families: config.families.filter(known),
-    table: (family) => Promise.resolve(ownTable(tables, family)),
+    tables: () => Promise.resolve(tables),
   });
   return { mode: "nftables", node, notes, close: () => {} };
-}
-
-/** The proxy's table among others. */
-function ownTable(tables: readonly Table[], family: Family): Table | null {
-  return tables.find((table) => isOwnTable(table) && table.family === tableFamily(family)) ?? null;
 }
 
 async function savedRules(path: string): Promise<SavedText> {
@@ -125,7 +119,7 @@ export async function thisNode(config: Config, fixedNaming: boolean): Promise<No
     const access = NetlinkAccess.open();
     const node = nftablesNode(config, {
       families: config.families,
-      table: (family) => access.read(family),
+      tables: (family) => access.readAll(family),
     });
     return { ...rest, node, notes: [], close: () => void access.close() };
   }

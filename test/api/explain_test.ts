@@ -4,6 +4,8 @@ import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { renderedTables } from "../../src/explain/iptables/rendered.ts";
 import { formatSave } from "../../src/dataplane/iptables/save_text.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
+import type { ReadTable } from "../../src/dataplane/nftables/access.ts";
+import type { UnknownRule } from "../../src/explain/answer.ts";
 import { parseRuleset } from "../../src/dataplane/nftables/language/parse.ts";
 import { printTable } from "../../src/dataplane/nftables/language/print.ts";
 import { DEFAULT_NFTABLES_OPTIONS } from "../../src/dataplane/nftables/options.ts";
@@ -176,7 +178,7 @@ Deno.test("in nftables mode, rules=node asks the table that the node has", async
   state.node = {
     nftables: {
       rules: (family) => family === "IPv4" ? rules : null,
-      read: () => Promise.resolve(text === null ? null : parseRuleset(text).tables[0]),
+      read: () => Promise.resolve(text === null ? [] : parseRuleset(text).tables),
     },
   };
   await withQueryApi(state, async (ask) => {
@@ -208,6 +210,45 @@ Deno.test("iptables mode serves node ports at loopback addresses too, which is k
       assert.match(disagreements[0].known, /loopback/);
       assert.equal(disagreements.length, 1);
     }
+  });
+});
+
+Deno.test("in nftables mode, rules=node asks the tables of others too", async () => {
+  const state = await proxy("nftables", true);
+  const { rules } = renderTables(state.plan(), "IPv4", DEFAULT_NFTABLES_OPTIONS);
+  const base = "type filter hook forward priority 0;";
+  let other = `chain c { ${base} ip daddr 10.180.0.0/16 drop; }`;
+  let unread: readonly ReadTable[] = [];
+  state.node = {
+    nftables: {
+      rules: (family) => family === "IPv4" ? rules : null,
+      read: () => {
+        const text = `table inet other {\n${other}\n}\n${printTable(tableOf(rules))}`;
+        return Promise.resolve([...parseRuleset(text).tables, ...unread]);
+      },
+    },
+  };
+  await withQueryApi(state, async (ask) => {
+    const asked = query({ ...packet, rules: "node" });
+    const verification = async () => (await ask("/api/v1/diff?verify=true")).json.verification;
+    const { json: dropped } = await ask(asked);
+    const [{ engine, rules: said }] = dropped.disagreements;
+    assert.deepEqual([dropped.verdict, engine, said], ["DROP", "FORWARD", "DROP"]);
+    assert.equal(dropped.steps.at(-2).table, "inet other");
+    assert.ok((await verification()).disputes.length > 0);
+    // What is left open by others is no dispute about the proxy's rules.
+    other = `chain c { ${base} policy drop; oifname "cni0" accept; }`;
+    const { json: open } = await ask(asked);
+    assert.deepEqual([open.verdict, open.unknown.length], ["DROP", 1]);
+    assert.deepEqual((await verification()).disputes, []);
+    other = "";
+    unread = [{ family: "inet", name: "huge", reason: "it has more than 20000 rules" }];
+    const { json: huge } = await ask(asked);
+    assert.equal(huge.verdict, "FORWARD");
+    assert.deepEqual(huge.unknown.map(({ table, reason }: UnknownRule) => [table, reason]), [
+      ["inet huge", "the table was not read: it has more than 20000 rules"],
+    ]);
+    assert.deepEqual((await verification()).disputes, []);
   });
 });
 

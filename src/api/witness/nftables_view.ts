@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { UnreadTable } from "../../dataplane/nftables/access.ts";
+import { isOwnTable } from "../../dataplane/nftables/names.ts";
 import { DEFAULT_NFTABLES_OPTIONS } from "../../dataplane/nftables/options.ts";
 import { render } from "../../dataplane/nftables/render.ts";
 import type { RuleSet } from "../../dataplane/nftables/rules.ts";
@@ -15,6 +17,14 @@ import type { Family } from "../../net/address.ts";
 import type { ApiState, NodeTables } from "../state.ts";
 
 type Ask = (flow: Flow) => Answered;
+
+/** What answers by the tables of a node. */
+interface NodeWitness {
+  /** By all that packets pass, whoever has made them. */
+  readonly byAll: Ask;
+  /** By the proxy's alone. */
+  readonly byOwn: Ask;
+}
 
 /** Rules that the plan would become, and what of the plan they have not. */
 interface RenderedTables {
@@ -65,14 +75,22 @@ export class NftablesView {
     return this.#evaluated.ask(flow);
   }
 
-  /** What answers by the table that the node has of a family this moment. */
-  async read(family: Family, node: NodeTables): Promise<Ask> {
-    const table = await node.read(family);
-    return this.#answerer(table === null ? [] : [wholeTable(table)]);
+  /** What answers by the tables that the node has for a family this moment. */
+  async read(family: Family, node: NodeTables): Promise<NodeWitness> {
+    const tables: TableSource[] = [];
+    const unread: UnreadTable[] = [];
+    for (const table of await node.read(family)) {
+      if ("reason" in table) unread.push(table);
+      else tables.push(wholeTable(table));
+    }
+    const own = tables.filter(isOwnTable);
+    const byOwn = this.#answerer(own);
+    if (own.length === tables.length && unread.length === 0) return { byAll: byOwn, byOwn };
+    return { byAll: this.#answerer(tables, unread), byOwn };
   }
 
-  #answerer(tables: readonly TableSource[]): Ask {
-    return answerer({ tables, nodeAddresses: this.#state.plan().node.addresses });
+  #answerer(tables: readonly TableSource[], unread: readonly UnreadTable[] = []): Ask {
+    return answerer({ tables, unread, nodeAddresses: this.#state.plan().node.addresses });
   }
 }
 

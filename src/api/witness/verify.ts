@@ -46,9 +46,9 @@ export async function verify(
 ): Promise<Verification> {
   const start = performance.now();
   const revision = state.revision();
-  const seconds = new Map<Family, Awaited<ReturnType<Witnesses["secondWitness"]>>>();
+  const seconds = new Map<Family, Awaited<ReturnType<Witnesses["verifier"]>>>();
   for (const family of state.families) {
-    seconds.set(family, await witnesses.secondWitness(family, rulesOf));
+    seconds.set(family, await witnesses.verifier(family, rulesOf));
   }
   const names = [...state.plan().services.keys()].filter((name) => after === null || name > after)
     .sort();

@@ -63,12 +63,20 @@ const MODES_WITH_RULES: readonly ProxyMode[] = ["iptables", "ipvs", "nftables"];
 /** A question to the second witness. Throws ApiError where rules lead too many ways. */
 type Ask = (flow: Flow) => Answered<Said>;
 
+/** What answers by the rules that a node has. */
+interface NodeWitness {
+  /** By all of them. */
+  readonly byAll: Ask;
+  /** By the proxy's alone; null where these cannot be told from others. */
+  readonly byOwn: Ask | null;
+}
+
 /** Both witnesses of one proxy. */
 export class Witnesses {
   readonly #state: ApiState;
   readonly #views: PlanViews;
   /** Reads that are under way, shared by all who wait for one. */
-  readonly #reading = new Map<Family, Promise<Ask>>();
+  readonly #reading = new Map<Family, Promise<NodeWitness>>();
 
   constructor(state: ApiState, views: PlanViews) {
     this.#state = state;
@@ -148,7 +156,22 @@ export class Witnesses {
 
   /** Answers for a family, all from one state of the rules. Throws ApiError. */
   secondWitness(family: Family, rulesOf: RulesOf): Ask | Promise<Ask> {
-    return this.#hasRules && rulesOf === "node" ? this.#read(family) : this.#bySync;
+    return this.#hasRules && rulesOf === "node"
+      ? this.#read(family).then(({ byAll }) => byAll)
+      : this.#bySync;
+  }
+
+  /**
+   * Like {@link secondWitness}, to be held against the engine: where rules of others leave open what
+   * becomes of a packet, it is said by the proxy's alone. Throws ApiError.
+   */
+  async verifier(family: Family, rulesOf: RulesOf): Promise<Ask> {
+    if (!this.#hasRules || rulesOf !== "node") return this.#bySync;
+    const { byAll, byOwn } = await this.#read(family);
+    return (flow) => {
+      const answered = byAll(flow);
+      return answered.answer.unknown.length === 0 || byOwn === null ? answered : byOwn(flow);
+    };
   }
 
   /** The second witness's answer by what the last sync has made. */
@@ -178,24 +201,30 @@ export class Witnesses {
     return disagreements.map((one) => ({ ...one, known: knownOf(one) }));
   }
 
-  #read(family: Family): Promise<Ask> {
+  #read(family: Family): Promise<NodeWitness> {
     let reading = this.#reading.get(family);
     if (reading === undefined) {
-      reading = this.#readNow(family).then(followable).finally(() => this.#reading.delete(family));
+      reading = this.#readNow(family).finally(() => this.#reading.delete(family));
       this.#reading.set(family, reading);
     }
     return reading;
   }
 
-  async #readNow(family: Family): Promise<Ask> {
+  async #readNow(family: Family): Promise<NodeWitness> {
     const { iptables, ipvs, nftables } = this.#state.node;
     if (iptables === undefined && ipvs === undefined && nftables === undefined) {
       throw new ApiError(409, "not_programmed", "rules: this node is not programmed", "rules");
     }
     try {
-      if (nftables !== undefined) return await this.#views.nftables.read(family, nftables);
-      if (iptables === undefined) return await this.#views.ipvs.read(family, ipvs!);
-      return await this.#views.iptables.read(family, (family) => iptables.saved(family));
+      if (nftables !== undefined) {
+        const { byAll, byOwn } = await this.#views.nftables.read(family, nftables);
+        return { byAll: followable(byAll), byOwn: followable(byOwn) };
+      }
+      if (iptables === undefined) {
+        return { byAll: followable(await this.#views.ipvs.read(family, ipvs!)), byOwn: null };
+      }
+      const ask = await this.#views.iptables.read(family, (family) => iptables.saved(family));
+      return { byAll: followable(ask), byOwn: null };
     } catch (error) {
       const why = messageOf(error);
       throw new ApiError(503, "node_unreadable", `the node's rules cannot be read: ${why}`);

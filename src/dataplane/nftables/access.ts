@@ -5,10 +5,20 @@
  */
 
 import type { Family } from "../../net/address.ts";
-import type { Chain, Table } from "./language/ast.ts";
+import type { Chain, Table, TableFamily } from "./language/ast.ts";
 import type { Transaction } from "./transaction.ts";
 
-/** The proxy's own tables on one node. */
+/** A table of a node, or why it was not read. */
+export type ReadTable = Table | UnreadTable;
+
+/** A table of which nothing else is known. */
+export interface UnreadTable {
+  readonly family: TableFamily;
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** The proxy's own tables on one node, and what others have there. */
 export interface NftablesAccess {
   /**
    * Does all steps, or none of them, but for chains and sets that nothing leads to yet. Rejects with
@@ -17,6 +27,11 @@ export interface NftablesAccess {
   apply(transaction: Transaction): Promise<void>;
   /** The proxy's table of a family with all that is in it; null when there is none. */
   read(family: Family): Promise<Table | null>;
+  /**
+   * All tables that a family's packets pass, the proxy's among them, in the order in which they were
+   * made.
+   */
+  readAll(family: Family): Promise<readonly ReadTable[]>;
   /** One chain of it; null when there is none, or no table. */
   readChain(family: Family, name: string): Promise<Chain | null>;
   /**

@@ -13,11 +13,10 @@ import type { Plan, PlanChange } from "../../plan/plan.ts";
 import type { DataPlane, DataPlaneObserver, Difference, SentRules } from "../dataplane.ts";
 import { driftAtRest, reportSyncs } from "../netfilter.ts";
 import { type KeptFamily, Upkeep, type UpkeepOptions } from "../upkeep.ts";
-import { type NftablesAccess, RefusedTransaction } from "./access.ts";
+import { type NftablesAccess, type ReadTable, RefusedTransaction } from "./access.ts";
 import { differencesOf, type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
 import { NetlinkAccess } from "./kernel/netlink_access.ts";
-import type { Table } from "./language/ast.ts";
 import { CHAIN } from "./names.ts";
 import { DEFAULT_NFTABLES_OPTIONS, type NftablesRuleOptions } from "./options.ts";
 import { checkKernel, removesChains, SKIP_KERNEL_CHECK } from "./kernel_release.ts";
@@ -126,9 +125,9 @@ export class NftablesDataPlane implements DataPlane {
     return this.#families.find((rules) => rules.family === family)?.rules ?? null;
   }
 
-  /** The proxy's table of a family as the node has it; null when there is none. */
-  read(family: Family): Promise<Table | null> {
-    return this.#access.read(family);
+  /** All tables that a family's packets pass, as the node has them. */
+  read(family: Family): Promise<readonly ReadTable[]> {
+    return this.#access.readAll(family);
   }
 
   /** What the last sync did; null before the first and in families not served. */

@@ -83,7 +83,11 @@ function isHarmless(statement: Statement): boolean {
 
 /** Statements without bearing on where a packet goes, by their text. */
 export function isAside(text: string): boolean {
-  return /^(?:xt match "?comment"?|dup |flow |xt target "?(?:LOG|NFLOG|TCPMSS|CHECKSUM)"?)/.test(
-    text,
-  );
+  return ASIDE.test(text) || LOADS.test(text);
 }
+
+const ASIDE = /^(?:xt match "?comment"?|dup |flow |xt target "?(?:LOG|NFLOG|TCPMSS|CHECKSUM)"?)/;
+
+/** What the kernel's expressions load that are not understood matters where it is used, if anywhere. */
+const LOADS =
+  /^\[ (?:(?:rt|byteorder|bitwise|payload|meta|ct|fib|hash|numgen|exthdr|socket|osf|xfrm)(?: [0-9a-f]+)?|exthdr set) \]$/;

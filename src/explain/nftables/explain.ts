@@ -5,13 +5,14 @@
  * @module
  */
 
+import type { UnreadTable } from "../../dataplane/nftables/access.ts";
 import type { Ruleset } from "../../dataplane/nftables/language/ast.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import type { Answer, Answered, Flow, UnknownRule } from "../answer.ts";
 import { answerOf } from "../iptables/answer_of.ts";
 import type { InterfaceRoute, World } from "../iptables/world.ts";
 import { evaluate } from "./evaluator.ts";
-import { chainsAtLinks, type Hooks, hooksOf } from "./hooks.ts";
+import { chainsAtLinks, type Hooks, hooksOf, seesPacketsOf } from "./hooks.ts";
 import { serviceOf } from "./service.ts";
 import { NodeTable, type TableSource, wholeTable } from "./tables.ts";
 
@@ -19,6 +20,8 @@ import { NodeTable, type TableSource, wholeTable } from "./tables.ts";
 export interface NftablesNode {
   /** Tables of all families, in the order in which they were made. */
   readonly tables: readonly TableSource[];
+  /** Those of which nothing else is known. */
+  readonly unread?: readonly UnreadTable[];
   /** The node's own addresses, the primary one of each family first; loopback is added to them. */
   readonly nodeAddresses: readonly string[];
   /** Link names by network; without them, rules about links may be unknown. */
@@ -53,7 +56,9 @@ export function answerer(node: NftablesNode): (flow: Flow) => Answered {
   return (flow) => {
     const family = familyOf(flow.dest);
     let rules = families.get(family);
-    if (rules === undefined) families.set(family, rules = familyRules(tables, family));
+    if (rules === undefined) {
+      families.set(family, rules = familyRules(tables, node.unread ?? [], family));
+    }
     const { hooks, notFollowed } = rules;
     const evaluation = evaluate(flow, hooks, world);
     const unknown = [...notFollowed, ...evaluation.unknown];
@@ -67,7 +72,21 @@ interface FamilyRules {
   readonly notFollowed: readonly UnknownRule[];
 }
 
-function familyRules(tables: readonly NodeTable[], family: Family): FamilyRules {
+function familyRules(
+  tables: readonly NodeTable[],
+  unread: readonly UnreadTable[],
+  family: Family,
+): FamilyRules {
+  const missing = unread.filter((table) => seesPacketsOf(table.family, family)).map((
+    { family, name, reason },
+  ): UnknownRule => ({
+    table: `${family} ${name}`,
+    chain: "all chains",
+    rule: null,
+    line: null,
+    text: `table ${family} ${name}`,
+    reason: `the table was not read: ${reason}`,
+  }));
   const notFollowed = chainsAtLinks(tables, family).map(({ table, chain }): UnknownRule => ({
     table: table.title,
     chain: chain.name,
@@ -76,7 +95,7 @@ function familyRules(tables: readonly NodeTable[], family: Family): FamilyRules 
     text: `hook ${chain.base?.hook}`,
     reason: "rules at links are not followed",
   }));
-  return { hooks: hooksOf(tables, family), notFollowed };
+  return { hooks: hooksOf(tables, family), notFollowed: [...missing, ...notFollowed] };
 }
 
 /** The answers about flows, in their order. Throws TooManyWays. */

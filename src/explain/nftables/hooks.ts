@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Chain, HookName } from "../../dataplane/nftables/language/ast.ts";
+import type { Chain, HookName, TableFamily } from "../../dataplane/nftables/language/ast.ts";
 import type { Family } from "../../net/address.ts";
 import type { Hook } from "../iptables/packet.ts";
 import type { NodeTable, PlacedChain } from "./tables.ts";
@@ -60,10 +60,15 @@ export function hooksOf(tables: readonly NodeTable[], family: Family): Hooks {
 export function chainsAtLinks(tables: readonly NodeTable[], family: Family): HookedChain[] {
   return tables.flatMap((table) => {
     const { family: own, baseChains, dormant } = table.source;
-    if (dormant || own !== "netdev" && !isOf(own, family)) return [];
+    if (dormant || !seesPacketsOf(own, family)) return [];
     return baseChains.filter(({ base, rules }) => isAtLink(base) && rules.length > 0)
       .map((chain) => ({ table, chain: table.place(chain), nat: false, early: true }));
   });
+}
+
+/** Whether a table of one family may see packets of another. */
+export function seesPacketsOf(tableFamily: TableFamily, family: Family): boolean {
+  return tableFamily === "netdev" || isOf(tableFamily, family);
 }
 
 function isAtLink(base: Chain["base"]): boolean {

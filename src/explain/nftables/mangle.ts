@@ -4,7 +4,12 @@
  * @module
  */
 
-import type { Expression, Mangle, Selector } from "../../dataplane/nftables/language/ast.ts";
+import type {
+  Expression,
+  Mangle,
+  RawPayload,
+  Selector,
+} from "../../dataplane/nftables/language/ast.ts";
 import { selectorText } from "../../dataplane/nftables/language/print.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
 import { type Fraction, fraction, ONE } from "../fraction.ts";
@@ -76,9 +81,14 @@ function aside(target: Selector, packet: Packet): MangleOutcome {
   const { kind } = target;
   const where = kind === "payload" &&
     ["saddr", "daddr", "sport", "dport", "protocol", "nexthdr"].includes(target.field);
-  if (where || kind === "raw") return unknown(`${selectorText(target)} is set`);
+  if (where || kind === "raw" && !isClass(target)) return unknown(`${selectorText(target)} is set`);
   if (kind === "ct" && target.key === "zone") return unknown("the connection is tracked in a zone");
   return ways([{ packet, share: ONE, action: null }]);
+}
+
+/** The traffic's class, DSCP and the like, in the first bits of either IP header. */
+function isClass({ base, offset, length }: RawPayload): boolean {
+  return base === "nh" && offset + length <= 16;
 }
 
 function setMark(packet: Packet, mark: Mark, value: number): Omit<Mangled, "share"> {

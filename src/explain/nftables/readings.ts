@@ -164,6 +164,9 @@ function readPayload({ protocol, field }: Payload, packet: Packet): Reading {
       if (protocol === "tcp" && field === "flags") return readFlags(packet);
       break;
     }
+    case "ether":
+      if (field === "type") return known(family === "IPv4" ? "ip" : "ip6");
+      break;
     default:
       if (FOREIGN.has(protocol)) return ABSENT;
   }

@@ -54,6 +54,11 @@ export class FakeNode implements NftablesAccess {
     return Promise.resolve(this.tables.get(tableFamily(family)) ?? null);
   }
 
+  async readAll(family: Family): Promise<readonly Table[]> {
+    const table = await this.read(family);
+    return table === null ? [] : [table];
+  }
+
   async readChain(family: Family, name: string): Promise<Chain | null> {
     const table = await this.read(family);
     return table?.chains.find((chain) => chain.name === name) ?? null;

@@ -26,6 +26,12 @@ export class NftAccess implements NftablesAccess {
     return await this.#list("table", family);
   }
 
+  async readAll(family: Family): Promise<readonly Table[]> {
+    const { stdout } = await this.#runner.run("nft", ["list", "ruleset"]);
+    const passed: readonly string[] = [tableFamily(family), "inet", "netdev"];
+    return parseRuleset(stdout).tables.filter((table) => passed.includes(table.family));
+  }
+
   async readChain(family: Family, name: string): Promise<Chain | null> {
     const table = await this.#list("chain", family, name);
     return table?.chains.find((chain) => chain.name === name) ?? null;

@@ -23,6 +23,8 @@ export interface Held {
   readonly size: number;
   /** Of bits that were masked: of a network, or to look whether some are set. */
   readonly mask?: Uint8Array;
+  /** What a map leads to is an address, with a port behind it. */
+  readonly pair?: boolean;
 }
 
 /** What the kernel's comparisons are called. */

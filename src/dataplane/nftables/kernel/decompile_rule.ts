@@ -18,7 +18,6 @@ import {
 } from "../../../netlink/netfilter/nftables/names.ts";
 import type { FilledSet } from "../../../netlink/netfilter/nftables/nftables.ts";
 import type { Rule as KernelRule } from "../../../netlink/netfilter/nftables/objects.ts";
-import { align } from "../../../netlink/writer.ts";
 import type {
   AnonymousSet,
   Expression as LanguageExpression,
@@ -27,20 +26,22 @@ import type {
   Selector,
   SetReference,
   Statement,
+  TableFamily,
   Value,
 } from "../language/ast.ts";
-import { NETWORK_ORDER } from "../../../netlink/netfilter/nftables/userdata.ts";
+import { HOST_ORDER, NETWORK_ORDER } from "../../../netlink/netfilter/nftables/userdata.ts";
 import { bitsOf, comparison, type Held, OPERATORS } from "./comparisons.ts";
-import { natFlagNames } from "./compile_rule.ts";
+import { natOf, ownNatOf } from "./decompile_nat.ts";
 import { decompileElements, type ElementTypes, statefulStatement, verdictOf } from "./elements.ts";
+import { isSelector, Registers } from "./registers.ts";
 import { rejectOf } from "./rejects.ts";
-import { loadedBy, TRANSPORTS } from "./selectors.ts";
-import { limitStatement, logStatement, unknownText } from "./stateful_texts.ts";
-import { bytesValue, typeNamed } from "./values.ts";
+import { type Load, loadedBy, TRANSPORTS } from "./selectors.ts";
+import { logStatement, objectStatement, unknownText } from "./stateful_texts.ts";
+import { bytesNumber, bytesValue, integer } from "./values.ts";
 
 /** What a rule's table has to say about it. */
 export interface TableContext {
-  readonly family: "ip" | "ip6";
+  readonly family: TableFamily;
   readonly sets: ReadonlyMap<string, FilledSet>;
 }
 
@@ -57,15 +58,23 @@ export function decompileRule(rule: KernelRule, context: TableContext): Rule {
 }
 
 const BYTES = { name: "bytes", id: 0, size: 0, byteOrder: NETWORK_ORDER } as const;
+/** What a rule has asked the packet to be, and the statement that did. */
+interface Dependency {
+  readonly name: string;
+  readonly statement: Statement;
+}
+
+/** What a transport is always in. */
+const IMPLIED: Readonly<Record<string, string>> = { icmp: "ip", icmpv6: "ip6" };
+
 const PROTOCOL_NAMES = new Map(Object.entries(TRANSPORTS).map(([name, number]) => [number, name]));
 
 class RuleDecompiler {
   readonly #context: TableContext;
   readonly #statements: Statement[] = [];
-  /** By the first word of a register. */
-  readonly #held = new Map<number, Held>();
-  /** The transport that the rule asked for, and the statement that did. */
-  #transport: { readonly name: string; readonly statement: Statement } | null = null;
+  readonly #registers = new Registers();
+  #network: Dependency | null = null;
+  #transport: Dependency | null = null;
 
   constructor(context: TableContext) {
     this.#context = context;
@@ -78,8 +87,9 @@ class RuleDecompiler {
   expression(expression: Expression): void {
     const statement = this.#statementOf(expression);
     if (statement === undefined) return;
-    // What is not known may have changed the register.
-    if (statement === null && "dreg" in expression) this.#held.delete(word(expression.dreg ?? 0));
+    // What is not known may have changed a register, or any.
+    if (statement === null && "dreg" in expression) this.#registers.drop(expression.dreg ?? 0);
+    if (expression.kind === "unknown") this.#registers.clear();
     this.#statements.push(statement ?? { kind: "unknown", text: unknownText(expression) });
   }
 
@@ -92,8 +102,10 @@ class RuleDecompiler {
       case "fib":
       case "numgen":
         return "sreg" in expression && expression.sreg !== undefined
-          ? this.#mangle(expression as ExpressionOf<"meta" | "ct">)
+          ? this.#mangle(expression as ExpressionOf<"payload" | "meta" | "ct">)
           : this.#load(expression);
+      case "hash":
+        return this.#hash(expression);
       case "bitwise":
         return this.#bitwise(expression);
       case "byteorder":
@@ -107,26 +119,24 @@ class RuleDecompiler {
       case "lookup":
         return this.#lookup(expression);
       case "nat":
-        return this.#nat(expression);
+        return natOf(expression, this.#registers, this.#context.family);
       case "masq":
       case "redir":
-        return this.#portNat(expression);
+        return ownNatOf(expression, this.#registers);
       case "reject": {
-        const rejected = rejectOf(expression, this.#context.family);
+        const rejected = rejectOf(expression, this.#context.family, this.#networkName);
         if (rejected?.type === "tcp reset") this.#dropDependency("tcp");
         return rejected === undefined ? null : { kind: "reject", with: rejected };
       }
       case "dynset":
         return this.#update(expression);
       case "counter":
-        return statefulStatement(expression);
-      case "objref": {
-        const { type, name, set } = expression;
-        if (type !== "counter" || name === undefined || set !== undefined) return null;
-        return { kind: "counter", name, packets: 0, bytes: 0 };
-      }
       case "limit":
-        return limitStatement(expression);
+      case "quota":
+      case "connlimit":
+        return statefulStatement(expression);
+      case "objref":
+        return objectStatement(expression);
       case "log":
         return logStatement(expression);
       case "notrack":
@@ -136,13 +146,29 @@ class RuleDecompiler {
     }
   }
 
-  #load(expression: ExpressionOf<"payload" | "meta" | "ct" | "fib" | "numgen">) {
+  /** The protocol below the transports, as far as the rule or its table's family says. */
+  get #networkName(): "ip" | "ip6" | null {
+    const { family } = this.#context;
+    if (family === "ip" || family === "ip6") return family;
+    const name = this.#network?.name;
+    return name === "ip" || name === "ip6" ? name : null;
+  }
+
+  #loaded(expression: Expression) {
+    const protocols = {
+      network: this.#networkName,
+      transport: this.#transport?.name ?? null,
+    };
+    return loadedBy(expression, protocols);
+  }
+
+  #load(expression: Load): null | undefined {
     const { dreg } = expression;
     if (dreg === undefined) return null;
-    const loaded = loadedBy(expression, this.#context.family, this.#transport?.name ?? null);
+    const loaded = this.#loaded(expression);
     if (loaded === null) return null;
     if (loaded.selector.kind === "payload") this.#dropDependency(loaded.selector.protocol);
-    this.#held.set(word(dreg), {
+    this.#registers.hold(dreg, {
       expression: loaded.selector,
       type: loaded.type,
       size: loaded.size,
@@ -150,34 +176,60 @@ class RuleDecompiler {
     return undefined;
   }
 
-  /** A field of a transport says by its name what the packet has to be. */
-  #dropDependency(transport: string): void {
-    if (this.#transport?.name !== transport) return;
-    const at = this.#statements.indexOf(this.#transport.statement);
-    if (at >= 0) this.#statements.splice(at, 1);
+  /** A field of a protocol says by its name what the packet has to be. */
+  #dropDependency(protocol: string): void {
+    for (const dependency of [this.#transport, this.#network]) {
+      if (dependency === null) continue;
+      const { name, statement } = dependency;
+      if (name !== protocol && name !== IMPLIED[protocol]) continue;
+      const at = this.#statements.indexOf(statement);
+      if (at >= 0) this.#statements.splice(at, 1);
+    }
   }
 
-  #get(register: number | undefined): Held | null {
-    return register === undefined ? null : this.#held.get(word(register)) ?? null;
+  #hash({ sreg, dreg, length, modulus = 0, seed, offset = 0, type }: ExpressionOf<"hash">) {
+    if (dreg === undefined) return null;
+    const of = type === "symhash" ? null : this.#registers.key(sreg, length ?? 0);
+    if (type !== "symhash" && of === null) return null;
+    const selector = of?.selector ?? null;
+    this.#registers.hold(dreg, {
+      expression: { kind: "hash", of: selector, modulus, seed: seed ?? null, offset },
+      type: NUMBER,
+      size: NUMBER.size,
+    });
+    return undefined;
   }
 
   #bitwise(expression: ExpressionOf<"bitwise">): null | undefined {
     const { sreg, dreg, mask, xor, op = "mask-xor" } = expression;
-    const held = this.#get(sreg);
+    const held = this.#registers.get(sreg);
     if (held === null || dreg === undefined || held.mask !== undefined) return null;
     if (held.expression.kind === "bytes") return null;
+    if (op === "lshift" || op === "rshift") return this.#shift(held, expression);
     if (op !== "mask-xor" || mask === undefined || xor === undefined) return null;
     const bits = bitsOf(held, mask, xor);
     if (bits === null) return null;
-    this.#held.set(word(dreg), bits);
+    this.#registers.hold(dreg, bits);
+    return undefined;
+  }
+
+  #shift(held: Held, { dreg, op, data }: ExpressionOf<"bitwise">): null | undefined {
+    if (data?.length !== NUMBER.size || dreg === undefined) return null;
+    const right: Value = { kind: "number", value: bytesNumber(data, NUMBER) };
+    const operator = op === "lshift" ? "<<" : ">>";
+    const left = held.expression as LanguageExpression;
+    this.#registers.hold(dreg, {
+      ...held,
+      expression: { kind: "bitwise", operator, left, right },
+    });
     return undefined;
   }
 
   /** Comparing numbers in their order wants them in network order. */
   #byteorder({ sreg, dreg, op, length }: ExpressionOf<"byteorder">): null | undefined {
-    const held = this.#get(sreg);
+    const held = this.#registers.get(sreg);
     if (held === null || dreg === undefined || op !== "hton" || length !== held.size) return null;
-    this.#held.set(word(dreg), { ...held, type: { ...held.type, byteOrder: NETWORK_ORDER } });
+    this.#registers.hold(dreg, { ...held, type: { ...held.type, byteOrder: NETWORK_ORDER } });
     return undefined;
   }
 
@@ -188,7 +240,7 @@ class RuleDecompiler {
     }
     if (dreg === undefined || data?.value === undefined) return null;
     const bytes = data.value;
-    this.#held.set(word(dreg), {
+    this.#registers.hold(dreg, {
       expression: { kind: "bytes", bytes },
       type: BYTES,
       size: bytes.length,
@@ -197,14 +249,14 @@ class RuleDecompiler {
   }
 
   #compare({ sreg, op, data }: ExpressionOf<"cmp">): Statement | null | undefined {
-    const held = this.#get(sreg);
+    const held = this.#registers.get(sreg);
     if (held === null || typeof op !== "string" || data === undefined) return null;
     const left = held.expression;
     if (left.kind === "bytes" || !isSelector(left)) return null;
     const range = this.#upperEnd(left, held, op, data);
     if (range) return undefined;
     const match = comparison(held, left, op, data);
-    if (match !== null) this.#learnTransport(match, data);
+    if (match !== null) this.#learn(match, data);
     return match;
   }
 
@@ -219,15 +271,20 @@ class RuleDecompiler {
     return true;
   }
 
-  #learnTransport(match: Match, data: Uint8Array): void {
+  #learn(match: Match, data: Uint8Array): void {
     const { left, operator } = match;
-    if (operator !== "is" || !isTransport(left)) return;
-    const name = PROTOCOL_NAMES.get(data[0]);
-    this.#transport = name === undefined ? null : { name, statement: match };
+    if (operator !== "is") return;
+    if (isTransport(left)) {
+      const name = PROTOCOL_NAMES.get(data[0]);
+      this.#transport = name === undefined ? null : { name, statement: match };
+    } else if (isNetwork(left)) {
+      const name = NETWORKS.get(data.toHex());
+      this.#network = name === undefined ? null : { name, statement: match };
+    }
   }
 
   #range({ sreg, op, from, to }: ExpressionOf<"range">): Statement | null {
-    const held = this.#get(sreg);
+    const held = this.#registers.get(sreg);
     if (held === null || from === undefined || to === undefined || typeof op !== "string") {
       return null;
     }
@@ -243,7 +300,7 @@ class RuleDecompiler {
 
   #lookup({ set, sreg, dreg, flags = 0 }: ExpressionOf<"lookup">): Statement | null | undefined {
     const used = this.#context.sets.get(set ?? "");
-    const key = used === undefined ? null : this.#key(sreg, used);
+    const key = this.#registers.key(sreg, used?.keySize ?? 0);
     if (used === undefined || key === null) return null;
     const map = setValue(used, key.types);
     if (dreg === undefined) {
@@ -252,109 +309,42 @@ class RuleDecompiler {
     }
     if (dreg === 0) return { kind: "vmap", key: key.selector, map };
     const types = dataTypes(used);
-    if (!Array.isArray(types) || types.length !== 1) return null;
-    this.#held.set(word(dreg), {
+    if (types === null || types === "verdict" || types.length > 2) return null;
+    this.#registers.hold(dreg, {
       expression: { kind: "map", key: key.selector, map },
       type: types[0],
       size: types[0].size,
+      pair: types.length === 2,
     });
     return undefined;
   }
 
-  /** The parts that lie one behind the other from a register on. */
-  #key(
-    register: number | undefined,
-    { keySize }: FilledSet,
-  ): { selector: Selector; types: readonly DataType[] } | null {
-    if (register === undefined) return null;
-    const parts: Selector[] = [];
-    const types: DataType[] = [];
-    for (let size = 0; size < keySize;) {
-      const held = this.#held.get(word(register) + size / 4);
-      if (held === undefined || held.expression.kind === "bytes") return null;
-      const { expression, type } = held;
-      if (!isSelector(expression) || held.size !== type.size || held.mask !== undefined) {
-        return null;
-      }
-      parts.push(expression);
-      types.push(type);
-      size += align(held.size);
-    }
-    if (parts.length === 0) return null;
-    return { selector: parts.length === 1 ? parts[0] : { kind: "concat", parts }, types };
-  }
-
-  #mangle({ kind, key, sreg }: ExpressionOf<"meta" | "ct">): Statement | null {
-    if (kind !== "meta" && kind !== "ct" || typeof key !== "string") return null;
-    const target: Selector = kind === "meta" ? { kind, key } : { kind, direction: null, key };
-    const loaded = loadedBy({ kind, key, dreg: 1 } as Expression, this.#context.family, null);
-    const value = loaded === null ? null : this.#value(sreg, loaded.type);
-    return value === null ? null : { kind: "mangle", target, value };
-  }
-
-  /** What a register holds, as a value of a type where it holds bytes. */
-  #value(register: number | undefined, type: DataType): LanguageExpression | null {
-    const held = this.#get(register);
-    if (held === null) return null;
-    if (held.expression.kind !== "bytes") return held.expression;
-    const { bytes } = held.expression;
-    return bytes.length === type.size ? bytesValue(bytes, [type]) : null;
-  }
-
-  #nat(expression: ExpressionOf<"nat">): Statement | null {
-    const { type, family, addressMin, addressMax, portMin, portMax, flags = 0 } = expression;
-    if (typeof type !== "string" || family !== 2 && family !== 10) return null;
-    // Ends of ranges of addresses or ports.
-    if (addressMax !== undefined && addressMax !== addressMin) return null;
-    if (portMax !== undefined && portMax !== portMin) return null;
-    const addressType = typeNamed(family === 2 ? "ipv4_addr" : "ipv6_addr");
-    const address = addressMin === undefined ? null : this.#value(addressMin, addressType);
-    const port = portMin === undefined ? null : this.#value(portMin, typeNamed("inet_service"));
-    if (addressMin !== undefined && address === null || portMin !== undefined && port === null) {
-      return null;
-    }
-    return {
-      kind: "nat",
-      type,
-      family: null,
-      address,
-      port,
-      pair: false,
-      flags: natFlagNames(flags),
-    };
-  }
-
-  #portNat(
-    { kind, portMin, portMax, flags = 0 }: ExpressionOf<"masq" | "redir">,
-  ): Statement | null {
-    if (portMax !== undefined && portMax !== portMin) return null;
-    const port = portMin === undefined ? null : this.#value(portMin, typeNamed("inet_service"));
-    if (portMin !== undefined && port === null) return null;
-    return {
-      kind: "nat",
-      type: kind === "masq" ? "masquerade" : "redirect",
-      family: null,
-      address: null,
-      port,
-      pair: false,
-      flags: natFlagNames(flags),
-    };
+  #mangle(expression: ExpressionOf<"payload" | "meta" | "ct">): Statement | null {
+    const loaded = this.#loaded(expression);
+    const value = loaded === null ? null : this.#registers.value(expression.sreg, loaded.type);
+    if (loaded === null || value === null) return null;
+    if (loaded.selector.kind === "payload") this.#dropDependency(loaded.selector.protocol);
+    return { kind: "mangle", target: loaded.selector, value };
   }
 
   #update(expression: ExpressionOf<"dynset">): Statement | null {
     const { set, op, keyReg, dataReg, timeout = 0, flags = 0 } = expression;
     const used = this.#context.sets.get(set ?? "");
-    const key = used === undefined ? null : this.#key(keyReg, used);
+    const key = this.#registers.key(keyReg, used?.keySize ?? 0);
     const inverted = (flags & DYNSET_INVERTED) !== 0;
-    if (set === undefined || typeof op !== "string" || key === null) return null;
-    if (dataReg !== undefined || inverted) return null;
+    if (set === undefined || typeof op !== "string" || key === null || inverted) return null;
+    const types = used === undefined ? null : dataTypes(used);
+    const data = dataReg === undefined || !Array.isArray(types) || types.length !== 1
+      ? null
+      : this.#registers.value(dataReg, types[0]);
+    if (dataReg !== undefined && data === null) return null;
     const kept = expression.expressions ?? (expression.expression ? [expression.expression] : []);
     return {
       kind: "update",
       operation: op,
       set,
       key: key.selector,
-      data: null,
+      data,
       timeout: timeout === 0 ? null : timeout,
       statements: kept.map(statefulStatement),
     };
@@ -375,27 +365,17 @@ export function dataTypes({ flags, dataType }: FilledSet): ElementTypes["data"] 
   return dataType === VERDICT_TYPE ? "verdict" : typesOf(dataType);
 }
 
-/** Registers of 16 bytes share their space with those of 4, of which the first is 8. */
-function word(register: number): number {
-  return register >= 1 && register <= 4 ? 8 + 4 * (register - 1) : register;
+const NUMBER = integer(4, HOST_ORDER);
+
+/** NFPROTO_* and ETH_P_*, as they are compared. */
+const NETWORKS = new Map([["02", "ip"], ["0a", "ip6"], ["0800", "ip"], ["86dd", "ip6"]]);
+
+function isNetwork(selector: Selector): boolean {
+  if (selector.kind === "meta") return selector.key === "nfproto" || selector.key === "protocol";
+  return selector.kind === "payload" && selector.protocol === "ether" && selector.field === "type";
 }
 
 function isTransport(selector: Selector): boolean {
   return selector.kind === "meta" ? selector.key === "l4proto" : selector.kind === "payload" &&
     (selector.field === "protocol" || selector.field === "nexthdr");
-}
-
-function isSelector(expression: LanguageExpression): expression is Selector {
-  switch (expression.kind) {
-    case "payload":
-    case "meta":
-    case "ct":
-    case "fib":
-    case "numgen":
-    case "bitwise":
-    case "map":
-      return true;
-    default:
-      return false;
-  }
 }

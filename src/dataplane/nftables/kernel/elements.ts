@@ -15,7 +15,8 @@ import type { SetElement } from "../../../netlink/netfilter/nftables/objects.ts"
 import { align } from "../../../netlink/writer.ts";
 import type { Element, Statement, Value, Verdict } from "../language/ast.ts";
 import { rangeOf } from "../language/values.ts";
-import { bytesValue, CompileError, valueBytes } from "./values.ts";
+import { connectionLimitStatement, limitStatement, quotaStatement } from "./stateful_texts.ts";
+import { bytesValue, CompileError, linkName, valueBytes } from "./values.ts";
 
 /** How the elements of a set look. */
 export interface ElementTypes {
@@ -121,14 +122,20 @@ export function compileStateful(statement: Statement): StatefulExpression {
 
 /** A statement for an expression that keeps a state. */
 export function statefulStatement(expression: StatefulExpression): Statement {
-  if (expression.kind === "counter") {
-    const { packets = 0, bytes = 0 } = expression;
-    return { kind: "counter", name: null, packets, bytes };
+  switch (expression.kind) {
+    case "counter": {
+      const { packets = 0, bytes = 0 } = expression;
+      return { kind: "counter", name: null, packets, bytes };
+    }
+    case "limit":
+      return limitStatement(expression);
+    case "quota":
+      return quotaStatement(expression);
+    case "connlimit":
+      return connectionLimitStatement(expression);
+    case "unknown":
+      return { kind: "unknown", text: expression.name };
   }
-  return {
-    kind: "unknown",
-    text: expression.kind === "unknown" ? expression.name : expression.kind,
-  };
 }
 
 /** The first and the last key of a value, of each part for a concatenation. */
@@ -218,8 +225,20 @@ function keyOf({ key, keyEnd }: SetElement, { key: types }: ElementTypes): Value
 }
 
 function intervalValue(from: Uint8Array, end: Uint8Array | undefined, type: DataType): Value {
+  if (type.name === "ifname" && end !== undefined) return linkNames(from, preceding(end));
   const last = end === undefined ? new Uint8Array(from.length).fill(0xff) : preceding(end);
   return rangeFrom(bytesValue(from, [type]), bytesValue(last, [type]));
+}
+
+/** A link's name, or with a star all that begin so. */
+function linkNames(from: Uint8Array, last: Uint8Array): Value {
+  const text = linkName(from);
+  const length = new TextEncoder().encode(text).length;
+  const isOne = from.every((byte, i) => byte === last[i]);
+  const isPrefix = last.every((byte, i) => byte === (i < length ? from[i] : 0xff));
+  return isOne || isPrefix
+    ? { kind: "string", text: isOne ? text : `${text}*` }
+    : { kind: "symbol", name: `0x${from.toHex()}-0x${last.toHex()}` };
 }
 
 function rangeFrom(from: Value, to: Value): Value {

@@ -5,7 +5,7 @@
  */
 
 import type { Hook } from "../../../netlink/netfilter/nftables/objects.ts";
-import type { BaseChain, HookName } from "../language/ast.ts";
+import type { BaseChain, HookName, TableFamily } from "../language/ast.ts";
 
 /** NF_INET_*, by number. */
 const HOOKS: readonly HookName[] = ["prerouting", "input", "forward", "output", "postrouting"];
@@ -17,13 +17,18 @@ export function compileBase({ type, hook, priority, policy, devices }: BaseChain
   return { type, number, priority, policy, ...(devices.length === 0 ? {} : { devices }) };
 }
 
+/** Of family inet besides (NF_INET_INGRESS), and those of netdev (NF_NETDEV_*). */
+const INET_HOOKS: readonly HookName[] = [...HOOKS, "ingress"];
+const LINK_HOOKS: readonly HookName[] = ["ingress", "egress"];
+
 /** What makes a chain of the kernel's a base chain; null if it is none. */
-export function decompileBase(hook: Hook | undefined): BaseChain | null {
+export function decompileBase(hook: Hook | undefined, family: TableFamily): BaseChain | null {
   if (hook === undefined) return null;
+  const names = family === "netdev" ? LINK_HOOKS : family === "inet" ? INET_HOOKS : HOOKS;
   const { type, number, priority, policy, devices = [] } = hook;
   return {
     type: type as BaseChain["type"],
-    hook: HOOKS[number] ?? `hook ${number}` as HookName,
+    hook: names[number] ?? `hook ${number}` as HookName,
     priority,
     policy,
     devices,

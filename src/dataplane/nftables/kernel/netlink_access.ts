@@ -9,11 +9,12 @@ import { SET_FLAGS } from "../../../netlink/netfilter/nftables/names.ts";
 import { type FilledSet, Nftables } from "../../../netlink/netfilter/nftables/nftables.ts";
 import type { Rule as KernelRule } from "../../../netlink/netfilter/nftables/objects.ts";
 import { TableWatch } from "../../../netlink/netfilter/nftables/watch.ts";
-import type { NftablesAccess } from "../access.ts";
+import type { NftablesAccess, ReadTable } from "../access.ts";
 import type { Chain, Table } from "../language/ast.ts";
-import { TABLE, tableFamily } from "../names.ts";
+import { isOwnTable, TABLE, tableFamily } from "../names.ts";
 import type { Transaction } from "../transaction.ts";
 import { decompileRule } from "./decompile_rule.ts";
+import { OtherTables } from "./other_tables.ts";
 import { type SenderOptions, TransactionSender } from "./sender.ts";
 import { decompileChain, decompileTable, type PlacedRule } from "./table.ts";
 import { inTurns } from "./turns.ts";
@@ -22,6 +23,7 @@ import { inTurns } from "./turns.ts";
 export class NetlinkAccess implements NftablesAccess {
   /** What takes long has a socket of its own. */
   readonly #tables: Nftables;
+  readonly #others: OtherTables;
   readonly #chains: Nftables;
   readonly #sender: TransactionSender;
   /** Chains as they were read last, by family and name. */
@@ -37,6 +39,7 @@ export class NetlinkAccess implements NftablesAccess {
   ) {
     this.#watch = watch;
     this.#tables = tables;
+    this.#others = new OtherTables(tables);
     this.#chains = chains;
     this.#sender = sender;
   }
@@ -67,9 +70,18 @@ export class NetlinkAccess implements NftablesAccess {
   }
 
   read(family: Family): Promise<Table | null> {
-    const read = this.#reading.then(() => this.#readTable(family));
-    this.#reading = read.catch(() => {});
-    return read;
+    return this.#inOrder(() => this.#readTable(family));
+  }
+
+  readAll(family: Family): Promise<readonly ReadTable[]> {
+    return this.#inOrder(() => this.#readTables(family));
+  }
+
+  /** One after the other, as the socket is for one only. */
+  #inOrder<T>(read: () => Promise<T>): Promise<T> {
+    const result = this.#reading.then(read);
+    this.#reading = result.catch(() => {});
+    return result;
   }
 
   /** One chain; while no rules of the node changed, the same as before. */
@@ -102,7 +114,19 @@ export class NetlinkAccess implements NftablesAccess {
       rule: decompileRule(rule, { family: name.family, sets }),
     }));
     const contents = await inTurns(steps);
-    return contents === null ? null : decompileTable(contents, name.family);
+    return contents === null ? null : decompileTable(contents);
+  }
+
+  async #readTables(family: Family): Promise<readonly ReadTable[]> {
+    const passed = [tableFamily(family), "inet", "netdev"];
+    const found: ReadTable[] = [];
+    for (const table of this.#tables.tables()) {
+      if (!passed.includes(table.family)) continue;
+      const isOwn = isOwnTable({ family: table.family, name: table.table });
+      const read = isOwn ? await this.#readTable(family) : await this.#others.read(table);
+      if (read !== null) found.push(read);
+    }
+    return found;
   }
 
   #chainOf(family: Family, name: string): Chain | null {

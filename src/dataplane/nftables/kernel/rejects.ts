@@ -5,7 +5,7 @@
  */
 
 import type { ExpressionOf } from "../../../netlink/netfilter/nftables/expression.ts";
-import type { Reject } from "../language/ast.ts";
+import type { Reject, TableFamily } from "../language/ast.ts";
 import { CompileError } from "./values.ts";
 
 type Kind = "icmp" | "icmpv6" | "icmpx";
@@ -49,15 +49,21 @@ export function rejectExpression(reject: Reject["with"], family: "ip" | "ip6") {
   return { kind: "reject", type: type === "icmpx" ? "icmpx" : "icmp", code: number } as const;
 }
 
-/** What an expression rejects with; undefined for what is not known. */
+/**
+ * What an expression rejects with; undefined for what is not known.
+ *
+ * @param network what packets have that come to it; null: either.
+ */
 export function rejectOf(
   { type, code }: ExpressionOf<"reject">,
-  family: "ip" | "ip6",
+  family: TableFamily,
+  network: "ip" | "ip6" | null,
 ): Reject["with"] | undefined {
   if (type === "tcp reset") return { type };
   if (type !== "icmp" && type !== "icmpx") return undefined;
-  const kind = type === "icmpx" ? type : ownKind(family);
+  const kind = type === "icmpx" ? type : ownKind(network ?? "ip");
   const name = Object.keys(CODES[kind]).find((name) => CODES[kind][name] === code);
   if (name === undefined) return undefined;
-  return kind !== "icmpx" && name === "port-unreachable" ? null : { type: kind, code: name };
+  const usual = family === "ip" || family === "ip6" ? ownKind(family) : "icmpx";
+  return kind === usual && name === "port-unreachable" ? null : { type: kind, code: name };
 }

@@ -16,7 +16,7 @@ import { CompileError, integer, typeNamed } from "./values.ts";
 interface Field {
   readonly protocol: string;
   readonly field: string;
-  readonly base: "network" | "transport";
+  readonly base: "link" | "network" | "transport";
   /** Bytes. */
   readonly offset: number;
   readonly type: DataType;
@@ -25,10 +25,17 @@ interface Field {
 const PORTS = ["th", "tcp", "udp", "udplite", "sctp", "dccp"] as const;
 
 const FIELDS: readonly Field[] = [
+  link("daddr", 0, typeNamed("ether_addr")),
+  link("saddr", 6, typeNamed("ether_addr")),
+  link("type", 12, typeNamed("ether_type")),
+  network("ip", "length", 2, integer(2, NETWORK_ORDER)),
+  network("ip", "id", 4, integer(2, NETWORK_ORDER)),
+  network("ip", "frag-off", 6, integer(2, NETWORK_ORDER)),
   network("ip", "ttl", 8, integer(1, NETWORK_ORDER)),
   network("ip", "protocol", 9, typeNamed("inet_proto")),
   network("ip", "saddr", 12, typeNamed("ipv4_addr")),
   network("ip", "daddr", 16, typeNamed("ipv4_addr")),
+  network("ip6", "length", 4, integer(2, NETWORK_ORDER)),
   network("ip6", "nexthdr", 6, typeNamed("inet_proto")),
   network("ip6", "hoplimit", 7, integer(1, NETWORK_ORDER)),
   network("ip6", "saddr", 8, typeNamed("ipv6_addr")),
@@ -37,10 +44,19 @@ const FIELDS: readonly Field[] = [
     transport(protocol, "sport", 0, typeNamed("inet_service")),
     transport(protocol, "dport", 2, typeNamed("inet_service")),
   ]),
+  transport("tcp", "sequence", 4, integer(4, NETWORK_ORDER)),
   transport("tcp", "flags", 13, typeNamed("tcp_flag")),
+  transport("tcp", "window", 14, integer(2, NETWORK_ORDER)),
+  transport("udp", "length", 4, integer(2, NETWORK_ORDER)),
   transport("icmp", "type", 0, typeNamed("icmp_type")),
+  transport("icmp", "code", 1, integer(1, NETWORK_ORDER)),
   transport("icmpv6", "type", 0, typeNamed("icmpv6_type")),
+  transport("icmpv6", "code", 1, integer(1, NETWORK_ORDER)),
 ];
+
+function link(field: string, offset: number, type: DataType): Field {
+  return { protocol: "ether", field, base: "link", offset, type };
+}
 
 function network(protocol: string, field: string, offset: number, type: DataType): Field {
   return { protocol, field, base: "network", offset, type };
@@ -72,6 +88,22 @@ const META_TYPES: Readonly<Record<string, DataType>> = {
   nfproto: typeNamed("nf_proto"),
   l4proto: typeNamed("inet_proto"),
   pkttype: typeNamed("pkt_type"),
+  protocol: typeNamed("ether_type"),
+  ibrname: typeNamed("ifname"),
+  obrname: typeNamed("ifname"),
+  iifkind: typeNamed("ifname"),
+  oifkind: typeNamed("ifname"),
+  iifgroup: typeNamed("devgroup"),
+  oifgroup: typeNamed("devgroup"),
+  iiftype: integer(2, HOST_ORDER),
+  oiftype: integer(2, HOST_ORDER),
+  length: integer(4, HOST_ORDER),
+  priority: integer(4, HOST_ORDER),
+  cgroup: integer(4, HOST_ORDER),
+  rtclassid: integer(4, HOST_ORDER),
+  cpu: integer(4, HOST_ORDER),
+  random: integer(4, NETWORK_ORDER),
+  nftrace: integer(1, HOST_ORDER),
 };
 
 const CT_TYPES: Readonly<Record<string, DataType>> = {
@@ -83,6 +115,11 @@ const CT_TYPES: Readonly<Record<string, DataType>> = {
   "proto-src": typeNamed("inet_service"),
   "proto-dst": typeNamed("inet_service"),
   zone: integer(2, HOST_ORDER),
+  l3proto: typeNamed("nf_proto"),
+  expiration: integer(4, HOST_ORDER),
+  event: integer(4, HOST_ORDER),
+  helper: typeNamed("ifname"),
+  id: integer(4, NETWORK_ORDER),
   "ip saddr": typeNamed("ipv4_addr"),
   "ip daddr": typeNamed("ipv4_addr"),
   "ip6 saddr": typeNamed("ipv6_addr"),
@@ -175,18 +212,18 @@ export interface Loaded {
   readonly size: number;
 }
 
-/**
- * What an expression loads; null for what is not known. A transport's fields are called by
- * `transport`, the one that the rule asked for before, else by `th`.
- */
-export function loadedBy(
-  expression: Expression,
-  family: "ip" | "ip6",
-  transport: string | null,
-): Loaded | null {
+/** The protocols that a packet has for certain: by which names its headers go. */
+export interface Protocols {
+  readonly network: "ip" | "ip6" | null;
+  /** Null: `th` stands for any. */
+  readonly transport: string | null;
+}
+
+/** What an expression loads; null for what is not known. */
+export function loadedBy(expression: Expression, protocols: Protocols): Loaded | null {
   switch (expression.kind) {
     case "payload":
-      return loadedPayload(expression, family, transport);
+      return loadedPayload(expression, protocols);
     case "meta": {
       const type = META_TYPES[expression.key ?? ""];
       if (type === undefined) return null;
@@ -211,20 +248,44 @@ export function loadedBy(
   }
 }
 
+/** A header's field, or its bytes where they are none that is known. */
 function loadedPayload(
   { base, offset, length = 0 }: ExpressionOf<"payload">,
-  family: "ip" | "ip6",
-  transport: string | null,
+  { network, transport }: Protocols,
 ): Loaded | null {
-  const protocols = base === "network" ? [family] : transport === null ? ["th"] : [transport];
+  if (offset === undefined || length === 0) return null;
+  const protocol = base === "link" ? "ether" : base === "network" ? network : transport ?? "th";
   const field = FIELDS.find((one) =>
-    one.base === base && one.offset === offset && protocols.includes(one.protocol) &&
-    (one.type.size === length || one.type.name.endsWith("_addr") && length < one.type.size)
+    one.base === base && one.offset === offset && one.protocol === protocol &&
+    (one.type.size === length || isAddress(one.type) && length < one.type.size)
   );
-  if (field === undefined || length === 0) return null;
-  const { protocol, type } = field;
-  return { selector: { kind: "payload", protocol, field: field.field }, type, size: length };
+  if (field !== undefined) {
+    const { protocol, type } = field;
+    return { selector: { kind: "payload", protocol, field: field.field }, type, size: length };
+  }
+  const short = RAW_BASES[String(base)];
+  if (short === undefined || length > MOST_RAW) return null;
+  return {
+    selector: { kind: "raw", base: short, offset: 8 * offset, length: 8 * length },
+    type: integer(length, NETWORK_ORDER),
+    size: length,
+  };
 }
+
+function isAddress({ name }: DataType): boolean {
+  return name === "ipv4_addr" || name === "ipv6_addr";
+}
+
+/** What nft calls the headers that offsets count from. */
+const RAW_BASES: Readonly<Record<string, "ll" | "nh" | "th" | "ih">> = {
+  link: "ll",
+  network: "nh",
+  transport: "th",
+  inner: "ih",
+};
+
+/** Bytes that are one number. */
+const MOST_RAW = 4;
 
 function loadedFib({ result, flags = 0 }: ExpressionOf<"fib">): Loaded | null {
   const names = Object.entries(FIB_FLAGS).filter(([name, bit]) =>

@@ -20,13 +20,13 @@ export interface PlacedRule {
   readonly rule: Rule;
 }
 
-/** The table of family ip or ip6, whose rules are in the language already. */
-export function decompileTable(contents: TableContents<PlacedRule>, family: "ip" | "ip6"): Table {
+/** The table, whose rules are in the language already. */
+export function decompileTable(contents: TableContents<PlacedRule>): Table {
   const { table, chains, sets, objects } = contents;
   const rules = new Map<string, Rule[]>(chains.map(({ chain }) => [chain, []]));
   for (const { chain, rule } of contents.rules) rules.get(chain)?.push(rule);
   return {
-    family,
+    family: table.family,
     name: table.table,
     comment: table.comment ?? null,
     flags: Object.entries(TABLE_FLAGS).filter(([, bit]) => (table.flags & bit) !== 0)
@@ -42,7 +42,7 @@ export function decompileTable(contents: TableContents<PlacedRule>, family: "ip"
 export function decompileChain(chain: KernelChain, rules: readonly Rule[]): Chain {
   return {
     name: chain.chain,
-    base: decompileBase(chain.hook),
+    base: decompileBase(chain.hook, chain.family),
     comment: chain.comment ?? null,
     handle: chain.handle,
     rules,

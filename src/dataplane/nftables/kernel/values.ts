@@ -53,6 +53,7 @@ const SYMBOLS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   boolean: { missing: 0, exists: 1 },
   pkt_type: { host: 0, broadcast: 1, multicast: 2, other: 3 },
   nf_proto: { ipv4: 2, ipv6: 10 },
+  ether_type: { ip: 0x800, arp: 0x806, vlan: 0x8100, ip6: 0x86dd },
   icmp_type: {
     "echo-reply": 0,
     "destination-unreachable": 3,
@@ -204,6 +205,9 @@ function singleValue(bytes: Uint8Array, type: DataType): Value {
       return { kind: "address", text: bytes.toHex().replace(/(..)(?=.)/g, "$1:") };
     case "ifname":
       return { kind: "string", text: linkName(bytes) };
+    case "iface_index":
+      // The kernel gives it to the first link of each namespace.
+      if (bytesNumber(bytes, type) === 1) return { kind: "string", text: "lo" };
   }
   const number = bytesNumber(bytes, type);
   if (isFlags(type)) return flagsValue(number, type);
