@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { offlineState } from "../agent/offline.ts";
 import { fieldPath } from "../api/errors.ts";
 import { parseCommandLine } from "../config/config.ts";
+import { unknownFlag } from "../config/flags.ts";
 import { UsageError } from "../config/usage.ts";
 import { server as serverValue } from "../config/values.ts";
 import { messageOf } from "../errors.ts";
@@ -113,7 +114,11 @@ function understandArgs(args: readonly string[]) {
       options: { help: { type: "boolean", short: "h" }, ...SIMULATE_FLAGS },
     });
   } catch (error) {
-    throw new UsageError(messageOf(error));
+    const message = messageOf(error);
+    const unknown = message.match(/^Unknown option '([^']*)'/)?.[1];
+    throw unknown === undefined
+      ? new UsageError(message)
+      : unknownFlag(unknown, "simulate", Object.keys(SIMULATE_FLAGS));
   }
 }
 

@@ -93,8 +93,17 @@ function withDashes(arg: string): string {
 function knownFlag(name: string, typed: string, command: FlagCommand): FlagName {
   if (isFlagName(name) && TABLE[name].commands.includes(command)) return name;
   const known = Object.keys(TABLE).filter((other) => TABLE[other].commands.includes(command));
-  const nearest = nearestName(name, known);
-  throw new UsageError(
+  throw unknownFlag(typed, command, known);
+}
+
+/** That a command has no flag as it was typed, and which one may be meant. */
+export function unknownFlag(
+  typed: string,
+  command: string,
+  known: readonly string[],
+): UsageError {
+  const nearest = nearestName(typed.replace(/^-+/, ""), known);
+  return new UsageError(
     `unknown flag ${typed}` +
       (nearest === null
         ? `: expected one of those that "${command} --help" lists`

@@ -41,7 +41,14 @@ Deno.test("simulate has a help of its own", async () => {
   for (const name of names) {
     await assert.rejects(command([`${name}=`, "a", "b"]), /^UsageError: unexpected argument "b"/);
   }
-  await assert.rejects(command(["--unknown=", "a", "b"]), /Unknown option '--unknown'/);
+  await assert.rejects(
+    command(["--node=2"]),
+    /^UsageError: unknown flag --node: did you mean --nod/,
+  );
+  await assert.rejects(
+    command(["--unknown=", "a", "b"]),
+    /^UsageError: unknown flag --unknown: expected one of those that "simulate --help" lists$/,
+  );
 });
 
 Deno.test("simulate asks a running server, which knows Services", async () => {
