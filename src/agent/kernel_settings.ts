@@ -87,14 +87,24 @@ function loadConntrack(): void {
   conntrack.table();
 }
 
-/** A limit that is raised takes a larger table with it, which has a bucket for four connections. */
 function applySetting({ name, value, onlyRaise }: Setting): void {
   const current = readSysctl(name);
-  if (current === String(value) || (onlyRaise && Number(current) >= value)) return;
-  writeSysctl(name, value);
+  const isHigher = onlyRaise && Number(current) >= value;
+  if (current !== String(value) && !isHigher) writeSysctl(name, value);
   if (!name.endsWith("_max")) return;
-  const buckets = Math.floor(value / 4);
-  if (Number(readSpecialFile(HASH_SIZE)) < buckets) writeSpecialFile(HASH_SIZE, `${buckets}`);
+  // Who else has raised the limit may have left the table small, with long chains in its buckets.
+  const buckets = missingBuckets(value, readSpecialFile(HASH_SIZE));
+  if (buckets !== null) writeSpecialFile(HASH_SIZE, `${buckets}`);
+}
+
+/**
+ * The buckets that the table is to have for so many connections, one for four; null: it has enough.
+ *
+ * @param hashSize how many it has, as the kernel tells; null: it does not.
+ */
+export function missingBuckets(connections: number, hashSize: string | null): number | null {
+  const buckets = Math.floor(connections / 4);
+  return hashSize === null || Number(hashSize) >= buckets ? null : buckets;
 }
 
 /**

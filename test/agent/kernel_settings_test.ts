@@ -3,6 +3,7 @@ import {
   conntrackSettings,
   cpusIn,
   logicalCpus,
+  missingBuckets,
   setConntrack,
 } from "../../src/agent/kernel_settings.ts";
 import type { ConntrackLimits } from "../../src/config/config.ts";
@@ -37,6 +38,13 @@ Deno.test("CPUs are the machine's, not those that this process may use", () => {
   assert.equal(cpusIn("0-3,8,10-11\n"), 7);
   const processors = readSpecialFile("/proc/cpuinfo")!.match(/^processor\s*:/gm)!;
   assert.equal(logicalCpus(), processors.length);
+});
+
+Deno.test("the table has a bucket for four connections, whoever has raised the limit", () => {
+  assert.equal(missingBuckets(1_048_576, "65536\n"), 262_144);
+  assert.equal(missingBuckets(1_048_579, "262144\n"), null);
+  assert.equal(missingBuckets(131_072, "262144\n"), null);
+  assert.equal(missingBuckets(131_072, null), null, "it cannot be had here");
 });
 
 Deno.test("timeouts are whole seconds, and 0 leaves them as they are", () => {
