@@ -7,6 +7,7 @@
 
 import { parseArgs } from "node:util";
 import type { Backend } from "../src/dataplane/iptables/programs.ts";
+import { messageOf } from "../src/errors.ts";
 import { BENCH_MODES, type BenchOptions, MissingProgram } from "./options.ts";
 import { formatRows, type Row } from "./report.ts";
 
@@ -29,36 +30,59 @@ const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
 
 const BACKENDS: readonly Backend[] = ["nft", "legacy"];
 
+const USAGE = `usage: bench ${Object.keys(BENCHMARKS).join("|")} ` +
+  "[--output text|json] [--rounds N] [--seconds N] [--services N,N] [--backend nft|legacy] " +
+  `[--mode ${BENCH_MODES.join("|")}] [--charts FOLDER]\n`;
+
+const encoder = new TextEncoder();
+
+/** Null, and a line that says why, when an option is not known. */
+function parseArguments(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        help: { type: "boolean", short: "h", default: false },
+        output: { type: "string", default: "text" },
+        rounds: { type: "string", default: "5" },
+        seconds: { type: "string", default: "3" },
+        services: { type: "string", default: "1000,5000,10000" },
+        backend: { type: "string" },
+        mode: { type: "string", default: "iptables" },
+        charts: { type: "string" },
+      },
+    });
+  } catch (error) {
+    const [line] = messageOf(error).split(". ", 1);
+    Deno.stderr.writeSync(encoder.encode(`bench: ${line}\n`));
+    return null;
+  }
+}
+
 async function main(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      output: { type: "string", default: "text" },
-      rounds: { type: "string", default: "5" },
-      seconds: { type: "string", default: "3" },
-      services: { type: "string", default: "1000,5000,10000" },
-      backend: { type: "string" },
-      mode: { type: "string", default: "iptables" },
-      charts: { type: "string" },
-    },
-  });
+  const parsed = parseArguments(args);
+  if (parsed === null) {
+    await Deno.stderr.write(encoder.encode(USAGE));
+    return 2;
+  }
+  const { values, positionals } = parsed;
+  if (values.help) {
+    await Deno.stdout.write(encoder.encode(USAGE));
+    return 0;
+  }
   const [name] = positionals;
   const rounds = Number(values.rounds);
   const seconds = Number(values.seconds);
   const services = values.services.split(",").map(Number);
   const backend = BACKENDS.find((known) => known === values.backend);
   const mode = BENCH_MODES.find((known) => known === values.mode);
-  const usage = `usage: bench ${Object.keys(BENCHMARKS).join("|")} ` +
-    "[--output text|json] [--rounds N] [--seconds N] [--services N,N] [--backend nft|legacy] " +
-    `[--mode ${BENCH_MODES.join("|")}] [--charts FOLDER]\n`;
-  const encoder = new TextEncoder();
   const valid = positionals.length === 1 && Object.hasOwn(BENCHMARKS, name) &&
     ["text", "json"].includes(values.output) && Number.isInteger(rounds) && rounds > 0 &&
     seconds > 0 && services.every((size) => Number.isInteger(size) && size > 0 && size <= 60_000) &&
     backend === values.backend && mode !== undefined;
   if (!valid) {
-    await Deno.stderr.write(encoder.encode(usage));
+    await Deno.stderr.write(encoder.encode(USAGE));
     return 2;
   }
   const benchmark = await BENCHMARKS[name]();
