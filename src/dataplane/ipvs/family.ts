@@ -5,28 +5,24 @@
  */
 
 import type { Family } from "../../net/address.ts";
-import type { IpvsChange } from "../../netlink/generic/ipvs.ts";
 import type { Plan, PlanChange } from "../../plan/plan.ts";
 import { type Difference, type RenderProblem, type SentRules, sentRules } from "../dataplane.ts";
 import type { RulesAccess } from "../iptables/apply.ts";
-import { countLines, type TableDiff } from "../iptables/diff.ts";
+import type { TableDiff } from "../iptables/diff.ts";
 import type { NodeRules } from "../iptables/read.ts";
-import { transactionText } from "../iptables/transaction_text.ts";
 import type { SyncOutcome } from "../upkeep.ts";
-import type { ServerChange, StateChange } from "./change.ts";
+import type { StateChange } from "./change.ts";
 import { DesiredState } from "./desired.ts";
 import { diffStates } from "./diff.ts";
 import { findDifferences } from "./drift.ts";
 import type { Kernel } from "./kernel.ts";
 import { LeavingServers } from "./leaving.ts";
 import type { Times } from "./leaving_times.ts";
-import { SET_CAPACITY, setCapacity } from "./names.ts";
 import type { IpvsOptions } from "./options.ts";
 import { readNode } from "./read.ts";
-import { changeText } from "./sent.ts";
 import { diffNodeRules, diffRules, readTables } from "./rules.ts";
-import { isDone, RefusedError, refusedReal } from "./refusal.ts";
-import { drains, serverId, serverMessages } from "./servers.ts";
+import { RefusedError } from "./refusal.ts";
+import { NodeSender, type SendOptions } from "./send.ts";
 import { type IpvsState, serverName } from "./state.ts";
 
 /** What one sync did in one family. */
@@ -48,13 +44,9 @@ export interface NodeReading {
 }
 
 /** How a family is kept. */
-export interface FamilyOptions {
-  /** This node's name. */
-  readonly node: string;
+export interface FamilyOptions extends SendOptions {
   /** Networks whose virtual servers are left alone. */
   readonly excludeCIDRs: readonly string[];
-  /** When real servers go though they have connections, milliseconds; 0: never. */
-  readonly gracefulDeadlineMs: number;
 }
 
 /** Keeps one family. */
@@ -64,6 +56,7 @@ export class FamilyIpvs {
   readonly #rules: RulesAccess;
   readonly #options: FamilyOptions;
   readonly #leaving: LeavingServers;
+  readonly #sender: NodeSender;
   /** What the node was last brought to, or is about to be; null before the first sync. */
   #desired: DesiredState | null = null;
   /** Names of virtual servers that the node may have of ours, from syncs that did not succeed. */
@@ -94,6 +87,12 @@ export class FamilyIpvs {
     this.#rules = rules;
     this.#options = options;
     this.#leaving = new LeavingServers(family, now, since);
+    this.#sender = new NodeSender(
+      { family, kernel, rules },
+      options,
+      this.#leaving,
+      this.#refusedReals,
+    );
     this.#sent = sentRules(family, 0, "");
   }
 
@@ -164,7 +163,7 @@ export class FamilyIpvs {
     this.#elsewhere = elsewhere;
     this.#leaving.clear();
     const wanted = desired.state;
-    this.#createSets(node, wanted);
+    this.#sender.createSets(node, wanted);
     const change = diffStates(node, wanted);
     const rules = diffNodeRules(tables, wanted.rules, this.family);
     const lines = await this.#send(change, rules, wanted.addresses);
@@ -277,118 +276,22 @@ export class FamilyIpvs {
     return findDifferences(node, tables, desired, this.#leaving);
   }
 
-  #createSets(current: IpvsState, desired: IpvsState): void {
-    for (const set of desired.sets.values()) {
-      if (!current.sets.has(set.name)) this.#kernel.createSet(set, this.family);
-      const capacity = setCapacity(set.entries.length);
-      if (capacity > SET_CAPACITY) this.#kernel.enlargeSet(set, this.family, capacity);
-    }
-  }
-
-  /**
-   * In an order in which what leads somewhere comes after where it leads: sets, servers, rules,
-   * addresses; and what goes, the other way round. Goes on after a refusal, and then throws what was
-   * refused.
-   */
   async #send(
     change: StateChange,
     rules: readonly TableDiff[],
     wanted: { has(address: string): boolean },
   ): Promise<number> {
-    const refused: string[] = [];
     const known = this.#refusedReals.size;
-    let count = this.#changeMembers(change, "added", refused);
-    const gone: ServerChange[] = [];
-    count += this.#changeServers(change.servers, wanted, gone, refused);
-    const text = transactionText(rules, this.#rules.chainLimit);
-    if (text !== null) await this.#rules.restore(this.family, text);
-    count += rules.reduce((sum, diff) => sum + countLines(diff), 0);
-    const { added, removed } = change.addresses;
-    if (added.length + removed.length > 0) {
-      refused.push(...this.#kernel.changeAddresses(change.addresses));
-    }
-    this.#removeServers(gone, refused);
-    count += added.length + removed.length + gone.length;
-    count += this.#changeMembers(change, "removed", refused);
-    this.#sent = sentRules(this.family, count, changeText(change, text, this.family));
+    const { sent, refused } = await this.#sender.send(change, rules, wanted, this.#desired!);
+    this.#sent = sent;
     if (refused.length > 0) {
       throw new RefusedError(this.family, refused, this.#refusedReals.size > known);
     }
     this.#doubtful = this.#doubtedAgain;
     this.#uncertain.clear();
     this.#leaving.complete();
-    return count;
+    return sent.lines;
   }
-
-  #changeMembers(
-    { sets }: StateChange,
-    part: "added" | "removed",
-    refused: string[],
-  ): number {
-    let count = 0;
-    for (const [name, change] of sets) {
-      if (change[part].length === 0) continue;
-      const type = this.#desired!.setType(name);
-      refused.push(...this.#kernel.changeSet({ name, type }, { [part]: change[part] }));
-      count += change[part].length;
-    }
-    return count;
-  }
-
-  /** Everything but virtual servers that go at once, which it puts into `gone`. */
-  #changeServers(
-    servers: readonly ServerChange[],
-    wanted: { has(address: string): boolean },
-    gone: ServerChange[],
-    refused: string[],
-  ): number {
-    const changes: IpvsChange[] = [];
-    const settling: string[] = [];
-    for (const { before: known, after } of servers) {
-      const name = serverName((after ?? known)!.key);
-      const before = this.#leaving.present(name, known);
-      // Where the address stays, so may connections: only a Service that goes takes them with it.
-      const last = after === null && before !== null && drains(before) &&
-        before.realServers.length > 0 && isWanted(before.key, wanted);
-      if (after === null && !last) {
-        this.#leaving.forget(name);
-        gone.push({ before, after });
-        continue;
-      }
-      const target = after ?? { ...before!, realServers: [] };
-      const messages = serverMessages(before, target, this.family, this.#options.node);
-      changes.push(...messages.changes);
-      this.#leaving.put(target, messages.leaving, last);
-      if (messages.leaving.length > 0) settling.push(name);
-    }
-    this.#carryOut(changes, refused);
-    this.#leaving.settle(this.#kernel, this.#options.gracefulDeadlineMs, settling);
-    return changes.length;
-  }
-
-  #removeServers(gone: readonly ServerChange[], refused: string[]): void {
-    const changes = gone.map(({ before }): IpvsChange => ({
-      verb: "remove",
-      server: serverId(before!.key, this.family),
-    }));
-    this.#carryOut(changes, refused);
-  }
-
-  #carryOut(changes: readonly IpvsChange[], refused: string[]): void {
-    this.#kernel.changeServers(changes).forEach((error, i) => {
-      if (error === null || isDone(changes[i], error)) return;
-      refused.push(error.message);
-      const real = refusedReal(changes[i], error);
-      if (real !== null) this.#refusedReals.add(real);
-    });
-  }
-}
-
-function isWanted(
-  key: Parameters<typeof serverName>[0],
-  wanted: { has(address: string): boolean },
-): boolean {
-  return "address" in key && wanted.has(key.address);
 }
 
 function sameItems(one: readonly string[], other: readonly string[]): boolean {
