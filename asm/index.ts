@@ -60,7 +60,7 @@ import {
   removeServicePort,
   servicePortAt,
 } from "./tables/service_ports";
-import { setTcpTimeout } from "./timeouts";
+import { setTcpTimeout, setUdpTimeouts } from "./timeouts";
 import { seedHash } from "./tuple";
 
 /** Bytes of the scratch area. */
@@ -125,6 +125,11 @@ export function start(bits: u32, firstPort: u32, lastPort: u32, seed: u64, nowMs
 /** Sets the timeout of a TcpState. */
 export function setTimeout(state: u32, ms: u32): void {
   setTcpTimeout(state, ms);
+}
+
+/** Sets the timeouts of UDP: of single datagrams, and of streams. */
+export function setDatagramTimeouts(ms: u32, streamMs: u32): void {
+  setUdpTimeouts(ms, streamMs);
 }
 
 /** Handles `count` slots of the ring from `first` on. */

@@ -18,6 +18,7 @@ import { LocalEngine } from "../engine/local.ts";
 import { WitnessEngine } from "../engine/witness.ts";
 import { NetworkNamespace } from "../linux/namespace.ts";
 import type { Family } from "../net/address.ts";
+import { engineLimits } from "./engine_limits.ts";
 import { cleanupModes } from "./leftovers.ts";
 import { checkMode } from "./mode.ts";
 import { ipvsOptions, nftablesOptions, ruleOptions } from "./options.ts";
@@ -214,6 +215,7 @@ async function openUserspace(
   const opened = await openRequesting(note, (requestSync) =>
     UserspaceDataPlane.start({
       namespaceFd: node.namespaceFd,
+      tracking: engineLimits(config.conntrack),
       watchPeriodMs: config.iptablesSync.periodMs,
       requestSync,
     }));

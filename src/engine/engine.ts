@@ -74,6 +74,8 @@ export interface EngineOptions {
   readonly overhead?: "all" | "inactive";
   /** Timeouts of TCP states, in seconds, other than Linux's. */
   readonly tcpTimeouts?: { readonly established?: number; readonly closeWait?: number };
+  /** Timeouts of UDP, in seconds, other than Linux's; a stream goes on both ways for two seconds. */
+  readonly udpTimeouts?: { readonly single?: number; readonly stream?: number };
   /** The time at the start, ms. */
   readonly nowMs?: number;
 }
@@ -295,14 +297,21 @@ function portsOf({ masqueradePorts }: EngineOptions): { first: number; last: num
   return { first, last };
 }
 
-function setTimeouts(exports: EngineExports, { tcpTimeouts = {} }: EngineOptions): void {
-  const set = (state: TcpState, seconds: number | undefined) => {
-    if (seconds === undefined) return;
-    if (!(seconds > 0 && seconds <= 4_000_000)) {
-      throw new RangeError(`a TCP timeout must be above 0 and at most 4000000 s: ${seconds}`);
+/** The longest that a connection may be kept without packets, seconds. */
+export const MAX_TIMEOUT = 4_000_000;
+
+function setTimeouts(exports: EngineExports, options: EngineOptions): void {
+  const milliseconds = (seconds: number) => {
+    if (!(seconds > 0 && seconds <= MAX_TIMEOUT)) {
+      throw new RangeError(`a timeout must be above 0 and at most ${MAX_TIMEOUT} s: ${seconds}`);
     }
-    exports.setTimeout(state, Math.ceil(seconds * 1000));
+    return Math.ceil(seconds * 1000);
   };
-  set(TcpState.Established, tcpTimeouts.established);
-  set(TcpState.CloseWait, tcpTimeouts.closeWait);
+  const { tcpTimeouts: { established, closeWait } = {}, udpTimeouts } = options;
+  if (established !== undefined) {
+    exports.setTimeout(TcpState.Established, milliseconds(established));
+  }
+  if (closeWait !== undefined) exports.setTimeout(TcpState.CloseWait, milliseconds(closeWait));
+  const { single = 30, stream = 120 } = udpTimeouts ?? {};
+  exports.setDatagramTimeouts(milliseconds(single), milliseconds(stream));
 }

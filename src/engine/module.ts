@@ -18,6 +18,7 @@ export interface EngineExports {
   ): number;
   start(flags: number, firstPort: number, lastPort: number, seed: bigint, nowMs: number): void;
   setTimeout(state: number, ms: number): void;
+  setDatagramTimeouts(ms: number, streamMs: number): void;
   process(first: number, count: number, nowMs: number): void;
   expire(nowMs: number, budget: number): void;
   scratchAt(): number;

@@ -85,6 +85,24 @@ Deno.test({
 });
 
 Deno.test({
+  ...requires("userspace mode has room for as many connections as asked", "root", "netns", "tun"),
+  async fn() {
+    using namespace = NetworkNamespace.create();
+    const asked = config(
+      "--proxy-mode=userspace",
+      "--conntrack-max-per-core=1",
+      "--conntrack-min=7000",
+    );
+    const { dataPlane } = await openDataPlane(asked, {
+      namespaceFd: namespace.fd,
+      noPrograms: "nobody wants it",
+    });
+    assert.equal((await dataPlane.engine.counters()).connections.limit, 7000);
+    await dataPlane.stop();
+  },
+});
+
+Deno.test({
   ...requires("what another mode left is taken away", "root", "netns", "tun", "iptables", "nft"),
   async fn() {
     using namespace = NetworkNamespace.create();

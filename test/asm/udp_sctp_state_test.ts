@@ -33,6 +33,19 @@ Deno.test("UDP: question and answer are no stream, going on for two seconds is",
   assert.equal(other.connection().assured, true);
 });
 
+Deno.test("UDP: timeouts can be configured", () => {
+  const bench = new Bench([{ protocol: "UDP", backends: ["10.60.0.2:8080"] }], {
+    udpTimeouts: { single: 5, stream: 7 },
+  });
+  const expiry = () => bench.connection().expiresInMs;
+  bench.send({ ...CLIENT, protocol: "UDP" });
+  assert.equal(expiry(), 5000);
+  bench.send({ ...BACKEND, protocol: "UDP" });
+  bench.nowMs += 2001;
+  bench.send({ ...CLIENT, protocol: "UDP" });
+  assert.equal(expiry(), 7000);
+});
+
 /** Verification tags: what the client is to be addressed with, and the backend. */
 const CLIENT_TAG = 0x01020304;
 const BACKEND_TAG = 0x0a0b0c0d;

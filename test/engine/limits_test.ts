@@ -135,6 +135,7 @@ Deno.test("options out of bounds are refused", () => {
     { masqueradePorts: { first: 7, last: 5 } },
     { masqueradePorts: { first: 7, last: 65536 } },
     { tcpTimeouts: { established: 0 } },
+    { udpTimeouts: { stream: 4_000_001 } },
   ];
   for (const options of bad) {
     assert.throws(

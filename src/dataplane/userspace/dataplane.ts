@@ -16,7 +16,7 @@ import { type DataPlane, type Difference, type SentRules, sentRules } from "../d
 import { findDifferences } from "./drift.ts";
 import { diff, MASQUERADE_PORTS, type PortRange, render, type UserspaceRules } from "./render.ts";
 import { routingChange } from "./structure.ts";
-import type { WorkerMethods } from "./worker.ts";
+import type { Tracking, WorkerMethods } from "./worker.ts";
 
 const logger = getLogger(["switchyard", "userspace"]);
 
@@ -29,8 +29,8 @@ export interface UserspaceOptions {
   readonly namespaceFd?: number;
   /** Source ports of masqueraded connections (default {@link MASQUERADE_PORTS}). */
   readonly masqueradePorts?: PortRange;
-  /** Connections that the engine can hold (default: the engine's). */
-  readonly connections?: number;
+  /** How many connections are kept, and how long (default: as the engine does). */
+  readonly tracking?: Tracking;
   /** Makes the engine's choices repeatable; random by default. */
   readonly seed?: bigint;
   /** How often to look whether something of ours was lost, milliseconds (0, the default: never). */
@@ -108,7 +108,7 @@ export class UserspaceDataPlane implements DataPlane {
         wakeFd,
         namespaceFd: options.namespaceFd,
         masqueradePorts: options.masqueradePorts ?? MASQUERADE_PORTS,
-        connections: options.connections,
+        tracking: options.tracking ?? {},
         seed: options.seed ?? crypto.getRandomValues(new BigUint64Array(1))[0],
       });
       for (const note of notes) logger.warn("{note}", { note });

@@ -8,7 +8,7 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import { Engine } from "../../engine/engine.ts";
+import { Engine, type EngineOptions } from "../../engine/engine.ts";
 import type {
   BasedResult,
   Basis,
@@ -36,9 +36,13 @@ export interface WorkerOptions {
   readonly wakeFd: number;
   readonly namespaceFd?: number;
   readonly masqueradePorts: PortRange;
-  readonly connections?: number;
+  /** What the engine keeps of connections, and how long. */
+  readonly tracking: Tracking;
   readonly seed: bigint;
 }
+
+/** How the engine tracks connections. */
+export type Tracking = Pick<EngineOptions, "connections" | "tcpTimeouts" | "udpTimeouts">;
 
 /** The calls that the worker answers. A type alias, as index signatures don't fit interfaces. */
 export type WorkerMethods = {
@@ -68,8 +72,9 @@ export type WorkerMethods = {
 const BATCHES_PER_TURN = 16;
 /** Longest sleep, and so the period of conntrack expiry when idle. */
 const IDLE_MS = 100;
-/** Conntrack slots looked at in one expiry step. */
+/** Conntrack slots looked at in one expiry step, at least; all of them in a minute. */
 const EXPIRY_BUDGET = 4096;
+const EXPIRY_STEPS = 60_000 / IDLE_MS;
 
 /** Calls that arrived, to be told from those only announced on the event descriptor. */
 let arrived = 0;
@@ -97,8 +102,8 @@ class Forwarder {
     this.#tun = openTun({ name: DEVICE_NAME });
     this.routing = NodeRouting.open(this.#tun);
     this.engine = Engine.create({
+      ...options.tracking,
       seed: options.seed,
-      connections: options.connections,
       masqueradePorts: options.masqueradePorts,
       masqueradeAlways: true,
       retryBackends: true,
@@ -126,6 +131,8 @@ class Forwarder {
 
   async #run(): Promise<void> {
     const errors = this.#errors;
+    const { limit } = this.engine.counters().connections;
+    const budget = Math.max(EXPIRY_BUDGET, Math.ceil(limit / EXPIRY_STEPS));
     const set = pollSet([this.#tun.fd, this.#wakeFd, ...(errors === null ? [] : [errors.fd])]);
     let nextExpiry = now() + IDLE_MS;
     let announced = 0;
@@ -137,7 +144,7 @@ class Forwarder {
       }
       if (errors !== null) this.#pump.passErrors(errors, time);
       if (time >= nextExpiry) {
-        this.engine.expire(time, EXPIRY_BUDGET);
+        this.engine.expire(time, budget);
         nextExpiry = time + IDLE_MS;
       }
       // A call's message takes some turns of the event loop longer than its signal.
