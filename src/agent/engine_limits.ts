@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ConntrackLimits } from "../config/config.ts";
+import type { ConntrackLimits } from "../config/parts.ts";
 import type { Tracking } from "../dataplane/userspace/worker.ts";
 import { MAX_TIMEOUT } from "../engine/engine.ts";
 import { logicalCpus } from "./kernel_settings.ts";

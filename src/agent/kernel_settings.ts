@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { ConntrackLimits } from "../config/config.ts";
+import type { ConntrackLimits } from "../config/parts.ts";
 import { messageOf } from "../errors.ts";
 import { readSpecialFile, writeSpecialFile } from "../linux/special_file.ts";
 import { readSysctl, writeSysctl } from "../linux/sysctl.ts";

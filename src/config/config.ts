@@ -7,55 +7,25 @@
 import type { ProxyMode } from "../dataplane/dataplane.ts";
 import type { Family } from "../net/address.ts";
 import type { SchedulerFlagName, SchedulerName } from "../plan/plan.ts";
-import { flagsOfScheduler } from "../plan/scheduling.ts";
 import { encodeConfiguration, type Wire } from "./file/encode.ts";
-import type { FlagCommand, FlagName, FlagValues } from "./flag_table.ts";
+import type { FlagCommand } from "./flag_table.ts";
 import { type ParsedArguments, parseFlags } from "./flags.ts";
+import {
+  type ConntrackLimits,
+  conntrackLimits,
+  detectLocalMode,
+  type IpvsConfig,
+  ipvsConfig,
+  type LocalDetectionMode,
+  type LoggingConfig,
+  loggingConfig,
+  periods,
+  schedulerFlags,
+  type SyncPeriods,
+} from "./parts.ts";
 import { type Settings, settle } from "./settings.ts";
 import { UsageError } from "./usage.ts";
 import { isLoopback, type SocketAddress } from "./values.ts";
-
-/** How often the node may and must be synced, milliseconds. */
-export interface SyncPeriods {
-  /** Least time from the start of one sync to the start of the next. */
-  readonly minMs: number;
-  /** A sync that failed is tried again after this time; health waits twice as long. */
-  readonly periodMs: number;
-}
-
-/** What the kernel's connection tracking is to have; times in milliseconds, 0: as it is. */
-export interface ConntrackLimits {
-  /** Connections for each CPU; 0: as it is, whatever {@link min}. */
-  readonly maxPerCore: number;
-  readonly min: number;
-  readonly tcpEstablishedMs: number;
-  readonly tcpCloseWaitMs: number;
-  readonly udpMs: number;
-  readonly udpStreamMs: number;
-  readonly tcpBeLiberal: boolean;
-}
-
-/** What is logged and how. */
-export interface LoggingConfig {
-  readonly format: "text" | "json";
-  /** As `-v` of the Kubernetes components. */
-  readonly verbosity: number;
-  /** Verbosity of parts whose names match a pattern, the first that does. */
-  readonly byPart: readonly { readonly pattern: string; readonly verbosity: number }[];
-}
-
-/** What ipvs mode alone is told. */
-export interface IpvsConfig {
-  /** Networks whose virtual servers are left alone. */
-  readonly excludeCIDRs: readonly string[];
-  readonly strictARP: boolean;
-  /** How long connections last without packets, milliseconds; 0: as the kernel has it. */
-  readonly tcpTimeoutMs: number;
-  readonly tcpFinTimeoutMs: number;
-  readonly udpTimeoutMs: number;
-  /** When connections to a removed endpoint end at the latest, milliseconds; 0: by themselves. */
-  readonly gracefulDeadlineMs: number;
-}
 
 /** Everything that the agent can be told. */
 export interface Config {
@@ -72,7 +42,7 @@ export interface Config {
   /** Stands for the node's primary address of its family, whatever its others; null: none does. */
   readonly bindAddress: string | null;
   readonly clusterCIDRs: readonly string[];
-  readonly detectLocalMode: "ClusterCIDR" | "NodeCIDR" | "BridgeInterface" | "InterfaceNamePrefix";
+  readonly detectLocalMode: LocalDetectionMode;
   /** Given when {@link detectLocalMode} needs it. */
   readonly podBridgeInterface: string;
   readonly podInterfaceNamePrefix: string;
@@ -223,7 +193,7 @@ function configOf(
     nodeIPs: values["node-ip"]!,
     bindAddress: bindAddress(values["bind-address"]),
     clusterCIDRs: values["cluster-cidr"]!,
-    detectLocalMode: detectLocalMode(values, asked),
+    detectLocalMode: detectLocalMode(values, asked !== null),
     podBridgeInterface: values["pod-bridge-interface"]!,
     podInterfaceNamePrefix: values["pod-interface-name-prefix"]!,
     families: familiesOf(values["ip-family"]!),
@@ -236,14 +206,7 @@ function configOf(
     scheduler: values["ipvs-scheduler"] ?? null,
     schedulerFlags: schedulerFlags(values),
     strictMode: values["proxy-mode-strict"]!,
-    ipvs: {
-      excludeCIDRs: values["ipvs-exclude-cidrs"]!,
-      strictARP: values["ipvs-strict-arp"]!,
-      tcpTimeoutMs: values["ipvs-tcp-timeout"]!,
-      tcpFinTimeoutMs: values["ipvs-tcpfin-timeout"]!,
-      udpTimeoutMs: values["ipvs-udp-timeout"]!,
-      gracefulDeadlineMs: values["ipvs-graceful-deadline"]!,
-    },
+    ipvs: ipvsConfig(values),
     healthzBindAddress: values["healthz-bind-address"]!,
     metricsBindAddress: values["metrics-bind-address"]!,
     apiBindAddress: values["api-bind-address"]!,
@@ -272,59 +235,9 @@ function configOf(
   return config;
 }
 
-function schedulerFlags(values: FlagValues): readonly SchedulerFlagName[] {
-  const scheduler = values["ipvs-scheduler"] ?? "rr";
-  const flags = values["ipvs-scheduler-flags"]!;
-  const known = flagsOfScheduler(scheduler);
-  const other = flags.find((flag) => !known.includes(flag));
-  if (other === undefined) return flags;
-  throw new UsageError(
-    `--ipvs-scheduler-flags "${other}": scheduler ${scheduler} takes ` +
-      (known.length === 0 ? "none" : known.join(", ")),
-  );
-}
-
-function conntrackLimits(values: FlagValues): ConntrackLimits {
-  return {
-    maxPerCore: values["conntrack-max-per-core"]!,
-    min: values["conntrack-min"]!,
-    tcpEstablishedMs: values["conntrack-tcp-timeout-established"]!,
-    tcpCloseWaitMs: values["conntrack-tcp-timeout-close-wait"]!,
-    udpMs: values["conntrack-udp-timeout"]!,
-    udpStreamMs: values["conntrack-udp-timeout-stream"]!,
-    tcpBeLiberal: values["conntrack-tcp-be-liberal"]!,
-  };
-}
-
-function loggingConfig(values: FlagValues): LoggingConfig {
-  const format = values["logging-format"]!;
-  const byPart = values.vmodule!;
-  if (format !== "text" && byPart.length > 0) {
-    throw new UsageError("--vmodule: it is only supported for the text log format");
-  }
-  return { format, verbosity: values.v!, byPart };
-}
-
 function familiesOf(value: "ipv4" | "ipv6" | "dual"): readonly Family[] {
   if (value === "dual") return ["IPv4", "IPv6"];
   return value === "ipv4" ? ["IPv4"] : ["IPv6"];
-}
-
-/** The modes that need another flag. */
-const INTERFACE_FLAGS = {
-  BridgeInterface: "pod-bridge-interface",
-  InterfaceNamePrefix: "pod-interface-name-prefix",
-} as const;
-
-function detectLocalMode(
-  values: FlagValues,
-  asked: ParsedArguments["asked"],
-): Config["detectLocalMode"] {
-  const mode = values["detect-local-mode"]!;
-  if (mode === "ClusterCIDR" || mode === "NodeCIDR") return mode;
-  const flag = INTERFACE_FLAGS[mode];
-  if (values[flag] !== "" || asked !== null) return mode;
-  throw new UsageError(`--detect-local-mode "${mode}": expected --${flag} too`);
 }
 
 /** As in kube-proxy, trimmed and in lower case. */
@@ -342,28 +255,6 @@ export function givenAddresses(
   { bindAddress, nodeIPs }: Pick<Config, "bindAddress" | "nodeIPs">,
 ): readonly string[] {
   return bindAddress === null ? nodeIPs : [...new Set([bindAddress, ...nodeIPs])];
-}
-
-function periods(
-  values: FlagValues,
-  minFlag: "iptables-min-sync-period" | "ipvs-min-sync-period",
-  periodFlag: "iptables-sync-period" | "ipvs-sync-period",
-): SyncPeriods {
-  const minMs = values[minFlag]!;
-  const periodMs = values[periodFlag]!;
-  const shown = (name: FlagName, ms: number) => `--${name} "${ms / 1000}s"`;
-  const isRead = (values["proxy-mode"] === "ipvs") === periodFlag.startsWith("ipvs");
-  // As in kube-proxy, the periods of modes that are not chosen are not judged.
-  if (!isRead) return { minMs, periodMs };
-  if (periodMs <= 0) {
-    throw new UsageError(`${shown(periodFlag, periodMs)}: expected more than 0`);
-  }
-  if (minMs > periodMs) {
-    throw new UsageError(
-      `${shown(minFlag, minMs)}: expected at most --${periodFlag}, which is ${periodMs / 1000}s`,
-    );
-  }
-  return { minMs, periodMs };
 }
 
 function checkApiToken(config: Config): void {

@@ -6,7 +6,7 @@
 
 import { configureSync, type LogRecord } from "@logtape/logtape";
 import { writeError } from "../standard_streams.ts";
-import type { LoggingConfig } from "./config.ts";
+import type { LoggingConfig } from "./parts.ts";
 
 /** `-v` from which debugging is shown, as the Kubernetes components use it. */
 const DEBUG_VERBOSITY = 4;

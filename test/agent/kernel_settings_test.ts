@@ -6,7 +6,7 @@ import {
   missingBuckets,
   setConntrack,
 } from "../../src/agent/kernel_settings.ts";
-import type { ConntrackLimits } from "../../src/config/config.ts";
+import type { ConntrackLimits } from "../../src/config/parts.ts";
 import { NetworkNamespace } from "../../src/linux/namespace.ts";
 import { readSpecialFile } from "../../src/linux/special_file.ts";
 import { readSysctl } from "../../src/linux/sysctl.ts";
