@@ -23,14 +23,11 @@ export interface ApiCaller {
 /** Answers that say that the input was wrong. */
 const REFUSALS: readonly number[] = [400, 404, 409, 413, 415, 422];
 
-/** The API of a running agent. @throws {UsageError} when the token cannot be read. */
+/** The API of a running agent. @throws {UsageError} when the token or the socket cannot be used. */
 export async function callServer(server: URL, tokenFile: string | null): Promise<ApiCaller> {
   const token = tokenFile === null ? null : (await readInput("--api-token-file", tokenFile)).trim();
-  const socket = server.protocol === "unix:" ? decodeURIComponent(server.pathname) : null;
-  const client = socket === null
-    ? undefined
-    : Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
-  const base = socket === null ? server : new URL("http://localhost");
+  const client = server.protocol === "unix:" ? socketClient(server) : undefined;
+  const base = client === undefined ? server : new URL("http://localhost");
   return {
     async request(path, init = {}) {
       const headers = new Headers(init.headers);
@@ -44,6 +41,17 @@ export async function callServer(server: URL, tokenFile: string | null): Promise
     },
     close: () => client?.close(),
   };
+}
+
+/** Connects to a Unix socket instead of an address. */
+function socketClient(server: URL): Deno.HttpClient {
+  const path = decodeURIComponent(server.pathname);
+  try {
+    return Deno.createHttpClient({ proxy: { transport: "unix", path } });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    throw new UsageError(`--server ${server}: this process may not connect there`);
+  }
 }
 
 /** An API over a state, in this process. */
