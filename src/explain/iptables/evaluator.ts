@@ -8,6 +8,7 @@
 import type { Flow, SenderQuestions, UnknownRule } from "../answer.ts";
 import { multiply, ONE } from "../fraction.ts";
 import { type BalancedWay, type Balancer, type BalancerStep, WITHHELD } from "./balancer.ts";
+import { Course, type Ends } from "./course.ts";
 import { firstPacket, moveTo, routingStep, track } from "./journey.ts";
 import { type Hook, ip, isLoopback, LOOPBACK, type Packet } from "./packet.ts";
 import { isAddress, Sender } from "./sender.ts";
@@ -53,8 +54,12 @@ const TABLES: Readonly<Record<Hook, readonly string[]>> = {
   POSTROUTING: ["mangle", "nat"],
 };
 
+/** Ways on that are kept to compare others with. */
+const MOST_COURSES = 8;
+
 class Journey {
   readonly #ended: End[] = [];
+  #courses: readonly Course[] = [];
   readonly #budget = new Budget();
   readonly #steps = new OtherSteps();
   readonly #unknown = new Map<string, UnknownRule>();
@@ -97,10 +102,29 @@ class Journey {
       }
       const out = linkTo(packet.dest, this.world);
       const forward = { ...packet, hook: "FORWARD", out } as const;
-      const forwarded = this.#hook([this.#route(path, "on through the node", forward)]);
-      done.push(...this.#hook(forwarded.map((path) => moveTo(path, "POSTROUTING"))));
+      done.push(...this.#forward(this.#route(path, "on through the node", forward)));
     }
     return done;
+  }
+
+  /** Through the node and out of it, as another one before where rules don't tell them apart. */
+  #forward(path: Path): readonly Path[] {
+    const { packet } = path;
+    let course = this.#courses.find((known) => known.holdsFor(packet));
+    if (course === undefined) {
+      course = new Course(packet, (first) => this.#pass(first));
+      this.#courses = [course, ...this.#courses.slice(0, MOST_COURSES - 1)];
+    }
+    const { left, ended } = course.endsOf(path);
+    this.#ended.push(...ended);
+    return left;
+  }
+
+  #pass(first: Path): Ends {
+    const before = this.#ended.length;
+    const forwarded = this.#hook([first]);
+    const left = this.#hook(forwarded.map((path) => moveTo(path, "POSTROUTING")));
+    return { left, ended: this.#ended.splice(before) };
   }
 
   /** From the node: what it sends to itself leaves through lo and comes in again, still NEW. */

@@ -15,7 +15,7 @@ export interface Address {
 }
 
 /** What may be said of a sender: values that are the same when === says so. */
-export type Said = boolean | number | string | null;
+export type Said = boolean | number | string | object | null;
 
 /**
  * A question. What it comes to depends on nothing but on what it is given. It is written down by
@@ -96,6 +96,15 @@ class Asked<Subject> {
     return this.subject;
   }
 
+  /** Whether of another the same would be said. */
+  isSaidOf(other: Subject): boolean {
+    if (this.#exact) return false;
+    for (const [question, said] of this.#said) {
+      for (const [context, one] of said) if (question(other, context) !== one) return false;
+    }
+    return true;
+  }
+
   /** What is to be asked of another; null: there is none of whom the same would be said. */
   list(): readonly unknown[] | null {
     if (this.#exact) return null;
@@ -115,7 +124,8 @@ function isSaidOf<Subject>(list: readonly unknown[], subject: Subject): boolean 
   return true;
 }
 
-class SenderAddress extends Asked<Address> implements Ip {
+/** An address of which it is written down what was asked. */
+export class AskedAddress extends Asked<Address> implements Ip {
   get id(): string {
     return "";
   }
@@ -137,7 +147,7 @@ class SenderPort extends Asked<number | null> implements SourcePort {
 
 /** The sender of one packet. */
 export class Sender {
-  readonly #address: SenderAddress;
+  readonly #address: AskedAddress;
   readonly #port: SenderPort;
 
   /**
@@ -145,7 +155,7 @@ export class Sender {
    * @param number the port; null: any.
    */
   constructor(private readonly text: string, private readonly number: number | null) {
-    this.#address = new SenderAddress(ip(text));
+    this.#address = new AskedAddress(ip(text));
     this.#port = new SenderPort(number);
   }
 

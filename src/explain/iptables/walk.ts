@@ -12,6 +12,7 @@ import type { Packet } from "./packet.ts";
 import type { Chain } from "./chain.ts";
 import type { Rule } from "./rule.ts";
 import type { Table } from "./ruleset.ts";
+import type { Address } from "./sender.ts";
 import type { OtherSteps, Trail } from "./steps.ts";
 import type { Target } from "./targets.ts";
 import type { World } from "./world.ts";
@@ -300,8 +301,13 @@ export class TableWalk {
 }
 /** The rules that any of the paths may match: where they go to stays the same within a table. */
 function rulesFor(chain: Chain, paths: readonly Path[]): readonly Rule[] {
-  if (paths.length === 1) return chain.rulesFor(paths[0].packet.dest.text);
+  if (paths.length === 1) return paths[0].packet.dest.ask(rulesTo, chain);
   return chain.rulesForAny(new Set(paths.map(({ packet }) => packet.dest.text)));
+}
+
+/** {@link Chain.rulesFor} as a question. */
+function rulesTo({ text }: Address, chain: Chain): readonly Rule[] {
+  return chain.rulesFor(text);
 }
 
 function withPacket(path: Path, packet: Packet): Path {

@@ -45,7 +45,7 @@ function translatesSource({ source, original }: Packet): boolean {
 }
 
 function translatesDest({ dest, destPort, original }: Packet): boolean {
-  return dest.text !== original.dest.text || destPort !== original.destPort;
+  return destPort !== original.destPort || !dest.ask(isAddress, original.dest.text);
 }
 
 /** A test about the connection, of which only a new one is known. */
