@@ -1,6 +1,6 @@
 /**
  * Takes off a node what userspace mode left there when its process was killed: policy rules, which
- * lead nowhere then. Its device and routes have gone with it.
+ * lead nowhere then, and ports that it reserved. Its device and routes have gone with it.
  *
  * @module
  */
@@ -9,6 +9,8 @@ import { messageOf } from "../../errors.ts";
 import { readSysctl } from "../../linux/sysctl.ts";
 import { FAMILIES } from "../../net/address.ts";
 import { Rtnetlink } from "../../netlink/route/rtnetlink.ts";
+import { MASQUERADE_PORTS } from "./render.ts";
+import { releasePorts } from "./reserved_ports.ts";
 import { removeRules } from "./routing.ts";
 
 /**
@@ -26,6 +28,11 @@ export function cleanupUserspace(): string[] {
     } catch (error) {
       failures.push(`${family} policy rules: ${messageOf(error)}`);
     }
+  }
+  try {
+    releasePorts(MASQUERADE_PORTS);
+  } catch (error) {
+    failures.push(`reserved ports: ${messageOf(error)}`);
   }
   return failures;
 }

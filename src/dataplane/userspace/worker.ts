@@ -29,6 +29,7 @@ import { Icmpv6Errors } from "./icmpv6_errors.ts";
 import { Pump } from "./pump.ts";
 import type { PortRange, Transaction, UserspaceRules } from "./render.ts";
 import { DEVICE_NAME } from "./own.ts";
+import { reservePorts } from "./reserved_ports.ts";
 import { NodeRouting } from "./routing.ts";
 
 /** What the worker needs to start. */
@@ -91,6 +92,7 @@ class Forwarder {
   /** What it does without, one line each. */
   readonly notes: string[] = [];
   readonly #wakeFd: number;
+  #releasePorts = () => {};
   #stopping = false;
   readonly #stopped: Promise<void>;
 
@@ -110,6 +112,11 @@ class Forwarder {
     });
     this.#pump = new Pump(this.engine, this.#tun.fd);
     try {
+      this.#releasePorts = reservePorts(options.masqueradePorts);
+    } catch (error) {
+      this.notes.push(`the node's own connections may get ports of others: ${messageOf(error)}`);
+    }
+    try {
       if (this.routing.families.includes("IPv6")) this.#errors = Icmpv6Errors.open();
     } catch (error) {
       this.notes.push(
@@ -125,6 +132,7 @@ class Forwarder {
     this.#stopping = true;
     await this.#stopped;
     this.routing.remove();
+    this.#releasePorts();
     this.#errors?.close();
     close(this.#tun.fd);
   }

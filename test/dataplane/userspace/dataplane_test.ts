@@ -16,7 +16,7 @@ import type { Outcome, ProbeOptions, Target } from "../../../src/lab/probe.ts";
 import { payloadSha256 } from "../../../src/lab/payload.ts";
 import { DEFAULT_NODE, type Server } from "../../../src/lab/topology.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
-import { writeSysctl } from "../../../src/linux/sysctl.ts";
+import { readSysctl, writeSysctl } from "../../../src/linux/sysctl.ts";
 import { TABLE_LOCAL } from "../../../src/netlink/route/names.ts";
 import { Rtnetlink } from "../../../src/netlink/route/rtnetlink.ts";
 import { Planner } from "../../../src/plan/planner.ts";
@@ -376,6 +376,27 @@ Deno.test({
         bed.lab.nameAt(answer.backend!.address),
       );
     }
+  },
+});
+
+Deno.test({
+  ...requires(
+    "the node's own connections take no port of masqueraded ones",
+    "root",
+    "netns",
+    "tun",
+  ),
+  async fn() {
+    const reserved = "net.ipv4.ip_local_reserved_ports";
+    await using bed = await Bed.start(SERVERS, () => {
+      writeSysctl("net.ipv4.ip_local_port_range", "60900 65500");
+      writeSysctl(reserved, "5000,60950-60999");
+    });
+    await bed.apply(service("web"), slice("web", PODS));
+    const direct: Target = { address: PODS[0], port: 8080, protocol: "TCP" };
+    assert.deepEqual(await bed.ask("node", direct, 12), { one: 12 });
+    assert.deepEqual(await bed.ask("node", vip, 12), equally);
+    assert.equal(bed.inside(() => readSysctl(reserved)), "5000,60950-65534");
   },
 });
 
