@@ -85,7 +85,7 @@ class ServiceParts implements IpvsFragment {
   #addFrontend(port: ServicePortPlan, frontend: Frontend): void {
     const { address } = frontend;
     if (address !== null && !isBindable(address)) {
-      this.#tell(port, `address ${address}: no device can have it`);
+      this.#tell(port, `address ${address}: no Service can have it`);
       return;
     }
     const addresses = address === null ? this.#context.nodePortAddresses : [address];
@@ -230,12 +230,12 @@ function fallingBack(
 }
 
 /**
- * Whether kube-ipvs0 can have an address, and a set. What the API server lets pass is a host's
- * anyway, but what load balancers say of themselves is anything.
+ * Whether a Service may have an address, all other ports of which are refused then: with a loopback
+ * address, nothing of the node would reach anything else of it. The API server sees to that for all
+ * but what load balancers say of themselves.
  */
 function isBindable(address: string): boolean {
-  if (!address.includes(":")) return address !== "0.0.0.0";
-  return address !== "::" && address !== "::1" && !/^(fe[89ab]|ff)/.test(address);
+  return isForwardable(address) && address !== "::1" && !address.startsWith("127.");
 }
 
 /**

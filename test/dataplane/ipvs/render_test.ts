@@ -7,7 +7,7 @@ import { render } from "../../../src/dataplane/ipvs/render.ts";
 import type { IpvsState } from "../../../src/dataplane/ipvs/state.ts";
 import { ipvsStructure } from "../../../src/dataplane/ipvs/structure.ts";
 import { ipvsText, ipvsTexts } from "../../../src/dataplane/ipvs/text.ts";
-import type { Family } from "../../../src/net/address.ts";
+import { type Family, familyOf } from "../../../src/net/address.ts";
 import type { PlannerConfig } from "../../../src/plan/node.ts";
 import { plannerOf, service, slice } from "./plans.ts";
 
@@ -258,26 +258,37 @@ Deno.test("an endpoint that IPVS takes no connections for is left out, and named
   }]);
 });
 
-Deno.test("an address that no device can have is left out, and named", () => {
+Deno.test("an address that is no single host's is left out, and named", () => {
   const balancer = (ip: string) => ({
     type: "LoadBalancer",
     status: { loadBalancer: { ingress: [{ ip }] } },
   });
   const { plan } = plannerOf([
-    service("web", "10.96.0.1", HTTP, balancer("0.0.0.0")),
+    // As minikube says it of its tunnel.
+    service("web", "10.96.0.1", HTTP, balancer("127.0.0.1")),
     service("six", "fd00:96::1", HTTP, { ipFamilies: ["IPv6"], ...balancer("fe80::1") }),
   ]);
   for (
     const [family, service, port, address] of [
-      ["IPv4", "ns/web", "10.96.0.1:80/TCP", "0.0.0.0"],
+      ["IPv4", "ns/web", "10.96.0.1:80/TCP", "127.0.0.1"],
       ["IPv6", "ns/six", "[fd00:96::1]:80/TCP", "fe80::1"],
     ] as const
   ) {
     const { state, problems } = render(plan, family, DEFAULT_IPVS_OPTIONS);
     assert.deepEqual([...state.servers.keys()], [port]);
     assert.equal(state.addresses.size, 1);
-    const message = `${service}:http: address ${address}: no device can have it`;
+    const message = `${service}:http: address ${address}: no Service can have it`;
     assert.deepEqual(problems, [{ service, message }]);
+  }
+  const others = ["0.0.0.0", "127.0.0.53", "224.0.0.18", "255.255.255.255", "::", "::1", "ff02::1"];
+  for (const address of others) {
+    const { plan } = plannerOf([
+      address.includes(":")
+        ? service("six", "fd00:96::1", HTTP, { ipFamilies: ["IPv6"], ...balancer(address) })
+        : service("web", "10.96.0.1", HTTP, balancer(address)),
+    ]);
+    const { state, problems } = render(plan, familyOf(address), DEFAULT_IPVS_OPTIONS);
+    assert.deepEqual([state.addresses.size, problems.length], [1, 1], address);
   }
 });
 
