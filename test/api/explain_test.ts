@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ProxyMode } from "../../src/dataplane/dataplane.ts";
 import { renderedTables } from "../../src/explain/iptables/rendered.ts";
-import { formatSave } from "../../src/dataplane/iptables/save_text.ts";
 import { render } from "../../src/dataplane/iptables/render.ts";
 import type { ReadTable } from "../../src/dataplane/nftables/access.ts";
 import type { UnknownRule } from "../../src/explain/answer.ts";
@@ -11,6 +10,7 @@ import { printTable } from "../../src/dataplane/nftables/language/print.ts";
 import { DEFAULT_NFTABLES_OPTIONS } from "../../src/dataplane/nftables/options.ts";
 import { render as renderTables } from "../../src/dataplane/nftables/render.ts";
 import { tableOf } from "../../src/dataplane/nftables/rules.ts";
+import { formatSave } from "../dataplane/iptables/format_save.ts";
 import { post, withQueryApi } from "./http.ts";
 import { plain, RealState, slice, web } from "./real_state.ts";
 

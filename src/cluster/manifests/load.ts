@@ -28,19 +28,6 @@ export async function loadManifests(options: ManifestOptions): Promise<LoadedMan
   const model = new ClusterModel(controlPlaneOptions(options));
   const files: DecodedFile[] = [];
   for (const file of await readManifestFiles(options.path)) files.push(await decodeFile(file));
-  return loaded(model, files);
-}
-
-/** As {@link loadManifests}, for a text that is at hand; `options.path` names it in problems. */
-export async function loadManifestText(
-  text: string,
-  options: ManifestOptions,
-): Promise<LoadedManifests> {
-  const model = new ClusterModel(controlPlaneOptions(options));
-  return loaded(model, [await decodeFile({ name: options.path, text })]);
-}
-
-function loaded(model: ClusterModel, files: readonly DecodedFile[]): LoadedManifests {
   const { objects, pods, problems } = model.update(files);
   return { objects: [...byIdentity(objects).values()], pods, problems, simulated: model };
 }

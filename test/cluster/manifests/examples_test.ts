@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { loadManifests, loadManifestText } from "../../../src/cluster/manifests/load.ts";
+import { loadManifests } from "../../../src/cluster/manifests/load.ts";
 import type { EndpointSlice, Service } from "../../../src/cluster/objects.ts";
 import { addressesIn } from "../cluster_helpers.ts";
 
@@ -70,9 +70,13 @@ Deno.test("every node has pods, and every pod is on the network of its node", ()
 
 Deno.test("replicas of an example change its endpoints, not those that stay", async () => {
   const text = await Deno.readTextFile(`${FOLDER}/hostnames.yaml`);
+  const folder = await Deno.makeTempDir();
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => Deno.remove(folder, { recursive: true }));
+  const path = `${folder}/hostnames.yaml`;
   for (const replicas of [0, 2, 4]) {
-    const edited = text.replace("replicas: 3", `replicas: ${replicas}`);
-    const loaded = await loadManifestText(edited, { path: "hostnames.yaml" });
+    await Deno.writeTextFile(path, text.replace("replicas: 3", `replicas: ${replicas}`));
+    const loaded = await loadManifests({ path });
     const addresses = addressesIn(
       loaded.objects.filter((one): one is EndpointSlice => one.kind === "EndpointSlice"),
     );

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { DEFAULT_RULE_OPTIONS } from "../../../src/dataplane/iptables/options.ts";
 import { render } from "../../../src/dataplane/iptables/render.ts";
-import { formatSave, joinWords, parseSave } from "../../../src/dataplane/iptables/save_text.ts";
+import { joinWords, parseSave } from "../../../src/dataplane/iptables/save_text.ts";
 import { RenderedRule, renderedTables } from "../../../src/explain/iptables/rendered.ts";
 import { renderedSources } from "../../../src/explain/iptables/rendered_source.ts";
 import { web } from "../../api/real_state.ts";
+import { formatSave } from "../../dataplane/iptables/format_save.ts";
 import { plannerOf } from "../../dataplane/iptables/plans.ts";
 
 Deno.test("rendered tables are what their text would be read as, lines included", () => {
