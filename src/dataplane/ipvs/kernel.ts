@@ -180,8 +180,7 @@ export class NetlinkKernel implements Kernel {
     const onDevice: string[] = [];
     const elsewhere: string[] = [];
     for (const { address, link, scope } of this.#net.addresses.list({ family })) {
-      // Addresses of one link or host mean nothing to others.
-      if (scope !== "global" && link !== device) continue;
+      // Those of one link mean nothing to others, and come and go with pods.
       if (scope === "link") continue;
       (link === device ? onDevice : elsewhere).push(address);
     }

@@ -368,6 +368,26 @@ Deno.test("SCTP associations are balanced at cluster IPs and node ports, not to 
   listeners.forEach(close);
 });
 
+Deno.test("an address that the node has is left where it is, in whatever scope but a link's", async () => {
+  using node = new TestNode(["192.168.50.10"]);
+  const own = "198.51.100.9";
+  node.net.addresses.add({ link: "lo", address: own, scope: "host" });
+  node.net.links.createDummy({ name: "eth0" });
+  node.net.links.setUp("eth0");
+  const planner = plannerOf([
+    service("web", "10.96.0.1", HTTP, { externalIPs: [own, "198.51.100.10"] }),
+  ], { families: ["IPv4"] });
+  const mode = await node.start({ families: ["IPv4"] });
+  await mode.plane.sync(planner.plan, everything(planner.plan));
+  const bound = node.net.addresses.list({ link: "kube-ipvs0", family: "IPv4" });
+  assert.deepEqual(bound.map(({ address }) => address).sort(), ["10.96.0.1", "198.51.100.10"]);
+  using kernel = node.namespace.run(() => NetlinkKernel.open());
+  const six = node.net.addresses.list({ link: "eth0", family: "IPv6" });
+  assert.deepEqual(six.map(({ scope }) => scope), ["link"]);
+  assert.deepEqual(kernel.addresses("IPv6").elsewhere, ["::1"]);
+  await mode.plane.stop();
+});
+
 Deno.test("a set that becomes too small is exchanged for a larger one, in use as it is", async () => {
   using node = new TestNode();
   using kernel = node.namespace.run(() => NetlinkKernel.open());
