@@ -21,6 +21,7 @@ import { addHealth } from "./health.ts";
 import { addHistory } from "./history.ts";
 import { possibleHost } from "./host.ts";
 import { identify } from "./identify.ts";
+import { LARGE_LIMITS, LargeAnswers, type LargeLimits } from "./large_answers.ts";
 import { addLookup } from "./lookup.ts";
 import { addMetrics, type Metrics } from "./metrics.ts";
 import { addNode } from "./node.ts";
@@ -53,12 +54,14 @@ export interface ApiOptions {
   readonly streams?: Partial<StreamLimits>;
   /** What of {@link REPLAY_LIMITS} is otherwise. */
   readonly replay?: Partial<ReplayLimits>;
+  /** What of {@link LARGE_LIMITS} is otherwise. */
+  readonly large?: Partial<LargeLimits>;
   /** While there are clients of the events, the node is looked at this often; 30 s if absent. */
   readonly driftPeriodMs?: number;
 }
 
-/** Answers that are large and often the same. */
-const TAGGED = ["/api/v1/services", "/api/v1/services/*", "/api/v1/rules/*", "/openapi.json"];
+/** Answers that are large and often the same; each path once, and a prefix is one of `/*` too. */
+const TAGGED = ["/api/v1/services/*", "/api/v1/rules/*", "/openapi.json"];
 
 function application(...before: readonly Check[]): OpenAPIHono {
   const app = new OpenAPIHono({
@@ -118,14 +121,16 @@ export function queryApp(state: ApiState, metrics: Metrics, options: ApiOptions)
   const { token } = options;
   const sessions = token === null ? null : new Sessions(token);
   const syncing = state.syncing?.bind(state) ?? (() => false);
+  const first = syncsFirst(syncing, "/api/");
   const before = [
     identify(EXPLAIN_PATH),
     possibleHost(),
     guard(token, sessions),
-    syncsFirst(syncing, "/api/"),
+    first,
   ];
   const app = application(...before);
-  for (const path of TAGGED) app.use(path, ...tagged());
+  const large = new LargeAnswers({ ...LARGE_LIMITS, ...options.large }, first);
+  for (const path of TAGGED) app.use(path, large.middleware, ...tagged());
   addHealth(app, state, metrics);
   addProxyMode(app, state);
   addMetrics(app, state, metrics);

@@ -45,6 +45,11 @@ export function errorResponse(description: string) {
   return { description, content: { "application/json": { schema: ErrorBody } } };
 }
 
+/** For `responses` of a route whose answers can be large. */
+export const largeAnswers = {
+  503: errorResponse("others have not read their large answers yet"),
+};
+
 function answer(context: Context, error: ApiError): Response {
   const { code, message, field } = error;
   setCommonHeaders(context);

@@ -16,7 +16,7 @@ import { tablesText, tableStructure } from "../dataplane/nftables/structure.ts";
 import { MASQUERADE_PORTS, render as renderRouting } from "../dataplane/userspace/render.ts";
 import { routingStructure, routingText } from "../dataplane/userspace/structure.ts";
 import type { Plan } from "../plan/plan.ts";
-import { ApiError, errorResponse } from "./errors.ts";
+import { ApiError, errorResponse, largeAnswers } from "./errors.ts";
 import type { PlanViews } from "./plan_views.ts";
 import { notModified } from "./schemas.ts";
 import type { ApiState } from "./state.ts";
@@ -162,6 +162,7 @@ const route = createRoute({
       },
     },
     ...notModified,
+    ...largeAnswers,
     400: errorResponse("the request is of another shape"),
     404: errorResponse("there is no such mode, or no such Service"),
   },

@@ -15,7 +15,7 @@ import {
   servicePortName,
   type ServicePortPlan,
 } from "../plan/plan.ts";
-import { ApiError, errorResponse } from "./errors.ts";
+import { ApiError, errorResponse, largeAnswers } from "./errors.ts";
 import {
   type BackendView,
   type FrontendView,
@@ -156,6 +156,7 @@ const listRoute = createRoute({
   responses: {
     200: { description: "Services", content: { "application/json": { schema: ServiceList } } },
     ...notModified,
+    ...largeAnswers,
     400: errorResponse("the request is of another shape"),
   },
 });
@@ -168,6 +169,7 @@ const oneRoute = createRoute({
   responses: {
     200: { description: "the Service", content: { "application/json": { schema: ServiceView } } },
     ...notModified,
+    ...largeAnswers,
     404: errorResponse("there is no such Service"),
   },
 });
