@@ -80,7 +80,7 @@ Deno.test("the routing of userspace mode", async () => {
       json.structure.routes.some(({ address }: { address: string }) => address === "10.0.1.175"),
     );
     assert.match(json.text, /^route 10\.0\.1\.175 source 192\.168\.50\.10$/m);
-    assert.match(json.text, /^capture TCP 192\.168\.50\.10 30000-32767$/m);
+    assert.match(json.text, /^capture TCP 192\.168\.50\.10 30080-30080$/m);
   });
 });
 

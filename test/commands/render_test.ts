@@ -99,7 +99,7 @@ Deno.test("userspace mode has routes and captured ports", async () => {
   const { code, stdout } = await render(args);
   assert.equal(code, 0);
   assert.match(stdout, /^route 10\.0\.1\.175 source 192\.168\.50\.10$/m);
-  assert.match(stdout, /^capture TCP 192\.168\.50\.10 30000-32767$/m);
+  assert.match(stdout, /^capture TCP 192\.168\.50\.10 30007-30007$/m);
   const { mode, routes } = JSON.parse((await render([...args, "--output=json"])).stdout);
   assert.equal(mode, "userspace");
   assert.ok(routes.some(({ address }: { address: string }) => address === "10.0.1.175"));

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { NODE_PORT_RANGE } from "../../cluster/control/node_ports.ts";
 import { messageOf } from "../../errors.ts";
 import { readSysctl } from "../../linux/sysctl.ts";
 import { FAMILIES } from "../../net/address.ts";
@@ -30,7 +31,7 @@ export function cleanupUserspace(): string[] {
     }
   }
   try {
-    releasePorts(MASQUERADE_PORTS);
+    releasePorts([NODE_PORT_RANGE, MASQUERADE_PORTS]);
   } catch (error) {
     failures.push(`reserved ports: ${messageOf(error)}`);
   }

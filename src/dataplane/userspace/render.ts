@@ -4,10 +4,12 @@
  * @module
  */
 
-import { NODE_PORT_RANGE } from "../../cluster/control/node_ports.ts";
 import type { Protocol } from "../../cluster/objects.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import type { Plan } from "../../plan/plan.ts";
+import { coveringRanges, NodePorts, type PortRange } from "./node_ports.ts";
+
+export type { PortRange } from "./node_ports.ts";
 
 /** Ports of one local address that are taken away from the node's own sockets. */
 export interface Capture {
@@ -35,17 +37,14 @@ export interface UserspaceRules {
   readonly captures: ReadonlyMap<string, Capture>;
 }
 
-/** Source ports that masqueraded connections use; above Linux's default ephemeral ports (≤ 60999). */
-export interface PortRange {
-  readonly first: number;
-  readonly last: number;
-}
-
 /**
  * The port range of masqueraded connections unless configured otherwise. Port 65535 is left out, as
  * no policy rule can name it (net/core/fib_rules.c).
  */
 export const MASQUERADE_PORTS: PortRange = { first: 61000, last: 65534 };
+
+/** Captures of one address and protocol for node ports: the kernel walks policy rules one by one. */
+const MOST_RANGES = 32;
 
 /** Identity of a capture, also its description in messages. */
 export function captureKey(capture: Capture): string {
@@ -56,12 +55,10 @@ export function captureKey(capture: Capture): string {
  * The rule set for a plan.
  *
  * A Service address of the node itself (an external IP, say) cannot be routed whole, since that
- * would take the node's other traffic along: only the Service's ports are captured. Node ports in
- * the default range are captured as one range per address and protocol, so that the number of
- * policy rules, which the kernel walks one by one, does not grow with Services; a packet to a port
- * in the range that no Service has is handed back unchanged. Health check node ports are left out
- * of it, because the kernel recognises packets of the node's own TCP connections before it routes
- * them, and forwards them to no device (net/ipv4/ip_forward.c).
+ * would take the node's other traffic along: only the Service's ports are captured. The same holds
+ * for node ports: what the node itself serves beside them must stay its own, because the kernel
+ * recognises packets of the node's own TCP connections before it routes them, and forwards them to no
+ * device (net/ipv4/ip_forward.c).
  */
 export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
   const own = new Set(plan.node.addresses);
@@ -81,28 +78,25 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
     captures.set(captureKey(added), added);
   };
 
-  const tcpRanges = rangesWithout(NODE_PORT_RANGE, healthCheckNodePorts(plan));
+  const nodePorts = new NodePorts();
   for (const service of plan.services.values()) {
     for (const port of service.ports) {
       for (const frontend of port.frontends) {
-        if (frontend.address === null) {
-          const inRange = frontend.port >= NODE_PORT_RANGE.first &&
-            frontend.port <= NODE_PORT_RANGE.last;
-          const ranges = !inRange
-            ? [{ first: frontend.port, last: frontend.port }]
-            : port.protocol === "TCP"
-            ? tcpRanges
-            : [NODE_PORT_RANGE];
-          for (const address of nodePortAddresses) {
-            if (familyOf(address) !== port.family) continue;
-            for (const { first, last } of ranges) capture(address, port.protocol, first, last);
-          }
-        } else if (own.has(frontend.address)) {
+        if (frontend.address === null) nodePorts.add(port.family, port.protocol, frontend.port);
+        else if (own.has(frontend.address)) {
           capture(frontend.address, port.protocol, frontend.port, frontend.port);
         } else {
           routes.set(frontend.address, sourceIn(familyOf(frontend.address)));
         }
       }
+    }
+  }
+  const kept = healthCheckNodePorts(plan);
+  for (const { family, protocol, ports } of nodePorts.all()) {
+    const ranges = coveringRanges(ports, protocol === "TCP" ? kept : new Set(), MOST_RANGES);
+    for (const address of nodePortAddresses) {
+      if (familyOf(address) !== family) continue;
+      for (const { first, last } of ranges) capture(address, protocol, first, last);
     }
   }
   for (const address of sources) {
@@ -115,30 +109,10 @@ export function render(plan: Plan, masqueradePorts: PortRange): UserspaceRules {
   return { routes, captureSource: sourceIn("IPv4"), captures };
 }
 
-/** Ports on which the node itself answers for its Services, ascending. */
-function healthCheckNodePorts({ services }: Pick<Plan, "services">): number[] {
-  const ports = new Set<number>();
-  const taken = new Set<number>();
-  for (const { healthCheckNodePort, ports: own } of services.values()) {
-    if (healthCheckNodePort !== 0) ports.add(healthCheckNodePort);
-    for (const { protocol, frontends } of own) {
-      if (protocol !== "TCP") continue;
-      for (const { address, port } of frontends) if (address === null) taken.add(port);
-    }
-  }
-  return [...ports.difference(taken)].sort((a, b) => a - b);
-}
-
-/** What is left of a range without some ports, which ascend. */
-function rangesWithout(range: PortRange, ports: readonly number[]): PortRange[] {
-  const ranges: PortRange[] = [];
-  let { first } = range;
-  for (const port of ports) {
-    if (port < first || port > range.last) continue;
-    if (port > first) ranges.push({ first, last: port - 1 });
-    first = port + 1;
-  }
-  return first > range.last ? ranges : [...ranges, { first, last: range.last }];
+/** Ports on which the node itself answers for its Services. */
+function healthCheckNodePorts({ services }: Pick<Plan, "services">): Set<number> {
+  const ports = [...services.values()].map((service) => service.healthCheckNodePort);
+  return new Set(ports.filter((port) => port !== 0));
 }
 
 /** The node's address in each family that connections are masqueraded to: the first of the family. */

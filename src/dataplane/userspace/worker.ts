@@ -8,6 +8,7 @@
  */
 
 import { setImmediate } from "node:timers/promises";
+import { NODE_PORT_RANGE } from "../../cluster/control/node_ports.ts";
 import { Engine, type EngineOptions } from "../../engine/engine.ts";
 import type {
   BasedResult,
@@ -112,7 +113,7 @@ class Forwarder {
     });
     this.#pump = new Pump(this.engine, this.#tun.fd);
     try {
-      this.#releasePorts = reservePorts(options.masqueradePorts);
+      this.#releasePorts = reservePorts([NODE_PORT_RANGE, options.masqueradePorts]);
     } catch (error) {
       this.notes.push(`the node's own connections may get ports of others: ${messageOf(error)}`);
     }

@@ -341,6 +341,26 @@ Deno.test({
 });
 
 Deno.test({
+  ...requires("beside node ports the node's own servers are reached", "root", "netns", "tun"),
+  async fn() {
+    await using bed = await Bed.start();
+    const ports = [30007, 30009].map((nodePort) => (
+      { name: `p${nodePort}`, port: nodePort, protocol: "TCP", nodePort } as const
+    ));
+    await bed.apply(service("web", { type: "NodePort", ports }));
+    using listener = bed.inside(() => Deno.listen({ hostname: "192.168.50.10", port: 30008 }));
+    const serving = (async () => {
+      using connection = await listener.accept();
+      await connection.read(new Uint8Array(1024));
+      const head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\nnode";
+      await connection.write(new TextEncoder().encode(head));
+    })();
+    assert.equal(await bed.lab.fetchText("client", "http://192.168.50.10:30008/"), "node");
+    await serving;
+  },
+});
+
+Deno.test({
   ...requires("deleted Services and other ports are not ours any more", "root", "netns", "tun"),
   async fn() {
     await using bed = await Bed.start();
@@ -396,7 +416,7 @@ Deno.test({
     const direct: Target = { address: PODS[0], port: 8080, protocol: "TCP" };
     assert.deepEqual(await bed.ask("node", direct, 12), { one: 12 });
     assert.deepEqual(await bed.ask("node", vip, 12), equally);
-    assert.equal(bed.inside(() => readSysctl(reserved)), "5000,60950-65534");
+    assert.equal(bed.inside(() => readSysctl(reserved)), "5000,30000-32767,60950-65534");
   },
 });
 

@@ -2,24 +2,25 @@ import assert from "node:assert/strict";
 import {
   releasePorts,
   reservePorts,
-  withoutRange,
-  withRange,
+  withoutRanges,
+  withRanges,
 } from "../../../src/dataplane/userspace/reserved_ports.ts";
 import { NetworkNamespace } from "../../../src/linux/namespace.ts";
 import { readSysctl, writeSysctl } from "../../../src/linux/sysctl.ts";
 import { requires } from "../../requirements.ts";
 
-const PORTS = { first: 61000, last: 65534 };
+const PORTS = [{ first: 30000, last: 32767 }, { first: 61000, last: 65534 }];
+const OURS = "30000-32767,61000-65534";
 
-Deno.test("a range is added to a list unless it is there, and taken out as it is", () => {
-  assert.equal(withRange("", PORTS), "61000-65534");
-  assert.equal(withRange("8080,9000-9010", PORTS), "8080,9000-9010,61000-65534");
-  assert.equal(withRange("8080,60000-65535", PORTS), null);
-  assert.equal(withRange("62000-65535", PORTS), "62000-65535,61000-65534");
-  assert.equal(withoutRange("61000-65534", PORTS), "");
-  assert.equal(withoutRange("8080,9000-9010,61000-65534", PORTS), "8080,9000-9010");
-  assert.equal(withoutRange("60000-65534", PORTS), null);
-  assert.equal(withoutRange("", PORTS), null);
+Deno.test("ranges are added to a list unless they are there, and taken out as they are", () => {
+  assert.equal(withRanges("", PORTS), OURS);
+  assert.equal(withRanges("8080,9000-9010", PORTS), `8080,9000-9010,${OURS}`);
+  assert.equal(withRanges("8080,29000-65535", PORTS), "8080,29000-65535");
+  assert.equal(withRanges("62000-65535", PORTS), `62000-65535,${OURS}`);
+  assert.equal(withoutRanges(OURS, PORTS), "");
+  assert.equal(withoutRanges("8080,9000-9010,61000-65534", PORTS), "8080,9000-9010");
+  assert.equal(withoutRanges("30000-32768", PORTS), "30000-32768");
+  assert.equal(withoutRanges("", PORTS), "");
 });
 
 Deno.test({
@@ -43,7 +44,7 @@ Deno.test({
       assert.equal(list(), "8080");
       // Others may change the list meanwhile.
       const release = reservePorts(PORTS);
-      writeSysctl(name, "7,8080,61000-65534");
+      writeSysctl(name, `7,8080,${OURS}`);
       release();
       assert.equal(list(), "7,8080");
       releasePorts(PORTS);
