@@ -320,6 +320,7 @@ export function readRoute({ flags }: Fib, packet: Packet, world: World): Reading
 
 function readBitwise(bitwise: Bitwise, packet: Packet, world: World): Reading {
   if (asksForFragment(bitwise)) return packet.family === "IPv4" ? known(0) : ABSENT;
+  if (asksForVersion(bitwise)) return known(packet.family === "IPv4" ? 0x40 : 0x60);
   const [type] = typesOf(bitwise.left);
   const left = readOperand(bitwise.left, type, packet, world);
   const right = readOperand(bitwise.right, type, packet, world);
@@ -337,6 +338,12 @@ function readBitwise(bitwise: Bitwise, packet: Packet, world: World): Reading {
 function asksForFragment({ operator, left, right }: Bitwise): boolean {
   return operator === "&" && left.kind === "payload" && left.protocol === "ip" &&
     left.field === "frag-off" && right.kind === "number" && (right.value & ~FRAGMENT) === 0;
+}
+
+/** The first half of the first byte of either IP header. */
+function asksForVersion({ operator, left, right }: Bitwise): boolean {
+  return operator === "&" && left.kind === "raw" && left.base === "nh" && left.offset === 0 &&
+    left.length === 8 && right.kind === "number" && right.value === 0xf0;
 }
 
 /** The offset, and whether more follow. (RFC 791) */

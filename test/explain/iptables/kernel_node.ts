@@ -94,6 +94,11 @@ export class KernelNode {
     for (const device of [this.#left, this.#right]) received(device.fd);
   }
 
+  /** What a function returns that is called in the namespace. */
+  inside<T>(fn: () => T): T {
+    return this.#namespace.run(fn);
+  }
+
   /** Runs a program in the namespace; throws with its last words when it fails. */
   run(command: readonly string[], input = ""): string {
     const script = `printf %s "$INPUT" | "$@"`;

@@ -12,14 +12,21 @@ import { natFlagNames } from "./compile_rule.ts";
 import { isBehind, type Registers } from "./registers.ts";
 import { typeNamed } from "./values.ts";
 
+/** NFPROTO_*. */
+const INET = 1;
+const NETWORKS = new Map<number, "ip" | "ip6">([[2, "ip"], [10, "ip6"]]);
+
 /** A translation to addresses or ports that registers hold; null for what is not understood. */
 export function natOf(
   { type, family, addressMin, addressMax, portMin, portMax, flags = 0 }: ExpressionOf<"nat">,
   registers: Registers,
   tableFamily: TableFamily,
 ): Nat | null {
-  if (typeof type !== "string" || family !== 2 && family !== 10) return null;
-  const addressType = typeNamed(family === 2 ? "ipv4_addr" : "ipv6_addr");
+  if (typeof type !== "string") return null;
+  const network = NETWORKS.get(family ?? INET);
+  // Of any family ports alone are translated.
+  if (network === undefined && (family !== INET || addressMin !== undefined)) return null;
+  const addressType = typeNamed(network === "ip6" ? "ipv6_addr" : "ipv4_addr");
   const address = ends(registers, addressMin, addressMax, addressType);
   // What a map leads to may be an address with its port behind it.
   const pair = registers.get(addressMin)?.pair === true && isBehind(portMin, addressMin);
@@ -29,7 +36,7 @@ export function natOf(
   return {
     kind: "nat",
     type,
-    family: tableFamily === "inet" ? family === 2 ? "ip" : "ip6" : null,
+    family: tableFamily === "inet" ? network ?? null : null,
     address,
     port,
     pair,
