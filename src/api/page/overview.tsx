@@ -100,6 +100,36 @@ const Row: FC<{ service: Service }> = ({ service }) => {
   );
 };
 
+/** How many Services there are, and how many of them are shown. */
+function countShown({ node, services, query }: OverviewProps): string {
+  const shown = counted(services.items.length, "Service");
+  return query.search || query.cursor || services.next !== null
+    ? `${shown} of ${node.services.toLocaleString("en")}`
+    : `${shown}, all of them`;
+}
+
+const Table: FC<OverviewProps> = (props) => {
+  const { node, services: { items } } = props;
+  if (items.length === 0) {
+    return (
+      <p class="quiet">{node.services === 0 ? "There are no Services." : "No Service fits."}</p>
+    );
+  }
+  return (
+    <table class="services">
+      <caption class="quiet">{countShown(props)}</caption>
+      <thead>
+        <tr>
+          <th scope="col">Service</th>
+          <th scope="col">Frontends</th>
+          <th scope="col">Health</th>
+        </tr>
+      </thead>
+      <tbody>{items.map((service) => <Row service={service} />)}</tbody>
+    </table>
+  );
+};
+
 /** What events refresh. */
 const Live: FC<OverviewProps> = ({ node, services, query }) => (
   <div
@@ -111,23 +141,7 @@ const Live: FC<OverviewProps> = ({ node, services, query }) => (
   >
     <NodeFacts node={node} />
     <Problems node={node} />
-    <table class="services">
-      <caption class="quiet">
-        {services.items.length === 0
-          ? "No Service fits."
-          : query.search || query.cursor || services.next !== null
-          ? `${counted(services.items.length, "Service")} of ${node.services.toLocaleString("en")}`
-          : `${counted(services.items.length, "Service")}, all of them`}
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">Service</th>
-          <th scope="col">Frontends</th>
-          <th scope="col">Health</th>
-        </tr>
-      </thead>
-      <tbody>{services.items.map((service) => <Row service={service} />)}</tbody>
-    </table>
+    <Table node={node} services={services} query={query} />
     {services.next !== null && (
       <p>
         <a

@@ -47,6 +47,14 @@ Deno.test("Services have their health in a word, and can be found", async () => 
   });
 });
 
+Deno.test("where there are no Services, that is said, and no empty table shown", async () => {
+  await withQueryApi(new RealState("userspace"), async (ask) => {
+    const { text } = await ask("/");
+    assert.match(text, /There are no Services\./);
+    assert.doesNotMatch(text, /<table|fits/);
+  });
+});
+
 Deno.test("a pod is one endpoint, whatever its ports and families", () => {
   const frontend = (protocol: "TCP" | "UDP", ...backends: [address: string, port: number][]) => ({
     protocol,
