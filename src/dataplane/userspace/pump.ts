@@ -8,18 +8,12 @@
 
 import type { Engine } from "../../engine/engine.ts";
 import { PacketVerdict } from "../../engine/abi.ts";
-import { ERRNO, lastErrno, libc, SystemError } from "../../linux/libc.ts";
+import { ERRNO, errnoName, lastErrno, libc, SystemError } from "../../linux/libc.ts";
 import { TUN_HEADER_SIZE } from "../../linux/tun.ts";
 import type { Icmpv6Errors } from "./icmpv6_errors.ts";
 
 /** Packets of one batch: enough to hide cache misses, few enough to stay in the cache. */
 const BATCH = 64;
-
-/** What the device did with our packets; the engine counts the rest. */
-export interface PumpCounters {
-  /** Packets that the kernel refused to take, by symbolic errno. */
-  readonly writeErrors: Readonly<Record<string, number>>;
-}
 
 /** One TUN device pumped through one engine. */
 export class Pump {
@@ -27,7 +21,7 @@ export class Pump {
   readonly #fd: number;
   /** A view of each slot's memory, header first. */
   readonly #slots: Uint8Array<ArrayBuffer>[];
-  readonly #writeErrors: Record<string, number> = {};
+  readonly #refused: Record<string, number> = {};
 
   constructor(engine: Engine, fd: number) {
     this.#engine = engine;
@@ -36,8 +30,9 @@ export class Pump {
     this.#slots = Array.from({ length: count }, (_, slot) => engine.slotBytes(slot));
   }
 
-  get counters(): PumpCounters {
-    return { writeErrors: { ...this.#writeErrors } };
+  /** Packets that the kernel did not take, by reason: "write_eio". The engine counts the rest. */
+  get refused(): Readonly<Record<string, number>> {
+    return { ...this.#refused };
   }
 
   /**
@@ -98,7 +93,7 @@ export class Pump {
   }
 
   #countWriteError(errno: number): void {
-    const { code } = new SystemError(errno, "write to the TUN device");
-    this.#writeErrors[code] = (this.#writeErrors[code] ?? 0) + 1;
+    const reason = `write_${errnoName(errno).toLowerCase()}`;
+    this.#refused[reason] = (this.#refused[reason] ?? 0) + 1;
   }
 }

@@ -129,6 +129,12 @@ class Forwarder {
     this.#stopped = this.#run();
   }
 
+  /** The engine's, with what the kernel did not take of what was to go on. */
+  counters(): EngineCounters {
+    const counters = this.engine.counters();
+    return { ...counters, dropped: { ...counters.dropped, ...this.#pump.refused } };
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#stopped;
@@ -191,7 +197,7 @@ const methods: WorkerMethods = {
   lookup: (queries) => running().engine.lookup(queries),
   lookupIfChanged: (query, known) => running().engine.lookupIfChanged(query, known),
   lookupRecords: (questions) => running().engine.lookupRecords(questions),
-  counters: () => running().engine.counters(),
+  counters: () => running().counters(),
   conntrack: (cursor, limit) => running().engine.conntrack(cursor, limit),
   async stop() {
     await running().stop();
