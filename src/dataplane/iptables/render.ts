@@ -15,7 +15,7 @@ import {
 import type { RenderProblem } from "../dataplane.ts";
 import { ruleContext, type RuleOptions } from "./options.ts";
 import { renderHead, renderTail } from "./render_node.ts";
-import { unrenderable } from "./render_service.ts";
+import { unrenderable } from "./renderable.ts";
 import type { Fragment, RuleSet } from "./rules.ts";
 import { ServiceFragment } from "./service_fragment.ts";
 

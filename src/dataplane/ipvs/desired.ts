@@ -9,7 +9,7 @@ import type { Family } from "../../net/address.ts";
 import type { VirtualServerId } from "../../netlink/generic/ipvs.ts";
 import { type Plan, type ServiceChanges, serviceKey, type ServicePlan } from "../../plan/plan.ts";
 import type { RenderProblem } from "../dataplane.ts";
-import { unrenderable } from "../iptables/render_service.ts";
+import { unrenderable } from "../iptables/renderable.ts";
 import type { Chains } from "../iptables/rules.ts";
 import { sameServer, type StateChange } from "./change.ts";
 import { type Changes, Claimants, Counts } from "./claims.ts";

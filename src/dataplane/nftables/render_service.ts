@@ -11,7 +11,7 @@ import {
   servicePortName,
   type ServicePortPlan,
 } from "../../plan/plan.ts";
-import { reachable, unrenderable as unrenderableValues } from "../iptables/render_service.ts";
+import { reachable, unrenderable as unrenderableValues } from "../iptables/renderable.ts";
 import { networksValue } from "./intervals.ts";
 import type { Chain, Element, Rule, Statement, Value, Verdict } from "./language/ast.ts";
 import {

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import type { ClusterObject } from "../../../src/cluster/objects.ts";
 import { DEFAULT_RULE_OPTIONS, ruleContext } from "../../../src/dataplane/iptables/options.ts";
 import { render, renderChange } from "../../../src/dataplane/iptables/render.ts";
-import { oneIn, unrenderable } from "../../../src/dataplane/iptables/render_service.ts";
+import { oneIn } from "../../../src/dataplane/iptables/render_service.ts";
+import { unrenderable } from "../../../src/dataplane/iptables/renderable.ts";
 import {
   collectChains,
   commentText,
