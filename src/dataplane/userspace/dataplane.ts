@@ -154,7 +154,7 @@ export class UserspaceDataPlane implements DataPlane {
     try {
       const reason = await this.#remote.lost();
       if (reason !== null) logger.warn("{reason}; everything is compared", { reason });
-      else if (this.#missing.length === 0) return;
+      else if (this.#missing.length === 0 || !await this.#remote.hasAny(this.#missing)) return;
     } catch (error) {
       logger.warn("cannot look after the node: {error}", { error: messageOf(error) });
       return;

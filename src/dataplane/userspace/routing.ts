@@ -171,7 +171,7 @@ export class NodeRouting {
    */
   apply(transaction: Transaction): string[] {
     const { routes, rules } = this.#net;
-    const own = new Set(this.#net.addresses.list().map(({ address }) => address));
+    const own = this.#ownAddresses();
     const missing = new Set<string>();
     const usable = (source: string | null) => {
       if (source === null || own.has(source)) return source;
@@ -212,6 +212,16 @@ export class NodeRouting {
     const failure = failures.find((error) => error !== null);
     if (failure !== undefined) throw failure;
     return [...missing];
+  }
+
+  /** Whether the node has one of the addresses. Throws NetlinkError. */
+  hasAny(addresses: readonly string[]): boolean {
+    const own = this.#ownAddresses();
+    return addresses.some((address) => own.has(address));
+  }
+
+  #ownAddresses(): ReadonlySet<string> {
+    return new Set(this.#net.addresses.list().map(({ address }) => address));
   }
 
   #serves(address: string): boolean {

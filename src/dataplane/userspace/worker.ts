@@ -56,6 +56,8 @@ export type WorkerMethods = {
   inspect(): { rules: UserspaceRules; foundation: Difference[] };
   /** See {@link NodeRouting.lost}. */
   lost(): string | null;
+  /** See {@link NodeRouting.hasAny}. */
+  hasAny(addresses: readonly string[]): boolean;
   apply(change: PlanChange): void;
   /** See {@link NodeRouting.apply}. */
   program(transaction: Transaction): string[];
@@ -192,6 +194,7 @@ const methods: WorkerMethods = {
     return { rules: routing.read(), foundation: routing.differences() };
   },
   lost: () => running().routing.lost(),
+  hasAny: (addresses) => running().routing.hasAny(addresses),
   apply: (change) => running().engine.apply(change),
   program: (transaction) => running().routing.apply(transaction),
   lookup: (queries) => running().engine.lookup(queries),
