@@ -1,5 +1,6 @@
 /**
- * Request bodies: bounded in size and in time, whatever the sender claims.
+ * Request bodies: bounded in size and in time, each by itself and all together, whatever the sender
+ * claims.
  *
  * @module
  */
@@ -13,6 +14,33 @@ export interface BodyLimits {
   readonly maxBytes: number;
   /** The whole body has to be there within this time, milliseconds. */
   readonly maxMs: number;
+  /** What all bodies that come at the same time may take together; absent: one for all of the process. */
+  readonly room?: Room;
+}
+
+/** Memory for bodies of which more may come. */
+export class Room {
+  #left: number;
+
+  constructor(bytes: number) {
+    this.#left = bytes;
+  }
+
+  /** Takes bytes, or gives them back; false: there are not as many left, and none were taken. */
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    return true;
+  }
+}
+
+const ROOM_FOR_ALL = new Room(1 << 28);
+
+/** Short bodies need no room: those who ask a single question are answered whatever others send. */
+const FREE_BYTES = 1 << 12;
+
+function counted(length: number): number {
+  return Math.max(0, length - FREE_BYTES);
 }
 
 /**
@@ -71,7 +99,9 @@ export async function readBody(
       "too_large",
       `the body is too long: expected at most ${limits.maxBytes} bytes`,
     );
+  const { room = ROOM_FOR_ALL } = limits;
   const reader = body.getReader();
+  let length = 0;
   let expired = false;
   const timer = setTimeout(() => {
     expired = true;
@@ -80,13 +110,13 @@ export async function readBody(
   try {
     if (claimed > limits.maxBytes) throw tooLong();
     const chunks: Uint8Array[] = [];
-    let length = 0;
     while (true) {
       const { done, value } = await reader.read().catch(brokenOff);
       if (expired) break;
       if (done) return concatenate(chunks, length);
+      if (length + value.length > limits.maxBytes) throw tooLong();
+      if (!room.take(counted(length + value.length) - counted(length))) throw noRoom();
       length += value.length;
-      if (length > limits.maxBytes) throw tooLong();
       chunks.push(value);
     }
     throw new ApiError(
@@ -98,8 +128,13 @@ export async function readBody(
     await reader.cancel().catch(() => {});
     throw error;
   } finally {
+    room.take(-counted(length));
     clearTimeout(timer);
   }
+}
+
+function noRoom(): ApiError {
+  return new ApiError(503, "too_many_bodies", "other bodies take all memory; try again later");
 }
 
 function brokenOff(error: unknown): never {

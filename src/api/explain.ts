@@ -102,6 +102,9 @@ const postRoute = createRoute({
     408: errorResponse("the body did not come in time"),
     413: errorResponse("the body is too long"),
     415: errorResponse("the body is not of type application/json"),
+    503: errorResponse(
+      "rules=node, and the node's rules cannot be read; or bodies take all memory",
+    ),
   },
 });
 

@@ -53,6 +53,7 @@ const route = createRoute({
     },
     400: errorResponse("the body is not JSON, or of another shape"),
     408: errorResponse("the body did not come in time"),
+    503: errorResponse("other bodies take all memory"),
     413: errorResponse("the body or the list of packets is too long"),
     415: errorResponse("the body is of neither type"),
   },

@@ -139,7 +139,7 @@ const route = createRoute({
     413: errorResponse("the body or a list in it is too long"),
     415: errorResponse("the body is not of type application/json"),
     429: errorResponse("another preview is under way"),
-    503: errorResponse("the kernel's connections cannot be read"),
+    503: errorResponse("the kernel's connections cannot be read, or bodies take all memory"),
   },
 });
 

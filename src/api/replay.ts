@@ -124,6 +124,7 @@ const route = createRoute({
     },
     400: errorResponse("the request is of another shape, or the capture is broken"),
     408: errorResponse("the capture did not come in time"),
+    503: errorResponse("other bodies take all memory"),
     413: errorResponse("the capture is too long"),
     415: errorResponse("the body is not of a type of captures"),
     429: errorResponse("another replay is under way"),

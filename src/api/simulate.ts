@@ -107,6 +107,7 @@ const route = createRoute({
     400: errorResponse("the body is not JSON, or of another shape"),
     404: errorResponse("there is no such Service, or it has no backends"),
     408: errorResponse("the body did not come in time"),
+    503: errorResponse("other bodies take all memory"),
     413: errorResponse("the body or a list in it is too long"),
     415: errorResponse("the body is not of type application/json"),
     422: errorResponse("too much is asked for, or it takes too long"),
