@@ -19,7 +19,7 @@ import type {
   PacketQuery,
   RecordAnswers,
 } from "../../engine/handle.ts";
-import { close, drainEvent, poll, pollSet } from "../../linux/libc.ts";
+import { close, drainEvent, poll, polledEvents, pollSet } from "../../linux/libc.ts";
 import { NetworkNamespace } from "../../linux/namespace.ts";
 import { openTun, type TunDevice } from "../../linux/tun.ts";
 import type { PlanChange } from "../../plan/plan.ts";
@@ -79,6 +79,9 @@ const IDLE_MS = 100;
 /** Conntrack slots looked at in one expiry step, at least; all of them in a minute. */
 const EXPIRY_BUDGET = 4096;
 const EXPIRY_STEPS = 60_000 / IDLE_MS;
+
+/** Where the socket for ICMPv6 errors is in the poll set. */
+const ERRORS_PLACE = 2;
 
 /** Calls that arrived, to be told from those only announced on the event descriptor. */
 let arrived = 0;
@@ -159,7 +162,10 @@ class Forwarder {
       for (let batch = 0; batch < BATCHES_PER_TURN && !idle; batch++) {
         idle = this.#pump.run(time) < this.#pump.batchSize;
       }
-      if (errors !== null) this.#pump.passErrors(errors, time);
+      // Who never sleeps is not told.
+      if (errors !== null && (!idle || polledEvents(set, ERRORS_PLACE) !== 0)) {
+        this.#pump.passErrors(errors, time);
+      }
       if (time >= nextExpiry) {
         this.engine.expire(time, budget);
         nextExpiry = time + IDLE_MS;
