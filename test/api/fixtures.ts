@@ -15,41 +15,22 @@ import type { ApiState, HealthReport } from "../../src/api/state.ts";
 import { DEFAULT_RULE_OPTIONS } from "../../src/dataplane/iptables/options.ts";
 import { FAMILIES } from "../../src/net/address.ts";
 import { testPlanner } from "../dataplane/iptables/plans.ts";
-import type { Backend, Plan, ServicePlan, ServicePortPlan } from "../../src/plan/plan.ts";
-
-export function backend(address: string, port: number, more: Partial<Backend> = {}): Backend {
-  return {
-    address,
-    port,
-    weight: 1,
-    ready: true,
-    serving: true,
-    terminating: false,
-    local: false,
-    ...more,
-  };
-}
+import type { Plan, ServicePlan } from "../../src/plan/plan.ts";
+import { readyBackend, serviceOf, servicePort } from "../plan/service_plan.ts";
 
 const forward = (to: "cluster" | "local", masquerade: boolean) =>
   ({ action: "forward", to, masquerade }) as const;
 const everywhere = forward("cluster", false);
 
-export const near = backend("10.244.3.6", 9376, {
+export const near = readyBackend("10.244.3.6", 9376, {
   local: true,
   node: "node-a",
   pod: "default/hostnames-1",
 });
-export const far = backend("10.244.1.7", 9376, { node: "node-b", zone: "z" });
+export const far = readyBackend("10.244.1.7", 9376, { node: "node-b", zone: "z" });
 
-const hostnamesPort: ServicePortPlan = {
-  namespace: "default",
+const hostnamesPort = servicePort({
   service: "hostnames",
-  portName: "",
-  protocol: "TCP",
-  family: "IPv4",
-  scheduler: "rr",
-  affinitySeconds: null,
-  internalTrafficPolicy: "Cluster",
   externalTrafficPolicy: "Local",
   cluster: [far],
   local: [near],
@@ -78,46 +59,35 @@ const hostnamesPort: ServicePortPlan = {
       sourceRanges: ["198.51.100.0/24"],
     },
   ],
-};
+});
 
-export const hostnames: ServicePlan = {
-  namespace: "default",
-  name: "hostnames",
+export const hostnames = serviceOf([hostnamesPort], {
   type: "LoadBalancer",
-  headless: false,
-  ports: [hostnamesPort],
   healthCheckNodePort: 30123,
   localReadyEndpoints: 1,
-};
+});
 
-export const dns: ServicePlan = {
+const dnsPort = servicePort({
   namespace: "kube-system",
-  name: "dns",
-  type: "ClusterIP",
-  headless: false,
-  ports: [{
-    ...hostnamesPort,
-    namespace: "kube-system",
-    service: "dns",
-    portName: "dns",
-    protocol: "UDP",
-    family: "IPv6",
-    affinitySeconds: 10_800,
-    internalTrafficPolicy: "Local",
-    cluster: [],
-    local: [],
-    endpoints: [far],
-    frontends: [{
-      kind: "ClusterIP",
-      address: "fd00::a",
-      port: 53,
-      routes: { pod: { action: "drop" }, node: { action: "drop" }, outside: { action: "drop" } },
-      sourceRanges: null,
-    }],
+  service: "dns",
+  portName: "dns",
+  protocol: "UDP",
+  family: "IPv6",
+  affinitySeconds: 10_800,
+  internalTrafficPolicy: "Local",
+  externalTrafficPolicy: "Local",
+  endpoints: [far],
+  hasEndpoints: true,
+  frontends: [{
+    kind: "ClusterIP",
+    address: "fd00::a",
+    port: 53,
+    routes: { pod: { action: "drop" }, node: { action: "drop" }, outside: { action: "drop" } },
+    sourceRanges: null,
   }],
-  healthCheckNodePort: 0,
-  localReadyEndpoints: 0,
-};
+});
+
+export const dns = serviceOf([dnsPort]);
 
 export const headless: ServicePlan = {
   namespace: "default",

@@ -18,8 +18,8 @@ import type {
   SchedulerFlagName,
   SchedulerName,
   ServicePlan,
-  ServicePortPlan,
 } from "../../src/plan/plan.ts";
+import { readyBackend, serviceOf, servicePort } from "../plan/service_plan.ts";
 import { buildPacket, checksumError, type PacketSpec, route } from "./packets.ts";
 
 /** A small engine. */
@@ -45,15 +45,8 @@ export const NODE: NodeInfo = {
 export function backend(text: string): Backend {
   const [place, weight = "1"] = text.split("*");
   const colon = place.lastIndexOf(":");
-  return {
-    address: place.slice(0, colon).replace(/[[\]]/g, ""),
-    port: Number(place.slice(colon + 1)),
-    weight: Number(weight),
-    ready: true,
-    serving: true,
-    terminating: false,
-    local: false,
-  };
+  const address = place.slice(0, colon).replace(/[[\]]/g, "");
+  return readyBackend(address, Number(place.slice(colon + 1)), { weight: Number(weight) });
 }
 
 /** What a test says about a Service with one port. */
@@ -84,17 +77,13 @@ export function service(spec: ServiceSpec): ServicePlan {
   const frontends = spec.frontends ?? [{ port: spec.port ?? 80 }];
   const cluster = spec.backends.map(backend).toReversed();
   const local = (spec.local ?? []).map(backend).toReversed();
-  const port: ServicePortPlan = {
-    namespace: "default",
+  const port = servicePort({
     service: name,
-    portName: "",
     protocol: spec.protocol ?? "TCP",
     family: familyOf(frontends[0].address ?? address),
     scheduler: spec.scheduler ?? "rr",
     schedulerFlags: spec.schedulerFlags,
     affinitySeconds: spec.affinitySeconds ?? null,
-    internalTrafficPolicy: "Cluster",
-    externalTrafficPolicy: "Cluster",
     cluster,
     local,
     endpoints: [...cluster, ...local],
@@ -106,16 +95,8 @@ export function service(spec: ServiceSpec): ServicePlan {
       sourceRanges: null,
       ...frontend,
     })),
-  };
-  return {
-    namespace: "default",
-    name,
-    type: "ClusterIP",
-    headless: false,
-    ports: [port],
-    healthCheckNodePort: 0,
-    localReadyEndpoints: 0,
-  };
+  });
+  return serviceOf([port]);
 }
 
 /** What came out of the engine. */

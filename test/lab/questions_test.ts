@@ -3,13 +3,8 @@ import type { Outcome } from "../../src/lab/probe.ts";
 import { mismatch, type Question, questionsFor } from "../../src/lab/questions.ts";
 import { type Asker, formatReport, report } from "../../src/lab/report.ts";
 import { CLIENT, STRANGER } from "../../src/lab/topology.ts";
-import type {
-  Backend,
-  Frontend,
-  Route,
-  ServicePlan,
-  ServicePortPlan,
-} from "../../src/plan/plan.ts";
+import type { Frontend, Route, ServicePlan, ServicePortPlan } from "../../src/plan/plan.ts";
+import { readyBackend, serviceOf, servicePort } from "../plan/service_plan.ts";
 
 const NODE = {
   name: "lab-node",
@@ -18,15 +13,7 @@ const NODE = {
   podNetworks: [],
 };
 
-const backend = (n: number): Backend => ({
-  address: `10.244.0.${n}`,
-  port: 9376,
-  weight: 1,
-  ready: true,
-  serving: true,
-  terminating: false,
-  local: true,
-});
+const backend = (n: number) => readyBackend(`10.244.0.${n}`, 9376, { local: true });
 
 const FORWARD: Route = { action: "forward", to: "cluster", masquerade: true };
 
@@ -42,33 +29,13 @@ function frontend(route: Route, rest: Partial<Frontend> = {}): Frontend {
 }
 
 function service(rest: Partial<ServicePortPlan>, more: Partial<ServicePlan> = {}): ServicePlan {
-  const port: ServicePortPlan = {
-    namespace: "default",
-    service: "web",
-    portName: "",
-    protocol: "TCP",
-    family: "IPv4",
-    scheduler: "rr",
-    affinitySeconds: null,
-    internalTrafficPolicy: "Cluster",
-    externalTrafficPolicy: "Cluster",
+  const port = servicePort({
     cluster: [1, 2, 3].map(backend),
-    local: [],
-    endpoints: [],
     hasEndpoints: true,
     frontends: [frontend(FORWARD)],
     ...rest,
-  };
-  return {
-    namespace: "default",
-    name: "web",
-    type: "ClusterIP",
-    headless: false,
-    ports: [port],
-    healthCheckNodePort: 0,
-    localReadyEndpoints: 0,
-    ...more,
-  };
+  });
+  return serviceOf([port], more);
 }
 
 const ask = (...services: ServicePlan[]) => questionsFor(services, NODE, [CLIENT, STRANGER]);

@@ -14,7 +14,8 @@ import {
 } from "../../../src/dataplane/iptables/rules.ts";
 import { parseSave, splitWords } from "../../../src/dataplane/iptables/save_text.ts";
 import { restoreText } from "../../../src/dataplane/iptables/text.ts";
-import type { Plan, ServicePlan } from "../../../src/plan/plan.ts";
+import { type Plan, serviceKey, type ServicePlan } from "../../../src/plan/plan.ts";
+import { readyBackend, serviceOf, servicePort } from "../../plan/service_plan.ts";
 import { plannerOf, testPlanner } from "./plans.ts";
 
 /** A ClusterIP Service with so many endpoints. */
@@ -135,37 +136,27 @@ function hostile(names: readonly string[], values: Partial<Values> = {}): Servic
     ...values,
   };
   const [namespace, name, portName] = names;
-  const backend = { weight: 1, ready: true, serving: true, terminating: false, local: true };
-  const endpoints = [{ ...backend, address, port }];
+  const endpoints = [readyBackend(address, port, { local: true })];
   const routes = { pod: frontendRoute, node: frontendRoute, outside: frontendRoute };
-  return {
+  const planned = servicePort({
     namespace,
-    name,
-    type: "LoadBalancer",
-    headless: false,
-    healthCheckNodePort: 30000,
-    localReadyEndpoints: 1,
-    ports: [{
-      namespace,
-      service: name,
-      portName,
-      protocol: "TCP",
-      family: "IPv4",
-      scheduler: "random",
-      affinitySeconds: seconds,
-      internalTrafficPolicy: "Cluster",
-      externalTrafficPolicy: "Local",
-      cluster: endpoints,
-      local: endpoints,
-      endpoints,
-      hasEndpoints: true,
-      frontends: [
-        { kind: "ClusterIP", address, port, routes, sourceRanges: null },
-        { kind: "LoadBalancer", address: "1.2.3.4", port, routes, sourceRanges: [range] },
-        { kind: "NodePort", address: null, port: 30001, routes, sourceRanges: null },
-      ],
-    }],
-  };
+    service: name,
+    portName,
+    scheduler: "random",
+    affinitySeconds: seconds,
+    externalTrafficPolicy: "Local",
+    cluster: endpoints,
+    local: endpoints,
+    endpoints,
+    hasEndpoints: true,
+    frontends: [
+      { kind: "ClusterIP", address, port, routes, sourceRanges: null },
+      { kind: "LoadBalancer", address: "1.2.3.4", port, routes, sourceRanges: [range] },
+      { kind: "NodePort", address: null, port: 30001, routes, sourceRanges: null },
+    ],
+  });
+  const more = { healthCheckNodePort: 30000, localReadyEndpoints: 1 };
+  return serviceOf([planned], { type: "LoadBalancer", ...more });
 }
 
 interface Values {
@@ -178,7 +169,7 @@ interface Values {
 function planOf(...services: ServicePlan[]): Plan {
   return {
     node: testPlanner().plan.node,
-    services: new Map(services.map((service) => [`${service.namespace}/${service.name}`, service])),
+    services: new Map(services.map((service) => [serviceKey(service), service])),
   };
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Plan, Route, ServicePlan } from "../../../src/plan/plan.ts";
+import { type Plan, type Route, serviceKey, type ServicePlan } from "../../../src/plan/plan.ts";
 import {
   type Capture,
   captureKey,
@@ -9,41 +9,23 @@ import {
   render,
   type UserspaceRules,
 } from "../../../src/dataplane/userspace/render.ts";
+import { serviceOf, servicePort } from "../../plan/service_plan.ts";
 
 const forward: Route = { action: "forward", to: "cluster", masquerade: false };
 
 /** A Service with one frontend for each address; null is its node port. */
 function service(name: string, frontends: [address: string | null, port: number][]): ServicePlan {
-  return {
-    namespace: "default",
-    name,
-    type: "NodePort",
-    headless: false,
-    healthCheckNodePort: 0,
-    localReadyEndpoints: 0,
-    ports: [{
-      namespace: "default",
-      service: name,
-      portName: "",
-      protocol: "TCP",
-      family: "IPv4",
-      scheduler: "rr",
-      affinitySeconds: null,
-      internalTrafficPolicy: "Cluster",
-      externalTrafficPolicy: "Cluster",
-      cluster: [],
-      local: [],
-      endpoints: [],
-      hasEndpoints: false,
-      frontends: frontends.map(([address, port]) => ({
-        kind: address === null ? "NodePort" : "ClusterIP",
-        address,
-        port,
-        routes: { pod: forward, node: forward, outside: forward },
-        sourceRanges: null,
-      })),
-    }],
-  };
+  const port = servicePort({
+    service: name,
+    frontends: frontends.map(([address, port]) => ({
+      kind: address === null ? "NodePort" : "ClusterIP",
+      address,
+      port,
+      routes: { pod: forward, node: forward, outside: forward },
+      sourceRanges: null,
+    })),
+  });
+  return serviceOf([port], { type: "NodePort" });
 }
 
 function plan(...services: ServicePlan[]): Plan {
@@ -54,7 +36,7 @@ function plan(...services: ServicePlan[]): Plan {
       nodePortAddresses: ["192.168.50.10", "fd00:50::10"],
       podNetworks: [],
     },
-    services: new Map(services.map((s) => [`${s.namespace}/${s.name}`, s])),
+    services: new Map(services.map((one) => [serviceKey(one), one])),
   };
 }
 
