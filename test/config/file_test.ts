@@ -254,6 +254,18 @@ const BAD: [body: string, message: string | RegExp][] = [
   ["iptables: {syncPeriod: 5}", 'iptables.syncPeriod: expected a duration such as "30s", found 5'],
   ["iptables: {syncPeriod: soon}", /^iptables.syncPeriod: expected a duration .*, found "soon"$/],
   ["conntrack: [5]", "conntrack: expected a map"],
+  ["a: [", /at line 4/],
+];
+
+for (const [body, message] of BAD) {
+  Deno.test(`a bad configuration is refused: ${body.replaceAll("\n", ", ")}`, () => {
+    const told = refusal(`${HEAD}${body}\n`);
+    if (typeof message === "string") assert.equal(told, message);
+    else assert.match(told, message);
+  });
+}
+
+const UNKNOWN: readonly (readonly [string, string | RegExp])[] = [
   ["mdoe: ipvs", "unknown field mdoe: did you mean mode?"],
   [
     "conntrack: {maxPerCor: 1}",
@@ -265,17 +277,26 @@ const BAD: [body: string, message: string | RegExp][] = [
   ],
   ["entirelyUnknown: 1", "unknown field entirelyUnknown"],
   ["tracing: {endpoint: x}", /^unknown field tracing: .* OTEL_EXPORTER_OTLP_ENDPOINT$/],
-  ["mode: ''\nmode: ipvs", /^Map keys must be unique at line 4/],
-  ["a: [", /at line 4/],
 ];
 
-for (const [body, message] of BAD) {
-  Deno.test(`a bad configuration is refused: ${body.replaceAll("\n", ", ")}`, () => {
-    const told = refusal(`${HEAD}${body}\n`);
-    if (typeof message === "string") assert.equal(told, message);
-    else assert.match(told, message);
-  });
-}
+Deno.test("an unknown field is told and not counted, as kube-proxy does", () => {
+  for (const [body, message] of UNKNOWN) {
+    const { withoutEffect, proxyMode } = config(`${HEAD}${body}\noomScoreAdj: -5\n`);
+    assert.equal(withoutEffect.length, 1, body);
+    if (typeof message === "string") assert.equal(withoutEffect[0], message);
+    else assert.match(withoutEffect[0], message);
+    assert.equal(proxyMode, null);
+  }
+  assert.match(refusal(`${HEAD}mdoe: ipvs\nmode: a\n`), /^mode: Invalid value: "a"/);
+});
+
+Deno.test("of a field that is there twice the last one counts, as in kube-proxy", () => {
+  const { withoutEffect, proxyMode } = config(`${HEAD}mode: iptables\nmode: ipvs\n`);
+  assert.equal(proxyMode, "ipvs");
+  assert.deepEqual(withoutEffect, [
+    "Map keys must be unique at line 4, column 1; the last one counts",
+  ]);
+});
 
 Deno.test("all that is wrong is told at once, and only configurations are read", () => {
   assert.equal(refusal(`${HEAD}mode: a\noomScoreAdj: 9999\n`).split("; ").length, 2);

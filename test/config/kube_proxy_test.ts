@@ -58,6 +58,7 @@ const VALUES: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   "conntrack.udpTimeout": duration,
   "configSyncPeriod": duration,
   "winkernel.enableDSR": boolean,
+  "entirelyUnknown": of(1),
 };
 
 /** Some fields of a configuration. */

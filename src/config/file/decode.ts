@@ -1,13 +1,13 @@
 /**
  * From the text of a configuration file to the values of the flags that say the same.
  *
- * kube-proxy decodes v1alpha1 leniently: fields that it does not know are a warning, and a mistyped
- * one is lost. Here a field that no release of kube-proxy ever had is refused.
+ * As kube-proxy decodes v1alpha1, a field that is not known, or is there twice, is no reason not to
+ * start: it is told, with the one that was meant.
  *
  * @module
  */
 
-import { type Document, parseAllDocuments } from "yaml";
+import { type Document, parseAllDocuments, type YAMLError } from "yaml";
 import { z } from "zod";
 import { messageOf } from "../../errors.ts";
 import { type FlagName, FLAGS, type FlagValues } from "../flag_table.ts";
@@ -23,7 +23,7 @@ export const KIND = "KubeProxyConfiguration";
 export interface Configuration {
   /** By flag; those that the file leaves open are absent. */
   readonly values: Partial<FlagValues>;
-  /** Paths of fields that are set and have no effect. */
+  /** Paths of fields that are set and have no effect, and what is said of unknown ones. */
   readonly withoutEffect: readonly string[];
   /** Fields without a flag, as they stand in the file, by path. */
   readonly idle: ReadonlyMap<string, unknown>;
@@ -36,9 +36,10 @@ export interface Configuration {
  * @throws {UsageError} naming every field that is wrong, in one line.
  */
 export function decodeConfiguration(text: string, where: string): Configuration {
-  const wire = objectOf(text, where);
-  const shape = SHAPE.safeParse(wire);
-  if (!shape.success) throw refusal(where, shape.error.issues.flatMap(shapeProblems));
+  const { object: wire, repeated } = objectOf(text, where);
+  const issues = SHAPE.safeParse(wire).error?.issues ?? [];
+  const wrong = issues.filter(({ code }) => code !== "unrecognized_keys");
+  if (wrong.length > 0) throw refusal(where, wrong.map(shapeProblem));
   const given = new Map(
     FIELDS.map((field) => [field.path, at(wire, field.path)] as const)
       .filter(([, value]) => value !== null && value !== undefined),
@@ -46,7 +47,7 @@ export function decodeConfiguration(text: string, where: string): Configuration 
   const mode = String(given.get("mode") ?? "");
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
-  const withoutEffect: string[] = [];
+  const withoutEffect = [...repeated, ...issues.flatMap(unknownFields)];
   const idle = new Map<string, unknown>();
   for (const field of FIELDS) {
     const value = given.get(field.path);
@@ -153,14 +154,21 @@ const BY_INTERFACE = [
   },
 ] as const;
 
+/** A file's object. */
+interface FoundObject {
+  readonly object: Record<string, unknown>;
+  /** One line for each name that is there more than once; the last one counts. */
+  readonly repeated: readonly string[];
+}
+
 /** The first document's object; kube-proxy does not read others either. */
-function objectOf(text: string, where: string): Record<string, unknown> {
+function objectOf(text: string, where: string): FoundObject {
   const [document] = parseAllDocuments(text, { version: "1.1", prettyErrors: true });
   if (document === undefined) throw new UsageError(`${where}: expected ${KIND}, found nothing`);
-  const [error] = document.errors;
-  if (error !== undefined) {
-    throw new UsageError(`${where}: ${error.message.split("\n")[0].replace(/:$/, "")}`);
-  }
+  const errorLine = ({ message }: YAMLError) => message.split("\n")[0].replace(/:$/, "");
+  const isRepeated = ({ code }: YAMLError) => code === "DUPLICATE_KEY";
+  const error = document.errors.find((one) => !isRepeated(one));
+  if (error !== undefined) throw new UsageError(`${where}: ${errorLine(error)}`);
   const object = valueOf(document, where);
   if (typeof object !== "object" || object === null || Array.isArray(object)) {
     throw new UsageError(`${where}: expected ${KIND}, found no object`);
@@ -173,7 +181,8 @@ function objectOf(text: string, where: string): Record<string, unknown> {
         `found ${found}`,
     );
   }
-  return object;
+  const repeated = document.errors.map((one) => `${errorLine(one)}; the last one counts`);
+  return { object, repeated };
 }
 
 /** @throws {UsageError} for aliases that would become too much. */
@@ -224,12 +233,20 @@ function shapeOf(
   });
 }
 
-function shapeProblems(issue: z.core.$ZodIssue): string[] {
-  const path = issue.path.map((part, i) =>
+function shapeProblem(issue: z.core.$ZodIssue): string {
+  return `${pathOf(issue)}: ${issue.message}`;
+}
+
+function unknownFields(issue: z.core.$ZodIssue): string[] {
+  if (issue.code !== "unrecognized_keys") return [];
+  const path = pathOf(issue);
+  return issue.keys.map((key) => unknownField(path === "" ? key : `${path}.${key}`));
+}
+
+function pathOf({ path }: z.core.$ZodIssue): string {
+  return path.map((part, i) =>
     typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`
   ).join("");
-  if (issue.code !== "unrecognized_keys") return [`${path}: ${issue.message}`];
-  return issue.keys.map((key) => unknownField(path === "" ? key : `${path}.${key}`));
 }
 
 /** Other components of Kubernetes have it. */
