@@ -13,7 +13,7 @@ import { LOOPBACK, type Packet } from "../iptables/packet.ts";
 import { Sender } from "../iptables/sender.ts";
 import { Budget, type End, type Path, withStep } from "../iptables/walk.ts";
 import { isLocal, linkTo, type World } from "../iptables/world.ts";
-import type { HookedChain, Hooks } from "./hooks.ts";
+import { type HookedChain, type Hooks, isForLink, type LinkHook } from "./hooks.ts";
 import type { Journal } from "./notes.ts";
 import type { PlacedRule } from "./tables.ts";
 import { walkBase } from "./walk.ts";
@@ -68,7 +68,7 @@ class Journey implements Journal {
   /** From outside: routed after DNAT, so that the rules decide whether the node itself is meant. */
   #receive(first: Path): readonly Path[] {
     const done: Path[] = [];
-    for (const path of this.#hook([first])) {
+    for (const path of this.#hook(this.#atLinks([first], "ingress"))) {
       const { packet } = path;
       if (isLocal(packet.dest, this.world)) {
         const input = { ...packet, hook: "INPUT" } as const;
@@ -77,7 +77,8 @@ class Journey implements Journal {
       }
       const forward = { ...packet, hook: "FORWARD", out: linkTo(packet.dest, this.world) } as const;
       const forwarded = this.#hook([this.#route(path, "on through the node", forward)]);
-      done.push(...this.#hook(forwarded.map((path) => moveTo(path, "POSTROUTING"))));
+      const left = this.#hook(forwarded.map((path) => moveTo(path, "POSTROUTING")));
+      done.push(...this.#atLinks(left, "egress"));
     }
     return done;
   }
@@ -88,15 +89,16 @@ class Journey implements Journal {
     for (const path of this.#hook([this.#route(first, "from the node itself")])) {
       const out = linkTo(path.packet.dest, this.world);
       const leaving = { ...path.packet, hook: "POSTROUTING", out } as const;
-      const left = this.#hook([{ ...path, packet: leaving }]);
+      const left = this.#atLinks(this.#hook([{ ...path, packet: leaving }]), "egress");
       if (out !== LOOPBACK) {
         done.push(...left);
         continue;
       }
-      const arrived = this.#hook(left.map((path) => {
+      const back = left.map((path) => {
         const again = { ...path.packet, hook: "PREROUTING", in: LOOPBACK, out: "none" } as const;
         return this.#route(path, "back in through lo", again);
-      }));
+      });
+      const arrived = this.#hook(this.#atLinks(back, "ingress"));
       done.push(...this.#hook(arrived.map((path) => moveTo(path, "INPUT"))));
     }
     return done;
@@ -119,6 +121,50 @@ class Journey implements Journal {
     }
     const all = [...here, ...translated];
     return tracked ? all : all.map((path) => track(path, this.state));
+  }
+
+  /** The base chains of the links that the paths come in or go out through. */
+  #atLinks(paths: readonly Path[], at: LinkHook): readonly Path[] {
+    let here = paths;
+    for (const hooked of this.hooks.links[at]) {
+      const through: Path[] = [];
+      const others: Path[] = [];
+      for (const path of here) {
+        const link = at === "ingress" ? path.packet.in : path.packet.out;
+        if (link === "unknown") this.#askInVain(hooked, path, at);
+        const isThere = typeof link === "object" && isForLink(hooked, link.name);
+        (isThere ? through : others).push(path);
+      }
+      if (through.length === 0) continue;
+      const { chain, table } = hooked;
+      const walked = walkBase(chain, through, table, this.world, this, at);
+      this.#ended.push(...walked.ended);
+      here = [...walked.accepted, ...others];
+    }
+    return here;
+  }
+
+  /** A chain of links that may be the packet's matters if it does anything to the packet. */
+  #askInVain({ chain, table }: HookedChain, path: Path, at: LinkHook): void {
+    let isDoubtful = false;
+    const trial: Journal = {
+      budget: this.budget,
+      step: (_, step) => step,
+      report: () => void (isDoubtful = true),
+    };
+    const { accepted, ended } = walkBase(chain, [path], table, this.world, trial, at);
+    const isSame = ended.length === 0 && accepted.every(({ packet }) => packet === path.packet);
+    if (isSame && !isDoubtful) return;
+    const links = chain.base!.devices.map((device) => `"${device}"`).join(", ");
+    const way = at === "ingress" ? "comes in" : "goes out";
+    this.report({
+      table: table.title,
+      chain: chain.name,
+      rule: null,
+      line: null,
+      text: `hook ${at} device ${links}`,
+      reason: `whether the packet ${way} through such a link is not known: not followed`,
+    });
   }
 
   #ask(hooked: HookedChain, paths: readonly Path[], translated?: Path[]): readonly Path[] {

@@ -12,7 +12,7 @@ import type { Answer, Answered, Flow, UnknownRule } from "../answer.ts";
 import { answerOf } from "../iptables/answer_of.ts";
 import type { InterfaceRoute, World } from "../iptables/world.ts";
 import { evaluate } from "./evaluator.ts";
-import { chainsAtLinks, type Hooks, hooksOf, seesPacketsOf } from "./hooks.ts";
+import { type Hooks, hooksOf, seesPacketsOf } from "./hooks.ts";
 import { serviceOf } from "./service.ts";
 import { NodeTable, type TableSource, wholeTable } from "./tables.ts";
 
@@ -59,9 +59,9 @@ export function answerer(node: NftablesNode): (flow: Flow) => Answered {
     if (rules === undefined) {
       families.set(family, rules = familyRules(tables, node.unread ?? [], family));
     }
-    const { hooks, notFollowed } = rules;
+    const { hooks, missing } = rules;
     const evaluation = evaluate(flow, hooks, world);
-    const unknown = [...notFollowed, ...evaluation.unknown];
+    const unknown = [...missing, ...evaluation.unknown];
     const answer = answerOf(flow.name, { ...evaluation, unknown }, serviceOf);
     return { answer, sender: evaluation.sender };
   };
@@ -69,7 +69,8 @@ export function answerer(node: NftablesNode): (flow: Flow) => Answered {
 
 interface FamilyRules {
   readonly hooks: Hooks;
-  readonly notFollowed: readonly UnknownRule[];
+  /** Tables that packets pass, of which nothing is known. */
+  readonly missing: readonly UnknownRule[];
 }
 
 function familyRules(
@@ -87,15 +88,7 @@ function familyRules(
     text: `table ${family} ${name}`,
     reason: `the table was not read: ${reason}`,
   }));
-  const notFollowed = chainsAtLinks(tables, family).map(({ table, chain }): UnknownRule => ({
-    table: table.title,
-    chain: chain.name,
-    rule: null,
-    line: null,
-    text: `hook ${chain.base?.hook}`,
-    reason: "rules at links are not followed",
-  }));
-  return { hooks: hooksOf(tables, family), notFollowed: [...missing, ...notFollowed] };
+  return { hooks: hooksOf(tables, family), missing };
 }
 
 /** The answers about flows, in their order. Throws TooManyWays. */

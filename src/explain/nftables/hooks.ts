@@ -23,7 +23,13 @@ export interface HookedChain {
 }
 
 /** The base chains that packets of a family pass, by hook. */
-export type Hooks = Readonly<Record<Hook, readonly HookedChain[]>>;
+export interface Hooks extends Readonly<Record<Hook, readonly HookedChain[]>> {
+  /** Those that are called where packets come in, or go out, of the links that each is for. */
+  readonly links: Readonly<Record<LinkHook, readonly HookedChain[]>>;
+}
+
+/** Where packets come in or go out of links. */
+export type LinkHook = "ingress" | "egress";
 
 const HOOKS: Readonly<Record<Hook, HookName>> = {
   PREROUTING: "prerouting",
@@ -53,26 +59,39 @@ export function hooksOf(tables: readonly NodeTable[], family: Family): Hooks {
     FORWARD: at("FORWARD"),
     OUTPUT: at("OUTPUT"),
     POSTROUTING: at("POSTROUTING"),
+    links: {
+      ingress: chainsAtLinks(tables, family, "ingress"),
+      egress: chainsAtLinks(tables, family, "egress"),
+    },
   };
 }
 
-/** Chains with rules where a family's packets come in or go out of links, which are not followed. */
-export function chainsAtLinks(tables: readonly NodeTable[], family: Family): HookedChain[] {
-  return tables.flatMap((table) => {
+/** Those of family inet and of links in one order, as the kernel has one list for each link. */
+function chainsAtLinks(
+  tables: readonly NodeTable[],
+  family: Family,
+  hook: LinkHook,
+): HookedChain[] {
+  const found = tables.flatMap((table) => {
     const { family: own, baseChains, dormant } = table.source;
     if (dormant || !seesPacketsOf(own, family)) return [];
-    return baseChains.filter(({ base, rules }) => isAtLink(base) && rules.length > 0)
+    return baseChains.filter(({ base }) => base?.hook === hook)
       .map((chain) => ({ table, chain: table.place(chain), nat: false, early: true }));
   });
+  return found.reverse()
+    .sort((one, other) => one.chain.base!.priority - other.chain.base!.priority);
+}
+
+/** Whether a chain is for a link; names of links may end with a star. */
+export function isForLink({ chain }: HookedChain, link: string): boolean {
+  return chain.base!.devices.some((device) =>
+    device.endsWith("*") ? link.startsWith(device.slice(0, -1)) : device === link
+  );
 }
 
 /** Whether a table of one family may see packets of another. */
 export function seesPacketsOf(tableFamily: TableFamily, family: Family): boolean {
   return tableFamily === "netdev" || isOf(tableFamily, family);
-}
-
-function isAtLink(base: Chain["base"]): boolean {
-  return base?.hook === "ingress" || base?.hook === "egress";
 }
 
 function isOf(tableFamily: string, family: Family): boolean {

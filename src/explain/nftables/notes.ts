@@ -6,6 +6,7 @@
 
 import type { Step, UnknownRule } from "../answer.ts";
 import { type Budget, type Path, withStep } from "../iptables/walk.ts";
+import type { LinkHook } from "./hooks.ts";
 import type { NodeTable, PlacedChain, PlacedRule } from "./tables.ts";
 
 /** What a walk needs of the flow that it belongs to. */
@@ -19,7 +20,12 @@ export interface Journal {
 
 /** Adds steps of one table to paths. */
 export class Notes {
-  constructor(private readonly table: NodeTable, private readonly journal: Journal) {}
+  /** @param at the hook, where that is none of those that packets are told to be at. */
+  constructor(
+    private readonly table: NodeTable,
+    private readonly journal: Journal,
+    private readonly at: LinkHook | null,
+  ) {}
 
   /**
    * What a rule did, and what its matches rest on.
@@ -47,7 +53,7 @@ export class Notes {
     const { chain, number, text } = rule;
     this.journal.budget.step(chain.name);
     const step = this.journal.step(rule, {
-      hook: path.packet.hook,
+      hook: this.#hookOf(path),
       table: this.table.title,
       chain: chain.name,
       rule: number,
@@ -75,7 +81,7 @@ export class Notes {
   /** That a base chain drops what no rule of it has decided about. */
   policy({ name }: PlacedChain, path: Path): Path {
     const step = this.journal.step(null, {
-      hook: path.packet.hook,
+      hook: this.#hookOf(path),
       table: this.table.title,
       chain: name,
       rule: null,
@@ -84,5 +90,9 @@ export class Notes {
       action: "dropped by the chain's policy",
     });
     return withStep(path, { step, comment: null });
+  }
+
+  #hookOf({ packet }: Path): string {
+    return this.at === null ? packet.hook : this.at.toUpperCase();
   }
 }

@@ -17,7 +17,7 @@ import type {
 } from "../../dataplane/nftables/language/ast.ts";
 import { selectorText } from "../../dataplane/nftables/language/print.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
-import type { Family } from "../../net/address.ts";
+import { type Family, familyOf } from "../../net/address.ts";
 import { addressType } from "../iptables/matches/addrtype.ts";
 import {
   type Ip,
@@ -62,7 +62,7 @@ const unknown = (reason: string): Reading => ({ kind: "unknown", reason });
 export function read(selector: Selector, packet: Packet, world: World): Reading {
   switch (selector.kind) {
     case "payload":
-      return readPayload(selector, packet);
+      return readPayload(selector, packet, world);
     case "raw":
       return readRaw(selector, packet);
     case "meta":
@@ -142,13 +142,13 @@ const FOREIGN = new Set([
   ...["frag", "hbh", "dst", "mh", "srh"],
 ]);
 
-function readPayload({ protocol, field }: Payload, packet: Packet): Reading {
-  const { family, destPort, source, dest, sourcePort } = packet;
+function readPayload({ protocol, field }: Payload, packet: Packet, world: World): Reading {
+  const { family, destPort, dest, sourcePort } = packet;
   switch (protocol) {
     case "ip":
     case "ip6": {
       if ((family === "IPv4") !== (protocol === "ip")) return ABSENT;
-      if (field === "saddr") return { kind: "address", address: source };
+      if (field === "saddr") return readSource(packet, world);
       if (field === "daddr") return { kind: "address", address: dest };
       if (field === "protocol" || field === "nexthdr") return known(PROTOCOLS[packet.protocol]);
       if (field === "version") return known(family === "IPv4" ? 4 : 6);
@@ -171,6 +171,14 @@ function readPayload({ protocol, field }: Payload, packet: Packet): Reading {
       if (FOREIGN.has(protocol)) return ABSENT;
   }
   return unknown(`the packet's ${protocol} ${field} is not known`);
+}
+
+/** Which of its addresses a node takes for masquerading depends on the link that packets leave by. */
+function readSource({ source, masqueraded, family }: Packet, { nodeAddresses }: World): Reading {
+  const own = nodeAddresses.filter((address) => familyOf(address) === family);
+  return masqueraded && own.length > 1 && own.includes(source.text)
+    ? unknown("which of the node's addresses is the source is not known")
+    : { kind: "address", address: source };
 }
 
 /** The first packet of a TCP connection has SYN alone. */

@@ -23,6 +23,7 @@ import type { Packet } from "../iptables/packet.ts";
 import { type End, merge, type Path } from "../iptables/walk.ts";
 import type { World } from "../iptables/world.ts";
 import { isAside, makesNoDifference } from "./doubt.ts";
+import type { LinkHook } from "./hooks.ts";
 import { atLimit } from "./limits.ts";
 import { mangle } from "./mangle.ts";
 import { nameOf, setOf, type Surroundings, test } from "./match.ts";
@@ -58,15 +59,20 @@ interface Ways {
 
 const NO_NOTES: readonly string[] = [];
 
-/** Sends paths into a base chain. */
+/**
+ * Sends paths into a base chain.
+ *
+ * @param at the hook, where that is at a link.
+ */
 export function walkBase(
   chain: PlacedChain,
   paths: readonly Path[],
   table: NodeTable,
   world: World,
   journal: Journal,
+  at: LinkHook | null = null,
 ): Walked {
-  return new Walk(table, world, journal).run(chain, paths);
+  return new Walk(table, world, journal, at).run(chain, paths);
 }
 
 class Walk {
@@ -82,9 +88,10 @@ class Walk {
     private readonly table: NodeTable,
     world: World,
     private readonly journal: Journal,
+    at: LinkHook | null,
   ) {
     this.#around = { table, world };
-    this.#notes = new Notes(table, journal);
+    this.#notes = new Notes(table, journal, at);
   }
 
   run(chain: PlacedChain, paths: readonly Path[]): Walked {

@@ -349,20 +349,76 @@ Deno.test("what cannot be decided is told, where it makes a difference", () => {
   assert.deepEqual(unknown("dup to 10.0.0.1 device lo"), []);
 });
 
-Deno.test("dormant tables see nothing; what rules do at links is not followed, and that is told", () => {
+Deno.test("dormant tables see nothing", () => {
   const dormant = table("ip t", { "filter forward 0 drop": [] }, "flags dormant");
   assert.deepEqual(ends(ask(dormant)), ["100% PASS"]);
-  const links = `table netdev t {
-  chain c {
-    type filter hook ingress device "eth0" priority 0; policy accept;
-    tcp dport 80 drop
-  }
+});
+
+/** Chains of a table at links, by "HOOK DEVICES PRIORITY". */
+function atLinks(name: string, chains: Readonly<Record<string, readonly string[]>>): string {
+  const texts = Object.entries(chains).map(([key, rules], i) => {
+    const [hook, devices, priority] = key.split(" ");
+    const links = devices.split(",").map((device) => `"${device}"`).join(", ");
+    const base = `type filter hook ${hook} devices = { ${links} } priority ${priority};`;
+    return `chain c${i} {\n${base}\n${rules.join("\n")}\n}`;
+  });
+  return `table ${name} {\n${texts.join("\n")}\n}\n`;
 }
-`;
-  const { unknown } = ask(links);
-  assert.deepEqual(unknown.map(({ table, chain, reason }) => [table, chain, reason]), [
-    ["netdev t", "c", "rules at links are not followed"],
+
+Deno.test("rules at links are for packets that come in, or go out, through these", () => {
+  const drop = ["tcp dport 80 drop"];
+  const verdict = (rules: string, flow: Partial<Flow> = {}) => {
+    const { verdict, unknown } = ask(rules, flow);
+    assert.deepEqual(unknown, []);
+    return verdict;
+  };
+  assert.equal(verdict(atLinks("netdev t", { "ingress eth0 0": drop })), "DROP");
+  assert.equal(verdict(atLinks("netdev t", { "ingress eth1,eth* 0": drop })), "DROP");
+  assert.equal(verdict(atLinks("inet t", { "ingress eth0 0": drop })), "DROP");
+  assert.equal(verdict(atLinks("netdev t", { "ingress cni0,lo 0": drop })), "PASS");
+  assert.equal(verdict(atLinks("netdev t", { "ingress eth0 0": drop }), { port: 81 }), "PASS");
+  assert.equal(verdict(atLinks("netdev t", { "egress eth0 0": drop })), "DROP");
+  assert.equal(verdict(atLinks("netdev t", { "egress cni0 0": drop })), "PASS");
+  const { steps } = ask(atLinks("netdev t", { "ingress eth0 0": ["meta mark set 0x1", ...drop] }));
+  assert.deepEqual(steps.map(({ hook, chain, action }) => [hook, chain, action]), [
+    ["INGRESS", "c0", "mark becomes 0x1"],
+    ["INGRESS", "c0", "dropped"],
   ]);
+  const marks = atLinks("inet t", { "ingress eth0 5": ["meta mark set 0x2"] }) +
+    atLinks("netdev t", {
+      "ingress eth0 0": ["meta mark set 0x1"],
+      "egress eth0 0": ["ip saddr 192.168.0.2 meta mark 0x2 drop"],
+    }) + table("ip t", { "nat postrouting 100": ["masquerade"] });
+  assert.equal(verdict(marks), "DROP");
+  const self = { source: "192.168.0.2", dest: "192.168.0.2" };
+  for (const hook of ["ingress", "egress"]) {
+    assert.equal(verdict(atLinks("netdev t", { [`${hook} lo 0`]: drop }), self), "DROP");
+    assert.equal(verdict(atLinks("netdev t", { [`${hook} eth0 0`]: drop }), self), "PASS");
+  }
+});
+
+Deno.test("where links are not known, rules at them are told that would do something", () => {
+  const said = (rules: readonly string[]) => {
+    const text = atLinks("netdev t", { "ingress eth0 0": rules });
+    const tables = tablesOf(parseRuleset(text));
+    const packet = { name: "", source: CLIENT, dest: "10.9.0.1", port: 80 } as const;
+    const answer = explain({ ...packet, protocol: "TCP" }, {
+      tables,
+      nodeAddresses: NODE_ADDRESSES,
+    });
+    assert.deepEqual([answer.verdict, answer.steps.length], ["PASS", 1]);
+    return answer.unknown.map(({ table, chain, text, reason }) => [table, chain, text, reason]);
+  };
+  const doubt = [[
+    "netdev t",
+    "c0",
+    'hook ingress device "eth0"',
+    "whether the packet comes in through such a link is not known: not followed",
+  ]];
+  assert.deepEqual(said(["tcp dport 80 drop"]), doubt);
+  assert.deepEqual(said(["meta mark set 0x1"]), doubt);
+  assert.deepEqual(said(["fwd to eth1"]), doubt);
+  assert.deepEqual(said(["udp dport 80 drop", "counter", "ip saddr 10.0.0.0/8 drop"]), []);
 });
 
 Deno.test("what the node sends to itself comes in through lo, translated as it went out", () => {

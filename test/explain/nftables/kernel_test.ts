@@ -357,3 +357,65 @@ Deno.test({
     }
   },
 });
+
+/** Base chains at the links "left", where packets come in, and "right", where they go on. */
+const AT_LINKS: readonly (readonly [family: string, hook: string, link: string, rule: string])[] = [
+  ["netdev", "ingress", "left", "udp dport 80 drop"],
+  ["netdev", "ingress", "left", "udp dport 81 drop"],
+  ["netdev", "ingress", "left", "ip saddr 10.1.0.2 meta mark set 0x7"],
+  ["netdev", "ingress", "left", "meta protocol ip6 drop"],
+  ["netdev", "ingress", "right", "drop"],
+  ["netdev", "egress", "right", "udp dport 80 drop"],
+  ["netdev", "egress", "right", "ip daddr 10.2.0.2 drop"],
+  ["netdev", "egress", "right", "ip daddr 10.1.0.2 drop"],
+  ["netdev", "egress", "right", "meta mark 0x7 drop"],
+  ["netdev", "egress", "left", "drop"],
+  ["inet", "ingress", "left", "ip daddr 10.2.0.2 drop"],
+  ["inet", "ingress", "left", "ip6 daddr ::1 drop"],
+  ["inet", "ingress", "left", 'iifname "left" meta mark set 0x7'],
+  ["inet", "ingress", "right", "drop"],
+];
+
+Deno.test({
+  ...requires(
+    "rules where packets come in and go out do what is said of them",
+    "root",
+    "netns",
+    "tun",
+    "nft",
+  ),
+  fn() {
+    using node = new KernelNode("iptables");
+    using nftables = node.inside(() => Nftables.open());
+    const rest = `table ip rest {
+      chain f { type filter hook forward priority 0; meta mark 0x7 drop; }
+      chain p { type nat hook postrouting priority 100; masquerade; }
+    }`;
+    for (const [i, [family, hook, link, rule]] of AT_LINKS.entries()) {
+      const base = `type filter hook ${hook} device "${link}" priority 0;`;
+      node.run(
+        ["nft", "-f", "-"],
+        `flush ruleset\n${rest}\ntable ${family} t {\nchain c {\n${base}\n${rule}\n}\n}\n`,
+      );
+      const packet: Sent = {
+        source: "10.1.0.2",
+        sourcePort: 30_000 + i,
+        dest: "10.2.0.2",
+        port: 80,
+        protocol: "UDP",
+      };
+      const real = node.send(packet);
+      for (
+        const tables of [
+          parseRuleset(node.run(["nft", "list", "ruleset"])).tables,
+          tablesBy(nftables),
+        ]
+      ) {
+        const { unknown, outcomes } = predictor(tables)({ name: "", ...packet });
+        const what = `${family} ${hook} ${link} ${rule}`;
+        assert.deepEqual(unknown, [], what);
+        assert.deepEqual(outcomes.map((one) => fate(one, packet)), [real], what);
+      }
+    }
+  },
+});
