@@ -10,13 +10,17 @@ import { Backend, backendAt } from "./tables/backends";
 import { find, remove } from "./tables/conntrack";
 import {
   addressesOf,
+  ASSURED,
   assign,
   Entry,
+  has,
   isNone,
   isV6,
   masqueradeOf,
+  SEEN_REPLY,
   stateOf,
   tcpOf,
+  timeLeft,
 } from "./tables/entry";
 import { masqueradeAddressAt, presentAddress } from "./tables/masquerade";
 import {
@@ -30,6 +34,7 @@ import {
   sourcePort,
   Tuple,
 } from "./tuple";
+import { udp } from "./timeouts";
 import { delta } from "./wire/checksum";
 
 let firstPort: u32 = 0;
@@ -196,11 +201,33 @@ function isFree(e: Entry, o: Tuple, r: Tuple, evict: bool): bool {
   if (equal(r, o)) return false;
   const other = find(r, replyHash);
   if (isNone(other)) return true;
-  if (!evict || protocolOf(r) != IpProtocol.Tcp || masqueradeOf(other) == 0) return false;
-  const state = stateOf(other);
-  // The backend accepts the new SYN only with a sequence number ahead of the old connection's.
-  const ahead = stateOf(e) == TcpState.SynSent && <i32>(tcpOf(e).end0 - tcpOf(other).end0) > 0;
-  if (!ahead || (state != TcpState.TimeWait && state != TcpState.Close)) return false;
+  if (!evict || masqueradeOf(other) == 0) return false;
+  const protocol = protocolOf(r);
+  const over = protocol == IpProtocol.Tcp
+    ? isClosed(other, e)
+    : protocol == IpProtocol.Udp && isAnswered(other);
+  if (!over) return false;
   remove(other);
   return true;
+}
+
+/**
+ * Whether a TCP connection is over, such that the backend takes the other's SYN for a new one: its
+ * sequence number is ahead.
+ */
+function isClosed(e: Entry, other: Entry): bool {
+  const state = stateOf(e);
+  const ahead = stateOf(other) == TcpState.SynSent && <i32>(tcpOf(other).end0 - tcpOf(e).end0) > 0;
+  return ahead && (state == TcpState.TimeWait || state == TcpState.Close);
+}
+
+/** So long after the last datagram of a question and answer no other is expected, ms. */
+const SILENCE: u32 = 2000;
+
+/**
+ * Whether a UDP connection was a question that has its answer. Linux keeps the port for the rest of its
+ * timeout; where all masqueraded connections have one small range, that is few questions a second.
+ */
+function isAnswered(e: Entry): bool {
+  return has(e, SEEN_REPLY) && !has(e, ASSURED) && timeLeft(e) + SILENCE <= udp;
 }

@@ -82,6 +82,36 @@ Deno.test("a finished connection gives its port to a new one whose sequence is a
   assert.equal(engine.connections().length, 1);
 });
 
+Deno.test("a question that was answered gives its port to another after two seconds", () => {
+  const engine = new Bench(
+    [{ protocol: "UDP", backends: ["10.60.0.2:8080"], masquerade: true }],
+    { masqueradePorts: { first: 61000, last: 61000 } },
+  );
+  const ask = (sourcePort: number) => {
+    const { verdict, route } = engine.send({ ...CLIENT, protocol: "UDP", sourcePort });
+    return route === "" ? verdict : route;
+  };
+  const answer = () =>
+    engine.send({ ...BACKEND, protocol: "UDP", dest: "10.60.0.1", port: 61000 }).route;
+  const taken = "drop: no_free_port", given = "10.60.0.1:61000 > 10.60.0.2:8080";
+  assert.equal(ask(5000), given);
+  engine.nowMs += 2000;
+  assert.equal(ask(5001), taken, "not answered yet");
+  assert.equal(answer(), "10.99.9.9:80 > 10.50.0.2:5000");
+  engine.nowMs += 1999;
+  assert.equal(ask(5001), taken, "another answer may come");
+  engine.nowMs += 1;
+  assert.equal(ask(5001), given);
+  assert.equal(answer(), "10.99.9.9:80 > 10.50.0.2:5001");
+  assert.equal(engine.connections().length, 1);
+  // Who goes on for two seconds has a stream, and keeps it.
+  engine.nowMs += 2001;
+  assert.equal(ask(5001), given);
+  assert.equal(engine.connection().assured, true);
+  engine.nowMs += 60_000;
+  assert.equal(ask(5002), taken);
+});
+
 Deno.test("a packet to a masquerade port that no connection has is dropped", () => {
   const engine = bench({ masqueradePorts: { first: 61000, last: 61009 } }, true);
   const stray = { ...BACKEND, dest: "10.60.0.1", flags: ACK };
