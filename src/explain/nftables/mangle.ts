@@ -17,7 +17,8 @@ import { isTracked, type Packet } from "../iptables/packet.ts";
 import { nameOf, setOf, type Surroundings } from "./match.ts";
 import { MOST_WAYS } from "./nat.ts";
 import { numberOf } from "./numbers.ts";
-import { read, type Reading, settle } from "./readings.ts";
+import type { Reading } from "./reading.ts";
+import { read, settle } from "./readings.ts";
 
 /** One of the packets that come of it. */
 export interface Mangled {

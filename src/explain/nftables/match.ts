@@ -18,7 +18,8 @@ import type { Address } from "../iptables/sender.ts";
 import type { World } from "../iptables/world.ts";
 import { holds } from "./compare.ts";
 import { numberOf } from "./numbers.ts";
-import { read, type Reading, readRoute, settle } from "./readings.ts";
+import type { Reading } from "./reading.ts";
+import { read, readRoute, settle } from "./readings.ts";
 import { knownToken, type NamedIndex, SetIndex } from "./set_index.ts";
 import type { NodeTable } from "./tables.ts";
 

@@ -7,7 +7,6 @@
 
 import type {
   Bitwise,
-  ConnectionTracking,
   Expression,
   Fib,
   Meta,
@@ -19,44 +18,12 @@ import { selectorText } from "../../dataplane/nftables/language/print.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import { addressType } from "../iptables/matches/addrtype.ts";
-import {
-  type Ip,
-  isTracked,
-  type Link,
-  LOOPBACK,
-  type Packet,
-  unknownLink,
-} from "../iptables/packet.ts";
-import { isAddress, type SourcePort } from "../iptables/sender.ts";
+import { type Link, LOOPBACK, type Packet, unknownLink } from "../iptables/packet.ts";
 import { knowsNode, linkTo, type World } from "../iptables/world.ts";
 import type { Known } from "./compare.ts";
+import { readConnection } from "./connection.ts";
+import { ABSENT, known, PROTOCOLS, type Reading, unknown } from "./reading.ts";
 import { addressNumber, bitOf, numberAddress, numberOf } from "./numbers.ts";
-
-/** What a selector comes to. */
-export type Reading =
-  | { readonly kind: "known"; readonly value: Known }
-  /** An address of the packet, of which no more is asked than has to be. */
-  | { readonly kind: "address"; readonly address: Ip }
-  /** The sender's port, likewise. */
-  | { readonly kind: "port"; readonly port: SourcePort }
-  /** Each of so many numbers from the first on is as likely as the others. */
-  | {
-    readonly kind: "chance";
-    readonly first: number;
-    readonly count: number;
-    /** What the likelihood rests on. */
-    readonly note: string | null;
-  }
-  /** The name of a link that is not known, but is not this one's. */
-  | { readonly kind: "not"; readonly value: string; readonly reason: string }
-  /** The packet does not have it: the rule does not match. */
-  | { readonly kind: "absent" }
-  | { readonly kind: "unknown"; readonly reason: string };
-
-const ABSENT: Reading = { kind: "absent" };
-
-const known = (value: Known): Reading => ({ kind: "known", value });
-const unknown = (reason: string): Reading => ({ kind: "unknown", reason });
 
 /** What a selector reads, maps aside. */
 export function read(selector: Selector, packet: Packet, world: World): Reading {
@@ -132,9 +99,6 @@ function readParts(parts: readonly Selector[], packet: Packet, world: World): Re
   }
   return doubt ?? known(values);
 }
-
-/** Protocols of flows, as nft names them. */
-const PROTOCOLS = { TCP: "tcp", UDP: "udp", SCTP: "sctp" } as const;
 
 /** Headers that packets of flows do not have. */
 const FOREIGN = new Set([
@@ -237,61 +201,6 @@ function readLink(link: Link, which: "input" | "output"): Reading {
   if (link === "none") return known("");
   if (link !== "unknown") return known(link.name);
   return { kind: "not", value: "lo", reason: unknownLink(which) };
-}
-
-function readConnection(selector: ConnectionTracking, packet: Packet): Reading {
-  const { key, direction } = selector;
-  const { state, original } = packet;
-  if (key === "state") return known(bitOf("ct_state", stateName(packet)));
-  if (!isTracked(packet)) return ABSENT;
-  if (key === "direction") return known("original");
-  if (key === "zone") return known(0);
-  if (key === "l3proto") return known(packet.family === "IPv4" ? "ipv4" : "ipv6");
-  if (key === "protocol") return known(PROTOCOLS[packet.protocol]);
-  if (state !== "NEW") return unknown("the connection's other properties are not known");
-  switch (key) {
-    case "mark":
-      return known(packet.connectionMark);
-    case "status":
-      return known(statusOf(packet));
-    case "helper":
-      return known("");
-  }
-  if (direction === null) return unknown(`the connection's ${key} is not known`);
-  const forth = direction === "original";
-  if ((key === "ip saddr" || key === "ip daddr") && packet.family !== "IPv4") return ABSENT;
-  if ((key === "ip6 saddr" || key === "ip6 daddr") && packet.family !== "IPv6") return ABSENT;
-  switch (key) {
-    case "saddr":
-    case "ip saddr":
-    case "ip6 saddr":
-      return { kind: "address", address: forth ? original.source : packet.dest };
-    case "daddr":
-    case "ip daddr":
-    case "ip6 daddr":
-      return { kind: "address", address: forth ? original.dest : packet.source };
-    case "proto-src":
-      return forth ? { kind: "port", port: packet.sourcePort } : known(packet.destPort);
-    case "proto-dst":
-      return forth ? known(original.destPort) : { kind: "port", port: packet.sourcePort };
-  }
-  return unknown(`the connection's ${key} is not known`);
-}
-
-/** Before connection tracking has seen it a packet counts as invalid. (Kernel: nft_ct.c.) */
-function stateName({ state }: Packet): string {
-  return (state ?? "INVALID").toLowerCase();
-}
-
-/** Of a connection that begins. It is confirmed when its first packet leaves. */
-function statusOf({ source, dest, destPort, original, fromNode, hook }: Packet): number {
-  const translatesDest = dest.text !== original.dest.text || destPort !== original.destPort;
-  const translatesSource = source !== original.source &&
-    !original.source.ask(isAddress, source.text);
-  const confirmed = fromNode && (hook === "PREROUTING" || hook === "INPUT");
-  return (translatesDest ? bitOf("ct_status", "dnat") : 0) |
-    (translatesSource ? bitOf("ct_status", "snat") : 0) |
-    (confirmed ? bitOf("ct_status", "confirmed") : 0);
 }
 
 function readFib({ flags, result }: Fib, packet: Packet, world: World): Reading {

@@ -9,7 +9,6 @@ import type {
   Element,
   Nat,
   Reject,
-  SetUpdate,
   Statement,
   Verdict,
   VerdictMap,
@@ -30,8 +29,8 @@ import { nameOf, setOf, type Surroundings, test } from "./match.ts";
 import { MOST_WAYS, natWays } from "./nat.ts";
 import { type Journal, Notes } from "./notes.ts";
 import { read, settle } from "./readings.ts";
-import { knownToken } from "./set_index.ts";
 import type { NodeTable, PlacedChain, PlacedRule } from "./tables.ts";
+import { remember, untracked } from "./traces.ts";
 
 /** What a base chain made of the paths that came to it. */
 export interface Walked {
@@ -156,10 +155,10 @@ class Walk {
         case "log":
           continue;
         case "notrack":
-          path = this.#untracked(rule, path, notes);
+          path = untracked(rule, path, notes, this.#notes);
           continue;
         case "update": {
-          path = this.#remember(rule, path, notes, statement);
+          path = remember(rule, path, notes, statement, this.#notes, this.#around);
           const asked = this.#count(rule, i, { path, notes }, statement.statements, ways);
           if (asked === null) return;
           notes = asked.notes;
@@ -364,39 +363,6 @@ class Walk {
     return makesNoDifference(isBase, rule, at, path.packet, this.#around)
       ? path
       : this.#notes.doubt(rule, path, reason, "taken as no match");
-  }
-
-  #untracked(
-    rule: PlacedRule,
-    path: Path,
-    notes: readonly string[],
-  ): Path {
-    const { packet } = path;
-    if (packet.state !== null) return path;
-    const action = "connection tracking and NAT leave it alone";
-    const done = this.#notes.act(rule, path, action, notes);
-    return { ...done, packet: { ...packet, state: "UNTRACKED" } };
-  }
-
-  /** Puts the packet into a set. */
-  #remember(
-    rule: PlacedRule,
-    path: Path,
-    notes: readonly string[],
-    { set, key, operation }: SetUpdate,
-  ): Path {
-    const reading = settle(read(key, path.packet, this.#around.world));
-    if (reading.kind !== "known") return path;
-    const { packet } = path;
-    const value = knownToken(reading.value);
-    const entry = `${this.table.title} ${set} ${value}`;
-    if (operation === "delete") {
-      const done = this.#notes.act(rule, path, `set ${set} no longer holds ${value}`, notes);
-      const remembered = packet.remembered.filter((other) => other !== entry);
-      return { ...done, packet: { ...packet, remembered } };
-    }
-    const done = this.#notes.act(rule, path, `set ${set} now holds ${value}`, notes);
-    return { ...done, packet: { ...packet, remembered: [...packet.remembered, entry] } };
   }
 }
 
