@@ -19,7 +19,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { ProxyHealth } from "./health.ts";
 import { isNoChange, mergeChanges, NO_CHANGE } from "./plan_change.ts";
 import { BoundedFrequencyRunner } from "./runner.ts";
-import { TriggerTimes } from "./trigger_times.ts";
+import { type TriggerTime, TriggerTimes } from "./trigger_times.ts";
 import { messageOf } from "../errors.ts";
 
 const logger = getLogger(["switchyard", "agent"]);
@@ -63,7 +63,7 @@ export interface AgentObserver {
    * A sync brought changes to the node that were made so long ago in the cluster, where the cluster
    * says when; milliseconds.
    */
-  programmed?(latenciesMs: readonly number[]): void;
+  programmed?(latencies: readonly { readonly family: Family; readonly ms: number }[]): void;
   /** The input has other problems than before: these. */
   problems?(problems: readonly ClusterProblem[]): void;
 }
@@ -128,7 +128,7 @@ export class Agent {
   /** What the data plane has not taken yet, because a sync failed. */
   #unsynced: PlanChange = NO_CHANGE;
   /** When those changes were made in the cluster. */
-  #unsyncedTriggers: readonly number[] = [];
+  #unsyncedTriggers: readonly TriggerTime[] = [];
   #sourceProblems: readonly ClusterProblem[] = [];
   #planProblems: readonly ClusterProblem[] = [];
   #logged: ReadonlySet<string> = new Set();
@@ -293,7 +293,11 @@ export class Agent {
     }
     this.#unsynced = NO_CHANGE;
     const now = this.#clock.now();
-    observer?.programmed?.(this.#unsyncedTriggers.map((time) => now - time));
+    const latencies = this.#unsyncedTriggers.map(({ family, time }) => ({
+      family,
+      ms: now - time,
+    }));
+    observer?.programmed?.(latencies);
     this.#unsyncedTriggers = [];
     this.health.updated(this.#waitingSince);
     await this.#healthChecks?.sync(planner.plan, change);

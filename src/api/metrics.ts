@@ -95,8 +95,8 @@ export class Metrics implements ProbeObserver, DataPlaneObserver {
   }
 
   /** See {@link SyncMetrics.programmed}. */
-  programmed(latenciesMs: readonly number[]): void {
-    this.#syncs.programmed(latenciesMs);
+  programmed(latencies: Parameters<SyncMetrics["programmed"]>[0]): void {
+    this.#syncs.programmed(latencies);
   }
 
   attempted(attempt: FamilyAttempt): void {

@@ -31,7 +31,11 @@ Deno.test("metrics have kube-proxy's names and the engine's counts", async () =>
   metrics.synced({ durationMs: 3, ok: true, waiting: { services: 0, endpoints: 0 } });
   metrics.queued({ services: 1, endpoints: 0 });
   metrics.synced({ durationMs: 3, ok: false, waiting: { services: 0, endpoints: 0 } });
-  metrics.programmed([400, 61_000]);
+  metrics.programmed([
+    { family: "IPv4", ms: 400 },
+    { family: "IPv6", ms: 61_000 },
+    { family: "IPv6", ms: 400 },
+  ]);
   const request = { method: "GET", host: "10.0.0.1:6443", durationMs: 30 };
   metrics.answered({ ...request, status: 200 });
   metrics.answered({ ...request, status: 200 });
@@ -49,6 +53,7 @@ Deno.test("metrics have kube-proxy's names and the engine's counts", async () =>
       'kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="external"} 0',
       'kubeproxy_network_programming_duration_seconds_bucket{le="0.25",ip_family="IPv4"} 0',
       'kubeproxy_network_programming_duration_seconds_bucket{le="0.5",ip_family="IPv4"} 1',
+      'kubeproxy_network_programming_duration_seconds_bucket{le="300",ip_family="IPv4"} 1',
       'kubeproxy_network_programming_duration_seconds_bucket{le="60",ip_family="IPv6"} 1',
       'kubeproxy_network_programming_duration_seconds_bucket{le="65",ip_family="IPv6"} 2',
       'kubeproxy_network_programming_duration_seconds_bucket{le="300",ip_family="IPv6"} 2',

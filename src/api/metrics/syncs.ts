@@ -106,9 +106,11 @@ export class SyncMetrics {
   }
 
   /** Changes in the cluster reached the node so long after they were made, milliseconds. */
-  programmed(latenciesMs: readonly number[]): void {
-    for (const ip_family of this.#families) {
-      for (const ms of latenciesMs) this.#programming.observe({ ip_family }, ms / 1000);
+  programmed(latencies: readonly { readonly family: Family; readonly ms: number }[]): void {
+    for (const { family, ms } of latencies) {
+      if (this.#families.includes(family)) {
+        this.#programming.observe({ ip_family: family }, ms / 1000);
+      }
     }
   }
 }
