@@ -18,7 +18,7 @@ import { differencesOf, type Drift, formatDrift } from "./drift.ts";
 import { FamilyRules, type FamilySync } from "./family.ts";
 import { NetlinkAccess } from "./kernel/netlink_access.ts";
 import { CHAIN } from "./names.ts";
-import { DEFAULT_NFTABLES_OPTIONS, type NftablesRuleOptions } from "./options.ts";
+import { DEFAULT_NFTABLES_OPTIONS, loopbackNetworks, type NftablesRuleOptions } from "./options.ts";
 import { checkKernel, removesChains, SKIP_KERNEL_CHECK } from "./kernel_release.ts";
 import type { RuleSet } from "./rules.ts";
 
@@ -112,6 +112,11 @@ export class NftablesDataPlane implements DataPlane {
     } catch (error) {
       await access.close();
       throw error;
+    }
+    for (const network of loopbackNetworks({ ...DEFAULT_NFTABLES_OPTIONS, ...options.rules })) {
+      logger.warn("--nodeport-addresses {network}: nftables mode serves no node ports there", {
+        network,
+      });
     }
     return new NftablesDataPlane(options, namespace, access);
   }

@@ -68,6 +68,14 @@ export function nftablesContext(
   };
 }
 
+/** Networks of loopback addresses, on which node ports should answer and never do. */
+export function loopbackNetworks({ nodePortAddresses }: NftablesRuleOptions): string[] {
+  return nodePortAddresses.filter((text) => {
+    const network = parseNetwork(text);
+    return network !== null && isLoopback(network.address);
+  });
+}
+
 function localTraffic(family: Family, node: NodeInfo, detection: LocalDetection): Match | null {
   switch (detection.by) {
     case "network": {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   DEFAULT_NFTABLES_OPTIONS,
+  loopbackNetworks,
   nftablesContext,
   type NftablesRuleOptions,
 } from "../../../src/dataplane/nftables/options.ts";
@@ -56,4 +57,18 @@ Deno.test("each family has its own networks", () => {
   assert.notEqual(context().ifLocal, null);
   assert.equal(context({}, "IPv6").ifLocal, null);
   assert.equal(context({ masqueradeBit: 31 }).mark, 0x80000000);
+});
+
+Deno.test("networks of loopback addresses are told from others that have some", () => {
+  const nodePortAddresses = [
+    "primary",
+    "127.0.0.0/8",
+    "0.0.0.0/0",
+    "::1/128",
+    "::/0",
+    "10.0.0.0/8",
+  ];
+  const options = { ...DEFAULT_NFTABLES_OPTIONS, nodePortAddresses };
+  assert.deepEqual(loopbackNetworks(options), ["127.0.0.0/8", "::1/128"]);
+  assert.deepEqual(loopbackNetworks(DEFAULT_NFTABLES_OPTIONS), []);
 });
