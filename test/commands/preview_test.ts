@@ -50,9 +50,10 @@ Service default/shop: added
   + ClusterIP 10.96.0.77:80/TCP (http)
   + NodePort port 30777/TCP (http)
   + backend 10.244.1.77:8080/TCP (Pod default/shop-SUFFIX on lab-node)
-userspace: 1 lines more, 1 less
+userspace: 2 lines more, 1 less
   - route 10.0.1.175 source 192.168.50.10
   + route 10.96.0.77 source 192.168.50.10
+  + capture TCP 192.168.50.10 30777-30777
 assumed: addresses and nodes of 1 new pod
 of no concern: ConfigMap
 `;
