@@ -51,29 +51,57 @@ export function answerOf(
   };
 }
 
-function distinctEndings({ accepted, ended }: Evaluation): Ending[] {
-  const found = new Map<string, Ending>();
-  const enter = (path: Path, verdict: Verdict) => {
+function distinctEndings({ accepted, ended }: Evaluation): readonly Ending[] {
+  const found = new Endings();
+  for (const path of accepted) found.add(path, path.packet.redirected ? "FORWARD" : "PASS");
+  for (const { path, verdict } of ended) found.add(path, verdict);
+  return found.list;
+}
+
+/** Endings, each once. */
+class Endings {
+  readonly list: Ending[] = [];
+  /** In the list, by backend's address: "" for those without. */
+  readonly #places = new Places();
+
+  add(path: Path, verdict: Verdict): void {
     const { packet, probability } = path;
     const backend = verdict === "FORWARD"
       ? { address: packet.dest.text, port: packet.destPort }
       : null;
     const leaves = verdict === "FORWARD" || verdict === "PASS";
     const masquerade = leaves && packet.masqueraded;
-    const key = `${verdict} ${backend?.address} ${backend?.port} ${masquerade}`;
-    const other = found.get(key);
-    const likelier = other === undefined || exceeds(probability, other.likeliest.probability);
-    found.set(key, {
-      verdict,
-      backend,
-      masquerade,
-      probability: other === undefined ? probability : add(other.probability, probability),
-      likeliest: likelier ? path : other.likeliest,
+    const places = this.#places.of(backend?.address ?? "");
+    const place = places.find((place) => {
+      const other = this.list[place];
+      return other.verdict === verdict && other.masquerade === masquerade &&
+        other.backend?.port === backend?.port;
     });
-  };
-  for (const path of accepted) enter(path, path.packet.redirected ? "FORWARD" : "PASS");
-  for (const { path, verdict } of ended) enter(path, verdict);
-  return [...found.values()];
+    if (place === undefined) {
+      places.push(this.list.length);
+      this.list.push({ verdict, backend, masquerade, probability, likeliest: path });
+      return;
+    }
+    const other = this.list[place];
+    const likelier = exceeds(probability, other.likeliest.probability);
+    this.list[place] = {
+      ...other,
+      probability: add(other.probability, probability),
+      likeliest: likelier ? path : other.likeliest,
+    };
+  }
+}
+
+/** Places in a list by address. */
+class Places {
+  readonly #byAddress = new Map<string, number[]>();
+
+  /** Those of an address; the caller's to add to. */
+  of(address: string): number[] {
+    let places = this.#byAddress.get(address);
+    if (places === undefined) this.#byAddress.set(address, places = []);
+    return places;
+  }
 }
 
 function overall(endings: readonly Ending[]): Verdict {
@@ -87,31 +115,25 @@ function overall(endings: readonly Ending[]): Verdict {
 
 /** Backends of all forwarding ends; one that only sometimes is masqueraded counts as not. */
 function backends(endings: readonly Ending[], outcomes: readonly Outcome[]): AnswerBackend[] {
-  const found = new Map<string, BackendEnding>();
-  for (const [i, ending] of endings.entries()) {
-    if (ending.backend === null) continue;
-    const key = `${ending.backend.address} ${ending.backend.port}`;
-    const other = found.get(key);
-    const sum = other === undefined ? null : add(other.sum, ending.probability);
-    found.set(key, {
-      backend: ending.backend,
-      sum: sum ?? ending.probability,
-      probability: sum === null ? outcomes[i].probability : toNumber(sum),
-      masquerade: ending.masquerade && (other?.masquerade ?? true),
-    });
+  const found: AnswerBackend[] = [];
+  const sums: Fraction[] = [];
+  const byAddress = new Places();
+  for (const [i, { backend, probability, masquerade }] of endings.entries()) {
+    if (backend === null) continue;
+    const { address, port } = backend;
+    const places = byAddress.of(address);
+    const place = places.find((place) => found[place].port === port);
+    if (place === undefined) {
+      places.push(found.length);
+      sums.push(probability);
+      found.push({ address, port, probability: outcomes[i].probability, masquerade });
+      continue;
+    }
+    const sum = sums[place] = add(sums[place], probability);
+    const always = masquerade && found[place].masquerade;
+    found[place] = { address, port, probability: toNumber(sum), masquerade: always };
   }
-  return [...found.values()].map(({ backend: { address, port }, probability, masquerade }) => ({
-    address,
-    port,
-    probability,
-    masquerade,
-  }));
-}
-
-interface BackendEnding extends Pick<AnswerBackend, "probability" | "masquerade"> {
-  readonly backend: NonNullable<Ending["backend"]>;
-  /** Of the probabilities of its ends. */
-  readonly sum: Fraction;
+  return found;
 }
 
 /** The first Service that a rule on the way names. */
@@ -138,10 +160,14 @@ class StepList {
   add(trail: Trail | null): number[] {
     const steps: Step[] = [];
     for (let at = trail; at !== null; at = at.before) steps.push(at.step);
-    return steps.reverse().map((step) => {
-      let index = this.#indexes.get(step);
-      if (index === undefined) this.#indexes.set(step, index = this.list.push(step) - 1);
-      return index;
-    });
+    const indexes: number[] = [];
+    for (let i = steps.length - 1; i >= 0; i--) indexes.push(this.#indexOf(steps[i]));
+    return indexes;
+  }
+
+  #indexOf(step: Step): number {
+    let index = this.#indexes.get(step);
+    if (index === undefined) this.#indexes.set(step, index = this.list.push(step) - 1);
+    return index;
   }
 }

@@ -113,13 +113,17 @@ function redirect(packet: Packet, { addresses, ports }: NatRange): Change[] {
   const toPorts = portsOf(ports, packet.destPort);
   const count = to.length * toPorts.length;
   const share = count === 1 ? ONE : fraction(1n, BigInt(count));
-  return to.flatMap((address) =>
-    toPorts.map((port): Change => ({
-      packet: { ...packet, dest: ip(address), destPort: port, redirected: true },
-      share,
-      action: `destination becomes ${formatSocketAddress(address, port)}`,
-    }))
-  );
+  const changes: Change[] = [];
+  for (const address of to) {
+    for (const port of toPorts) {
+      changes.push({
+        packet: { ...packet, dest: ip(address), destPort: port, redirected: true },
+        share,
+        action: `destination becomes ${formatSocketAddress(address, port)}`,
+      });
+    }
+  }
+  return changes;
 }
 
 function masquerade(packet: Packet, source: Ip, action: string): Change {

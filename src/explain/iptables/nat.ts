@@ -26,7 +26,9 @@ export interface NatRange {
  * Throws {@link NotUnderstood}.
  */
 export function parseNatRange(text: string): NatRange {
-  const bracketed = /^\[([^\]]+)\](?:-\[([^\]]+)\])?(?::(.+))?$/.exec(text);
+  const bracketed = !text.startsWith("[")
+    ? null
+    : /^\[([^\]]+)\](?:-\[([^\]]+)\])?(?::(.+))?$/.exec(text);
   if (bracketed !== null) {
     const [, first, last, ports] = bracketed;
     const addresses = last === undefined ? first : `${first}-${last}`;
@@ -94,6 +96,7 @@ export function portsOf(
   current: number,
 ): readonly number[] {
   if (ports === null || (current >= ports[0] && current <= ports[1])) return [current];
+  if (ports[0] === ports[1]) return [ports[0]];
   return Array.from({ length: ports[1] - ports[0] + 1 }, (_, i) => ports[0] + i);
 }
 

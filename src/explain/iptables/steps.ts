@@ -17,12 +17,18 @@ export interface Trail {
 
 /** Further steps of one flow: those that say the same are one and the same object. */
 export class OtherSteps {
-  readonly #steps = new Map<string, Step>();
+  readonly #byText = new Map<string, Step[]>();
 
   once(step: Step): Step {
-    const key = `${step.hook} ${step.table} ${step.line} ${step.text} ${step.action}`;
-    const known = this.#steps.get(key);
-    if (known === undefined) this.#steps.set(key, step);
+    const alike = this.#byText.get(step.text);
+    if (alike === undefined) {
+      this.#byText.set(step.text, [step]);
+      return step;
+    }
+    const known = alike.find(({ hook, table, line, action }) =>
+      hook === step.hook && table === step.table && line === step.line && action === step.action
+    );
+    if (known === undefined) alike.push(step);
     return known ?? step;
   }
 }
