@@ -15,8 +15,9 @@ import { connectToNode } from "../src/lab/link.ts";
 import { createNamespace, forwardPackets } from "../src/lab/machine.ts";
 import type { NetworkNamespace } from "../src/linux/namespace.ts";
 import { writeSysctl } from "../src/linux/sysctl.ts";
-import type { Plan, PlanChange, Route, ServicePlan } from "../src/plan/plan.ts";
+import { type Plan, type PlanChange, type Route, serviceKey } from "../src/plan/plan.ts";
 import { connectWorker, type Remote } from "../src/rpc/worker_rpc.ts";
+import { readyBackend, serviceOf, servicePort } from "../test/plan/service_plan.ts";
 import type { BenchOptions } from "./options.ts";
 import { comparedRow, plainRow, type Row } from "./report.ts";
 import type { TcpMethods } from "./tcp_worker.ts";
@@ -34,50 +35,28 @@ type Path = keyof typeof VIP;
 /** A plan of one Service with two ports, both to the server. */
 function benchPlan(): { plan: Plan; change: PlanChange } {
   const route: Route = { action: "forward", to: "cluster", masquerade: true };
-  const service: ServicePlan = {
-    namespace: "bench",
-    name: "datapath",
-    type: "ClusterIP",
-    headless: false,
-    healthCheckNodePort: 0,
-    localReadyEndpoints: 1,
-    ports: [IPERF_PORT, ECHO_PORT].map((port) => {
-      const backends = [{
-        address: SERVER,
+  const [iperf, echo] = [IPERF_PORT, ECHO_PORT].map((port) => {
+    const backends = [readyBackend(SERVER, port, { local: true })];
+    return servicePort({
+      namespace: "bench",
+      service: "datapath",
+      portName: `p${port}`,
+      cluster: backends,
+      endpoints: backends,
+      hasEndpoints: true,
+      frontends: [{
+        kind: "ClusterIP",
+        address: VIP.userspace,
         port,
-        weight: 1,
-        ready: true,
-        serving: true,
-        terminating: false,
-        local: true,
-      }];
-      return {
-        namespace: "bench",
-        service: "datapath",
-        portName: `p${port}`,
-        protocol: "TCP",
-        family: "IPv4",
-        scheduler: "rr",
-        affinitySeconds: null,
-        internalTrafficPolicy: "Cluster",
-        externalTrafficPolicy: "Cluster",
-        cluster: backends,
-        local: [],
-        endpoints: backends,
-        hasEndpoints: true,
-        frontends: [{
-          kind: "ClusterIP",
-          address: VIP.userspace,
-          port,
-          routes: { pod: route, node: route, outside: route },
-          sourceRanges: null,
-        }],
-      };
-    }),
-  };
+        routes: { pod: route, node: route, outside: route },
+        sourceRanges: null,
+      }],
+    });
+  });
+  const service = serviceOf([iperf, echo], { localReadyEndpoints: 1 });
   const node = { name: "bench", addresses: [NODE], nodePortAddresses: [], podNetworks: [] };
   return {
-    plan: { node, services: new Map([["bench/datapath", service]]) },
+    plan: { node, services: new Map([[serviceKey(service), service]]) },
     change: { node, updated: [service], removed: [] },
   };
 }

@@ -7,6 +7,7 @@
 import type { Protocol } from "../../src/cluster/objects.ts";
 import type { Family } from "../../src/net/address.ts";
 import type { NodeInfo, PlanChange, Route, ServicePlan } from "../../src/plan/plan.ts";
+import { readyBackend, serviceOf, servicePort } from "../../test/plan/service_plan.ts";
 
 export const SERVICES = 10_000;
 export const BACKENDS = 10;
@@ -45,45 +46,25 @@ function address(family: Family, network: number, index: number): string {
 }
 
 function servicePlan(family: Family, protocol: Protocol, index: number): ServicePlan {
-  const cluster = Array.from({ length: BACKENDS }, (_, i) => ({
-    address: address(family, BACKEND_NETWORK, index * BACKENDS + i),
-    port: BACKEND_PORT,
-    weight: 1,
-    ready: true,
-    serving: true,
-    terminating: false,
-    local: false,
-  }));
-  return {
-    namespace: "default",
-    name: `s${index}`,
-    type: "ClusterIP",
-    headless: false,
-    ports: [{
-      namespace: "default",
-      service: `s${index}`,
-      portName: "",
-      protocol,
-      family,
-      scheduler: "rr",
-      affinitySeconds: null,
-      internalTrafficPolicy: "Cluster",
-      externalTrafficPolicy: "Cluster",
-      cluster,
-      local: [],
-      endpoints: cluster,
-      hasEndpoints: true,
-      frontends: [{
-        kind: "ClusterIP",
-        address: address(family, SERVICE_NETWORK, index),
-        port: SERVICE_PORT,
-        routes: { pod: ROUTE, node: ROUTE, outside: ROUTE },
-        sourceRanges: null,
-      }],
+  const cluster = Array.from(
+    { length: BACKENDS },
+    (_, i) => readyBackend(address(family, BACKEND_NETWORK, index * BACKENDS + i), BACKEND_PORT),
+  );
+  return serviceOf([servicePort({
+    service: `s${index}`,
+    protocol,
+    family,
+    cluster,
+    endpoints: cluster,
+    hasEndpoints: true,
+    frontends: [{
+      kind: "ClusterIP",
+      address: address(family, SERVICE_NETWORK, index),
+      port: SERVICE_PORT,
+      routes: { pod: ROUTE, node: ROUTE, outside: ROUTE },
+      sourceRanges: null,
     }],
-    healthCheckNodePort: 0,
-    localReadyEndpoints: 0,
-  };
+  })]);
 }
 
 /** All Services at once. */
