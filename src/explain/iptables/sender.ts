@@ -69,10 +69,15 @@ const MOST_QUESTIONS = 4096;
 
 type AnyQuestion<Subject> = Question<Subject, unknown, Said>;
 
+interface AskedQuestion<Subject> {
+  readonly question: AnyQuestion<Subject>;
+  readonly said: Said;
+}
+
 /** Questions about one side of the sender, and what was said. */
 class Asked<Subject> {
-  /** By question, then by context. */
-  readonly #said = new Map<AnyQuestion<Subject>, Map<unknown, Said>>();
+  /** By context. */
+  readonly #said = new Map<unknown, AskedQuestion<Subject>[]>();
   #count = 0;
   /** Whether the answer may be another for every other sender. */
   #exact = false;
@@ -80,15 +85,18 @@ class Asked<Subject> {
   constructor(private readonly subject: Subject) {}
 
   ask<Context, T extends Said>(question: Question<Subject, Context, T>, context: Context): T {
-    const key = question as AnyQuestion<Subject>;
-    let said = this.#said.get(key);
-    if (said === undefined) this.#said.set(key, said = new Map());
-    const before = said.get(context);
-    if (before !== undefined) return before as T;
-    const now = question(this.subject, context);
-    if (++this.#count > MOST_QUESTIONS) this.#exact = true;
-    else said.set(context, now);
-    return now;
+    const asked = this.#said.get(context);
+    const known = asked?.find((one) => one.question === question);
+    if (known !== undefined) return known.said as T;
+    const said = question(this.subject, context);
+    if (++this.#count > MOST_QUESTIONS) {
+      this.#exact = true;
+      return said;
+    }
+    const now = { question: question as AnyQuestion<Subject>, said };
+    if (asked === undefined) this.#said.set(context, [now]);
+    else asked.push(now);
+    return said;
   }
 
   exactly(): Subject {
@@ -99,8 +107,8 @@ class Asked<Subject> {
   /** Whether of another the same would be said. */
   isSaidOf(other: Subject): boolean {
     if (this.#exact) return false;
-    for (const [question, said] of this.#said) {
-      for (const [context, one] of said) if (question(other, context) !== one) return false;
+    for (const [context, asked] of this.#said) {
+      for (const { question, said } of asked) if (question(other, context) !== said) return false;
     }
     return true;
   }
@@ -109,8 +117,8 @@ class Asked<Subject> {
   list(): readonly unknown[] | null {
     if (this.#exact) return null;
     const list: unknown[] = [];
-    for (const [question, said] of this.#said) {
-      for (const [context, one] of said) list.push(question, context, one);
+    for (const [context, asked] of this.#said) {
+      for (const { question, said } of asked) list.push(question, context, said);
     }
     return list;
   }

@@ -218,13 +218,7 @@ export class TableWalk {
     back: Path[],
   ): void {
     const { target } = rule;
-    const step = (action: string) =>
-      this.#step(
-        chain,
-        rule,
-        path,
-        notes.length === 0 ? action : [action, ...notes].join("; "),
-      );
+    const step = (action: string) => this.#step(chain, rule, path, withNotes(action, notes));
     switch (target.kind) {
       case "none":
         next.push(step("nothing"));
@@ -308,6 +302,10 @@ function rulesFor(chain: Chain, paths: readonly Path[]): readonly Rule[] {
 /** {@link Chain.rulesFor} as a question. */
 function rulesTo({ text }: Address, chain: Chain): readonly Rule[] {
   return chain.rulesFor(text);
+}
+
+function withNotes(action: string, notes: readonly string[]): string {
+  return notes.length === 0 ? action : [action, ...notes].join("; ");
 }
 
 function withPacket(path: Path, packet: Packet): Path {

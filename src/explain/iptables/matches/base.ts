@@ -142,8 +142,17 @@ function contains({ value, mask }: Masked, bytes: Uint8Array): boolean {
 function protocol({ args: [text] }: Option): Test {
   const number = protocolNumber(text);
   if (number === null) throw new NotUnderstood(`protocol ${text} is not known`);
+  return PROTOCOL_TESTS.get(number) ?? protocolTest(number);
+}
+
+function protocolTest(number: number): Test {
   return (packet) => truth(number === 0 || PROTOCOL_NUMBERS[packet.protocol] === number);
 }
+
+/** Of the protocols that flows may be, of which nearly all rules ask. */
+const PROTOCOL_TESTS: ReadonlyMap<number, Test> = new Map(
+  Object.values(PROTOCOL_NUMBERS).map((number) => [number, protocolTest(number)]),
+);
 
 /** An interface's name, or with a final + every name that begins so; none has the name "". */
 function link(of: (packet: Packet) => Link): (option: Option) => Test {

@@ -9,6 +9,7 @@ import type { Packet } from "../packet.ts";
 import {
   compileEach,
   type MatchModule,
+  NO,
   NotUnderstood,
   type Result,
   type Test,
@@ -51,11 +52,13 @@ function ofProtocol(
     counts[name] = count;
     compilers[name] = compile;
   }
+  const any: Test = (packet) => truth(packet.protocol === protocol);
   return {
     options: counts,
     compile(options) {
+      if (options.length === 0) return any;
       const test = compileEach(options, compilers);
-      return (packet, world) => packet.protocol === protocol ? test(packet, world) : truth(false);
+      return (packet, world) => packet.protocol === protocol ? test(packet, world) : NO;
     },
   };
 }

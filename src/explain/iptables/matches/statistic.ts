@@ -11,12 +11,12 @@ import { invert, type MatchModule, NotUnderstood, type Result } from "./result.t
 export const statistic: MatchModule = {
   options: { "--mode": 1, "--probability": 1, "--every": 1, "--packet": 1 },
   compile(options) {
-    const given = new Map(options.map((option) => [option.name, option]));
-    const mode = given.get("--mode")?.args[0];
+    const argument = (name: string) => options.findLast((option) => option.name === name)?.args[0];
+    const mode = argument("--mode");
     const result = mode === "random"
-      ? random(given.get("--probability")?.args[0])
+      ? random(argument("--probability"))
       : mode === "nth"
-      ? nth(given.get("--every")?.args[0])
+      ? nth(argument("--every"))
       : null;
     if (result === null) throw new NotUnderstood(`statistic mode ${mode} is not known`);
     const negated = options.some((option) => option.negated);
