@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { decompileRule } from "../../../src/dataplane/nftables/kernel/decompile_rule.ts";
-import { decompileTable, type PlacedRule } from "../../../src/dataplane/nftables/kernel/table.ts";
 import type { Table } from "../../../src/dataplane/nftables/language/ast.ts";
 import { parseRuleset } from "../../../src/dataplane/nftables/language/parse.ts";
 import type { Answer, Flow } from "../../../src/explain/answer.ts";
@@ -10,24 +8,11 @@ import { explainer, tablesOf } from "../../../src/explain/nftables/explain.ts";
 import { requires } from "../../requirements.ts";
 import { KernelNode, NODE_ADDRESSES, type Sent } from "../iptables/kernel_node.ts";
 import { fate, PacketSender, packetsTo, pick, ROUTES, words } from "../kernel_packets.ts";
+import { tablesBy } from "./kernel_tables.ts";
 
 function predictor(tables: readonly Table[]): (flow: Flow) => Answer {
   const node = { tables: tablesOf({ tables }), nodeAddresses: NODE_ADDRESSES, routes: ROUTES };
   return explainer(node);
-}
-
-/** The tables as netlink tells them. */
-function tablesBy(nftables: Nftables): Table[] {
-  return nftables.tables().map(({ family, table }) => {
-    const steps = nftables.contentsSteps({ family, table }, (rule, sets): PlacedRule => ({
-      chain: rule.chain,
-      rule: decompileRule(rule, { family, sets }),
-    }));
-    for (;;) {
-      const { done, value } = steps.next();
-      if (done) return decompileTable(value!);
-    }
-  });
 }
 
 /** What an answer comes to, whatever its rules are called. */

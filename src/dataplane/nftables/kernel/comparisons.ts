@@ -111,7 +111,9 @@ export function comparison(
   }
   if (mask !== undefined) return null;
   if (type.name === "ifname" && data.length < type.size) {
-    return match({ kind: "string", text: `${linkName(data)}*` });
+    // What is compared up to its end is a whole name, as iptables-nft has it.
+    const text = data.at(-1) === 0 ? linkName(data) : `${linkName(data)}*`;
+    return match({ kind: "string", text });
   }
   if (data.length !== type.size) return null;
   if (left.kind === "bitwise") return match(bitsValue(data, type));

@@ -33,6 +33,7 @@ import { HOST_ORDER, NETWORK_ORDER } from "../../../netlink/netfilter/nftables/u
 import { bitsOf, comparison, type Held, OPERATORS } from "./comparisons.ts";
 import { natOf, ownNatOf } from "./decompile_nat.ts";
 import { decompileElements, type ElementTypes, statefulStatement, verdictOf } from "./elements.ts";
+import { extensionStatement } from "./extensions.ts";
 import { isSelector, Registers } from "./registers.ts";
 import { rejectOf } from "./rejects.ts";
 import { type Load, loadedBy, TRANSPORTS } from "./selectors.ts";
@@ -64,6 +65,9 @@ interface Dependency {
   readonly statement: Statement;
 }
 
+/** What iptables-nft puts into rules that it cannot say otherwise. */
+const EXTENSIONS = new Set(["match", "target"]);
+
 /** What a transport is always in. */
 const IMPLIED: Readonly<Record<string, string>> = { icmp: "ip", icmpv6: "ip6" };
 
@@ -89,7 +93,7 @@ class RuleDecompiler {
     if (statement === undefined) return;
     // What is not known may have changed a register, or any.
     if (statement === null && "dreg" in expression) this.#registers.drop(expression.dreg ?? 0);
-    if (expression.kind === "unknown") this.#registers.clear();
+    if (statement === null && expression.kind === "unknown") this.#registers.clear();
     this.#statements.push(statement ?? { kind: "unknown", text: unknownText(expression) });
   }
 
@@ -141,6 +145,10 @@ class RuleDecompiler {
         return logStatement(expression);
       case "notrack":
         return { kind: "notrack" };
+      case "unknown":
+        return EXTENSIONS.has(expression.name) && expression.data !== null
+          ? extensionStatement(expression.data, this.#context.family)
+          : null;
       default:
         return null;
     }
