@@ -9,7 +9,6 @@
  */
 
 import assert from "node:assert/strict";
-import { parseArgs } from "node:util";
 import { ForwardReason, PacketVerdict } from "../../src/engine/abi.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { NODE, service, type ServiceSpec } from "../engine/harness.ts";
@@ -22,6 +21,7 @@ import {
   type PacketSpec,
 } from "../engine/packets.ts";
 import { buildSctp } from "../engine/sctp_packets.ts";
+import { lengthOf, runTask, seedOf, taskOptions } from "../task_options.ts";
 import { Random } from "./random.ts";
 
 const SLOT_SIZE = 4096;
@@ -319,17 +319,17 @@ export function fuzz(seed: number, steps: number): number {
   }
 }
 
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      seconds: { type: "string", default: "30" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    },
-  });
-  const end = performance.now() + Number(values.seconds) * 1000;
-  let seed = Number(values.seed);
+/** Fuzzes for a while, each run with another seed. */
+async function main(): Promise<number> {
+  const options = taskOptions({ seconds: "30", seed: String(Date.now() % 1_000_000) });
+  const end = performance.now() + lengthOf("seconds", options.seconds) * 1000;
+  const first = seedOf(options.seed);
+  let seed = first;
   let runs = 0;
   for (; performance.now() < end; runs++) fuzz(seed++, 2000);
-  const line = `${runs} runs of 2000 steps, seeds ${values.seed} to ${seed - 1}: nothing found\n`;
+  const line = `${runs} runs of 2000 steps, seeds ${first} to ${seed - 1}: nothing found\n`;
   await Deno.stdout.write(new TextEncoder().encode(line));
+  return 0;
 }
+
+if (import.meta.main) await runTask(main);

@@ -10,9 +10,9 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { complainLines, printLines } from "../../../src/commands/io.ts";
 import { Random } from "../../fuzz/random.ts";
+import { lengthOf, OptionError, runTask, seedOf, taskOptions } from "../../task_options.ts";
 import { missingAssets } from "../../cluster/kubernetes/real_api.ts";
 import type { Program } from "../../commands/processes.ts";
 import { DoubleServer, RealServer, type TestApiServer } from "./api_server.ts";
@@ -159,24 +159,22 @@ function differences(found: readonly string[], expected: readonly string[]): str
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: "string", default: "30" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-      mode: { type: "string", default: "iptables" },
-    },
+  const options = taskOptions({
+    minutes: "30",
+    seed: String(Date.now() % 1_000_000),
+    mode: "iptables",
   });
-  const { mode } = values;
+  const { mode } = options;
   if (mode !== "iptables" && mode !== "nftables") {
-    complainLines(`--mode ${JSON.stringify(mode)}: expected iptables or nftables`);
-    return 2;
+    throw new OptionError(`--mode ${JSON.stringify(mode)}: expected iptables or nftables`);
   }
-  const seed = Number(values.seed);
+  const seconds = lengthOf("minutes", options.minutes) * 60;
+  const seed = seedOf(options.seed);
   const real = missingAssets() === null;
   const log = (line: string) => complainLines(`${new Date().toISOString()} ${line}`);
   log(`seed ${seed}, API server: ${real ? "kube-apiserver" : "the double"}`);
   const report = await soak({
-    seconds: Number(values.minutes) * 60,
+    seconds,
     seed,
     mode,
     api: real ? () => RealServer.start() : () => Promise.resolve(new DoubleServer()),
@@ -186,4 +184,4 @@ async function main(): Promise<number> {
   return report.failed === 0 && report.differences.length === 0 ? 0 : 1;
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) await runTask(main);
