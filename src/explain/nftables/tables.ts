@@ -100,10 +100,10 @@ export class NodeTable {
     return placed;
   }
 
-  /** Undefined when the table has no such set or map. */
+  /** Undefined when the table has no such set or map, or what it holds is not known. */
   set(name: string): SetIndex | undefined {
     const set = this.source.set(name);
-    if (set === undefined) return undefined;
+    if (set === undefined || !isUnderstood(set)) return undefined;
     let index = this.#sets.get(set);
     if (index === undefined) {
       const { key, elements, flags } = set;
@@ -113,4 +113,9 @@ export class NodeTable {
     }
     return index;
   }
+}
+
+/** Of types that are not known the kernel tells numbers alone, and the set looks empty. */
+function isUnderstood({ key, data }: NamedSet): boolean {
+  return ![...key, ...data ?? []].some((type) => type.startsWith("type "));
 }

@@ -14,16 +14,19 @@ import type { Chain, Table } from "../language/ast.ts";
 import { isOwnTable, TABLE, tableFamily } from "../names.ts";
 import type { Transaction } from "../transaction.ts";
 import { decompileRule } from "./decompile_rule.ts";
-import { OtherTables } from "./other_tables.ts";
 import { type SenderOptions, TransactionSender } from "./sender.ts";
 import { decompileChain, decompileTable, type PlacedRule } from "./table.ts";
+import { TableReader } from "./table_reader.ts";
 import { inTurns } from "./turns.ts";
+
+/** Rules that are read of a table of others. */
+const MOST_RULES = 20_000;
 
 /** Works on a node by netlink. Needs CAP_NET_ADMIN in its network namespace. */
 export class NetlinkAccess implements NftablesAccess {
   /** What takes long has a socket of its own. */
   readonly #tables: Nftables;
-  readonly #others: OtherTables;
+  readonly #reader: TableReader;
   readonly #chains: Nftables;
   readonly #sender: TransactionSender;
   /** Chains as they were read last, by family and name. */
@@ -39,7 +42,7 @@ export class NetlinkAccess implements NftablesAccess {
   ) {
     this.#watch = watch;
     this.#tables = tables;
-    this.#others = new OtherTables(tables);
+    this.#reader = new TableReader(tables);
     this.#chains = chains;
     this.#sender = sender;
   }
@@ -123,7 +126,7 @@ export class NetlinkAccess implements NftablesAccess {
     for (const table of this.#tables.tables()) {
       if (!passed.includes(table.family)) continue;
       const isOwn = isOwnTable({ family: table.family, name: table.table });
-      const read = isOwn ? await this.#readTable(family) : await this.#others.read(table);
+      const read = await this.#reader.read(table, isOwn ? Infinity : MOST_RULES);
       if (read !== null) found.push(read);
     }
     return found;

@@ -9,6 +9,7 @@ import type { Operation } from "../../../../src/dataplane/nftables/transaction.t
 import type { Family } from "../../../../src/net/address.ts";
 import { NftNamespace } from "../../../netlink/netfilter/nftables/nft_namespace.ts";
 import { requires } from "../../../requirements.ts";
+import { until } from "../../../until.ts";
 import fixture from "../fixtures/kube_proxy.json" with { type: "json" };
 import { sortedTable } from "../tables.ts";
 import { sortedListing, tableTransaction } from "./tables.ts";
@@ -151,6 +152,51 @@ Deno.test({
     }
     await reader.close();
     await writer.close();
+  },
+});
+
+Deno.test({
+  ...requires(
+    "nftables by netlink: tables are kept while no rules change, but for what sets hold by time",
+    "root",
+    "netns",
+    "nft",
+  ),
+  async fn() {
+    using node = new NftNamespace();
+    node.load(`
+      table ip kube-proxy { chain services { ip daddr 10.0.0.1 accept; }; }
+      table inet fw {
+        set seen { type ipv4_addr; flags timeout; elements = { 10.0.0.9 timeout 300ms, 10.0.0.8 }; }
+        chain c { type filter hook forward priority 0; ip saddr @seen drop; }
+      }
+      table netdev links { chain c { type filter hook ingress device "lo" priority 0; }; }
+      table ip6 others { chain c { accept; }; }
+      table bridge b { chain c { accept; }; }
+    `);
+    const access = inside(node);
+    const read = async () => {
+      const tables = await access.readAll("IPv4");
+      return tables.map((table) => "reason" in table ? assert.fail(table.reason) : table);
+    };
+    const first = await read();
+    assert.deepEqual(first.map(({ family, name }) => `${family} ${name}`), [
+      "ip kube-proxy",
+      "inet fw",
+      "netdev links",
+    ]);
+    assert.deepEqual(first[2].chains[0].base?.devices, ["lo"]);
+    const keys = (table: Table) => table.sets[0].elements.map(({ key }) => JSON.stringify(key));
+    const has9 = (tables: readonly Table[]) => keys(tables[1]).some((key) => key.includes("0.9"));
+    await until(async () => !has9(await read()), "the element is gone");
+    const second = await read();
+    assert.equal(keys(second[1]).length, 1);
+    assert.equal(second[0], first[0]);
+    assert.equal(second[1].chains, first[1].chains);
+    node.nft("add", "rule", "ip", "kube-proxy", "services", "drop");
+    const third = await read();
+    assert.equal(third[0].chains[0].rules.length, 2);
+    await access.close();
   },
 });
 
