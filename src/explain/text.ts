@@ -15,8 +15,12 @@ export function formatAnswers(flows: readonly Flow[], answers: readonly Answer[]
 /** First the answer, then how it comes about: of each further outcome only the steps that are new. */
 function formatAnswer(flow: Flow, answer: Answer): string {
   const dest = `${formatSocketAddress(flow.dest, flow.port)}/${flow.protocol}`;
+  const source = flow.sourcePort === undefined
+    ? flow.source
+    : formatSocketAddress(flow.source, flow.sourcePort);
+  const isNamed = answer.name.toLowerCase() !== `${source} ${dest}`.toLowerCase();
   const lines = [
-    plain(`${hasOwnName(answer, flow, dest) ? `${answer.name}: ` : ""}${flow.source} to ${dest}`),
+    plain(`${isNamed ? `${answer.name}: ` : ""}${source} to ${dest}`),
     `  ${answer.verdict}${answer.service === null ? "" : ` ${answer.service}`}${
       answer.masquerade ? ", masqueraded" : ""
     }${answer.unknown.length > 0 ? ", as far as known" : ""}`,
@@ -29,11 +33,6 @@ function formatAnswer(flow: Flow, answer: Answer): string {
     lines.push(`    ${place}${line === null ? "" : ` (line ${line})`}: ${reason}`, `      ${text}`);
   }
   return lines.map((line) => `${line}\n`).join("");
-}
-
-/** Whether it is called something else than where it goes from and to. */
-function hasOwnName({ name }: Answer, { source }: Flow, dest: string): boolean {
-  return name.toLowerCase() !== `${source} ${dest}`.toLowerCase();
 }
 
 function formatWays({ outcomes, steps }: Answer): string[] {

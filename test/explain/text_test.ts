@@ -81,3 +81,21 @@ Deno.test("backends that are reached in one and the same way are told the way on
 `,
   );
 });
+
+Deno.test("a flow is not named twice, whatever it says of its source", () => {
+  const flow = { dest: "fd00::1", port: 80, protocol: "TCP" as const };
+  const sources = [
+    { source: "fd00::9", name: "fd00::9 [fd00::1]:80/TCP" },
+    { source: "fd00::9", sourcePort: 33, name: "[FD00::9]:33 [fd00::1]:80/tcp" },
+  ];
+  const heads = sources.map((source) => {
+    const flows = [{ ...flow, ...source }];
+    return formatAnswers(flows, explainFlows(flows, { tables: {}, nodeAddresses: [] })).split(
+      "\n",
+    )[0];
+  });
+  assert.deepEqual(heads, [
+    "fd00::9 to [fd00::1]:80/TCP",
+    "[fd00::9]:33 to [fd00::1]:80/TCP",
+  ]);
+});
