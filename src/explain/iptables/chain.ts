@@ -22,15 +22,34 @@ export interface RuleReader {
 /** Addresses for which a chain's rules are kept understood. */
 const MOST_ADDRESSES = 16;
 
+const NO_RULES: readonly Rule[] = [];
+
+/** Rules of a chain that demand an address each. */
+class Demanding {
+  readonly #numbers = new Map<string, number[]>();
+  readonly #understood = new Recent<string, readonly Rule[]>(MOST_ADDRESSES);
+
+  add(dest: string, number: number): void {
+    const numbers = this.#numbers.get(dest);
+    if (numbers === undefined) this.#numbers.set(dest, [number]);
+    else numbers.push(number);
+  }
+
+  /** Those of an address, understood; undefined: none demands it. */
+  of(dest: string, understand: (number: number) => Rule): readonly Rule[] | undefined {
+    const numbers = this.#numbers.get(dest);
+    return numbers && this.#understood.get(dest, () => numbers.map(understand));
+  }
+}
+
 /** A chain. */
 export class Chain {
   readonly #read: readonly KnownRule[];
   readonly #reader: RuleReader;
   /** Those that may match packets to any address. */
   readonly #anywhere: Rule[] = [];
-  /** Numbers of the others, by address. */
-  readonly #byDest = new Map<string, number[]>();
-  readonly #own = new Recent<string, readonly Rule[]>(MOST_ADDRESSES);
+  /** The others; null, as in most chains: there are none. */
+  #demanding: Demanding | null = null;
 
   /**
    * @param policy what happens to packets that reach the end of a built-in chain; null on all others.
@@ -50,9 +69,8 @@ export class Chain {
         this.#anywhere.push(this.#rule(number, outline));
         continue;
       }
-      const numbers = this.#byDest.get(outline);
-      if (numbers === undefined) this.#byDest.set(outline, [number]);
-      else numbers.push(number);
+      this.#demanding ??= new Demanding();
+      this.#demanding.add(outline, number);
     }
   }
 
@@ -61,12 +79,13 @@ export class Chain {
    * say no, and leave no trace. The same list for all addresses that no rule demands.
    */
   rulesFor(dest: string): readonly Rule[] {
-    return this.#byDest.has(dest) ? this.#inOrder(this.#ownOf(dest)) : this.#anywhere;
+    const own = this.#ownOf(dest);
+    return own.length === 0 ? this.#anywhere : this.#inOrder(own);
   }
 
   /** The same of packets to any of these. */
   rulesForAny(dests: ReadonlySet<string>): readonly Rule[] {
-    const own = [...dests].flatMap((dest) => this.#byDest.has(dest) ? this.#ownOf(dest) : []);
+    const own = [...dests].flatMap((dest) => this.#ownOf(dest));
     return own.length === 0 ? this.#anywhere : this.#inOrder(own);
   }
 
@@ -76,7 +95,7 @@ export class Chain {
   }
 
   #ownOf(dest: string): readonly Rule[] {
-    return this.#own.get(dest, () => this.#byDest.get(dest)!.map((number) => this.#rule(number)));
+    return this.#demanding?.of(dest, (number) => this.#rule(number)) ?? NO_RULES;
   }
 
   #inOrder(own: readonly Rule[]): readonly Rule[] {

@@ -17,7 +17,7 @@ export interface Option {
 /** A match extension that a rule loads, or "base" for what needs none (-s, -d, -p, -i, -o, -f). */
 export interface MatchUse {
   readonly module: string;
-  readonly options: Option[];
+  readonly options: readonly Option[];
 }
 
 /** A target, or the chain to go to. */
@@ -25,7 +25,7 @@ export interface TargetUse {
   readonly name: string;
   /** -g instead of -j. */
   readonly isGoto: boolean;
-  readonly options: Option[];
+  readonly options: readonly Option[];
 }
 
 /** A rule's parts. */
@@ -61,9 +61,10 @@ export function sortWords(words: readonly string[], extensions: Extensions): Rul
     if (i < words.length && parts.load(word, words[i])) {
       i++;
     } else {
-      const { options, count } = parts.ownerOf(word);
+      const { use, count } = parts.ownerOf(word);
       const end = count === null ? endOfUnknown(words, i) : Math.min(i + count, words.length);
-      options.push({ name: word, negated, args: i === end ? NO_ARGUMENTS : words.slice(i, end) });
+      const args = i === end ? NO_ARGUMENTS : words.slice(i, end);
+      use.options = appended(use.options, { name: word, negated, args });
       if (word === "-p" || word === "--protocol") parts.protocol(i < end ? words[i] : "");
       i = end;
     }
@@ -73,30 +74,40 @@ export function sortWords(words: readonly string[], extensions: Extensions): Rul
 }
 
 const NO_ARGUMENTS: readonly string[] = [];
+const NO_OPTIONS: readonly Option[] = [];
+
+/** A list with one more: rules have few of all, and a list that grows is made for many. */
+function appended<T>(list: readonly T[], one: T): readonly T[] {
+  return list.length === 0 ? [one] : list.concat([one]);
+}
+
+/** Has options added. */
+interface Use {
+  options: readonly Option[];
+}
 
 /** Whose an option is, and how many arguments it has: null where nobody knows it. */
 interface Owner {
-  readonly options: Option[];
+  readonly use: Use;
   readonly count: number | null;
 }
 
 /** What the words so far have come to. */
 class SortedWords implements RuleParts {
   readonly #extensions: Extensions;
-  readonly #base: Option[] = [];
+  readonly #base: MatchUse & Use = { module: "base", options: NO_OPTIONS };
   /** Those that were loaded. */
-  readonly #loaded: MatchUse[] = [];
+  #loaded: readonly (MatchUse & Use)[] = [];
   /** The extension that the protocol brings along as soon as one of its options is there. */
   #implicit: string | undefined;
-  target: TargetUse | null = null;
+  target: (TargetUse & Use) | null = null;
 
   constructor(extensions: Extensions) {
     this.#extensions = extensions;
   }
 
   get matches(): readonly MatchUse[] {
-    if (this.#base.length === 0) return this.#loaded;
-    return [{ module: "base", options: this.#base }, ...this.#loaded];
+    return this.#base.options.length === 0 ? this.#loaded : [this.#base].concat(this.#loaded);
   }
 
   /** Loads what a word says to load; false: it is an option. */
@@ -104,15 +115,15 @@ class SortedWords implements RuleParts {
     switch (word) {
       case "-m":
       case "--match":
-        this.#loaded.push({ module: name, options: [] });
+        this.#load(name);
         return true;
       case "-j":
       case "--jump":
-        this.target = { name, isGoto: false, options: [] };
+        this.target = { name, isGoto: false, options: NO_OPTIONS };
         return true;
       case "-g":
       case "--goto":
-        this.target = { name, isGoto: true, options: [] };
+        this.target = { name, isGoto: true, options: NO_OPTIONS };
         return true;
       default:
         return false;
@@ -128,24 +139,28 @@ class SortedWords implements RuleParts {
     const { target } = this;
     if (target !== null) {
       const count = countOf(this.#extensions.target(target.name), option);
-      if (count !== undefined) return { options: target.options, count };
+      if (count !== undefined) return { use: target, count };
     }
     const arity = countOf(this.#extensions.base, option);
-    if (arity !== undefined) return { options: this.#base, count: arity };
+    if (arity !== undefined) return { use: this.#base, count: arity };
     const loaded = this.#loaded;
     for (let i = loaded.length - 1; i >= 0; i--) {
       const count = countOf(this.#extensions.match(loaded[i].module), option);
-      if (count !== undefined) return { options: loaded[i].options, count };
+      if (count !== undefined) return { use: loaded[i], count };
     }
     if (this.#implicit !== undefined) {
       const count = countOf(this.#extensions.match(this.#implicit), option);
       if (count !== undefined) {
-        const use: MatchUse = { module: this.#implicit, options: [] };
-        loaded.push(use);
-        return { options: use.options, count };
+        return { use: this.#load(this.#implicit), count };
       }
     }
-    return { options: target?.options ?? loaded.at(-1)?.options ?? this.#base, count: null };
+    return { use: target ?? loaded.at(-1) ?? this.#base, count: null };
+  }
+
+  #load(module: string): Use {
+    const use = { module, options: NO_OPTIONS };
+    this.#loaded = appended(this.#loaded, use);
+    return use;
   }
 }
 

@@ -70,7 +70,7 @@ export class Rule implements Meaning {
     const { number: rule, text } = this;
     const step = { hook, table: this.#table, chain, rule, line, text, action };
     if (this.#steps.length === MOST_KEPT) return others.once(step);
-    this.#steps = [...this.#steps, step];
+    this.#steps = this.#steps.length === 0 ? [step] : this.#steps.concat([step]);
     return step;
   }
 }
