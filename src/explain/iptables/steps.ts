@@ -17,16 +17,19 @@ export interface Trail {
 
 /** Further steps of one flow: those that say the same are one and the same object. */
 export class OtherSteps {
-  readonly #byText = new Map<string, Step[]>();
+  /** By text, then by action: a rule may do something else to each of many ways. */
+  readonly #known = new Map<string, Map<string, Step[]>>();
 
   once(step: Step): Step {
-    const alike = this.#byText.get(step.text);
+    let actions = this.#known.get(step.text);
+    if (actions === undefined) this.#known.set(step.text, actions = new Map());
+    const alike = actions.get(step.action);
     if (alike === undefined) {
-      this.#byText.set(step.text, [step]);
+      actions.set(step.action, [step]);
       return step;
     }
-    const known = alike.find(({ hook, table, line, action }) =>
-      hook === step.hook && table === step.table && line === step.line && action === step.action
+    const known = alike.find(({ hook, table, line }) =>
+      hook === step.hook && table === step.table && line === step.line
     );
     if (known === undefined) alike.push(step);
     return known ?? step;
