@@ -9,7 +9,7 @@ import { UsageError } from "../config/usage.ts";
 import { SaveTextError } from "../dataplane/iptables/save_text.ts";
 import { NftTextError } from "../dataplane/nftables/language/tokens.ts";
 import { messageOf } from "../errors.ts";
-import { IpSetError } from "../explain/iptables/ipset.ts";
+import { IpSetError } from "../explain/netfilter/ipset.ts";
 import { IpvsSaveError } from "../explain/ipvs/save_text.ts";
 import { inputName, readInput } from "./input.ts";
 

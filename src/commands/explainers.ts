@@ -17,7 +17,7 @@ import { render as renderNftables } from "../dataplane/nftables/render.ts";
 import type { Answer, Flow } from "../explain/answer.ts";
 import { explainByPlan } from "../explain/from_plan.ts";
 import { explainFlows, parseNodeTables } from "../explain/iptables/explain.ts";
-import { parseIpSets } from "../explain/iptables/ipset.ts";
+import { parseIpSets } from "../explain/netfilter/ipset.ts";
 import { renderedTables } from "../explain/iptables/rendered.ts";
 import { savedExplainer, servicePortNaming, stateExplainer } from "../explain/ipvs/explain.ts";
 import { parseIpvsSave } from "../explain/ipvs/save_text.ts";

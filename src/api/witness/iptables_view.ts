@@ -86,10 +86,12 @@ export class IptablesView {
   }
 
   /** What an answer of {@link ask} rests on in the rules of now; null when any of it is another. */
-  stillRests({ node, family, on }: RestsOn): StillRests | null {
+  stillRests(rests: RestsOn): StillRests | null {
+    const { node, family, on } = rests;
     if (node !== this.#state.plan().node) return null;
     const now = restingIn(this.#evaluate().sources[family] ?? [], on);
-    return now === null ? null : { rests: { node, family, on: now }, moves: lineMoves(on, now) };
+    if (now === null) return null;
+    return { rests: now === on ? rests : { node, family, on: now }, moves: lineMoves(on, now) };
   }
 
   /** What answers by the rules that the node has of a family this moment. */

@@ -9,8 +9,8 @@ import type { ProxyMode } from "../../dataplane/dataplane.ts";
 import { CHAIN } from "../../dataplane/nftables/names.ts";
 import type { LookupResult, PacketQuery } from "../../engine/handle.ts";
 import type { AnswerInShort } from "../../explain/answer.ts";
-import { WITHHELD } from "../../explain/iptables/balancer.ts";
-import { unknownLink } from "../../explain/iptables/packet.ts";
+import { WITHHELD } from "../../explain/netfilter/balancer.ts";
+import { unknownLink } from "../../explain/netfilter/packet.ts";
 import { isLoopback } from "../../plan/node.ts";
 
 const AT_LOOPBACK =

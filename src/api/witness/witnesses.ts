@@ -17,7 +17,7 @@ import type {
   Step,
 } from "../../explain/answer.ts";
 import { outcomesOf } from "../../explain/from_plan.ts";
-import { TooManyWays } from "../../explain/iptables/walk.ts";
+import { TooManyWays } from "../../explain/netfilter/paths.ts";
 import { type AddressPort, type Family, familyOf, isSameAddressPort } from "../../net/address.ts";
 import type { FrontendMatch } from "../../plan/frontend_index.ts";
 import { ApiError } from "../errors.ts";

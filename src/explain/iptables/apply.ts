@@ -7,8 +7,8 @@
 import { familyOf, formatSocketAddress } from "../../net/address.ts";
 import { type Fraction, fraction, ONE } from "../fraction.ts";
 import { type NatRange, portsOf, remap } from "./nat.ts";
-import { type Ip, ip, isTracked, type Packet } from "./packet.ts";
-import type { World } from "./world.ts";
+import { type Ip, ip, isTracked, type Packet } from "../netfilter/packet.ts";
+import type { World } from "../netfilter/world.ts";
 import type { Target } from "./targets.ts";
 
 /** One of the packets that a target makes, with its share of the probability. */

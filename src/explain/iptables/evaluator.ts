@@ -5,29 +5,26 @@
  * @module
  */
 
-import type { Flow, SenderQuestions, UnknownRule } from "../answer.ts";
+import type { Flow, UnknownRule } from "../answer.ts";
 import { multiply, ONE } from "../fraction.ts";
-import { type BalancedWay, type Balancer, type BalancerStep, WITHHELD } from "./balancer.ts";
-import { Course, type Ends } from "./course.ts";
-import { firstPacket, moveTo, routingStep, track } from "./journey.ts";
-import { type Hook, ip, isLoopback, LOOPBACK, type Packet } from "./packet.ts";
-import { isAddress, Sender } from "./sender.ts";
+import {
+  type BalancedWay,
+  type Balancer,
+  type BalancerStep,
+  WITHHELD,
+} from "../netfilter/balancer.ts";
+import { Course, type Ends } from "../netfilter/course.ts";
+import { firstPacket, moveTo, routingStep, track } from "../netfilter/journey.ts";
+import { type Hook, ip, isLoopback, LOOPBACK, type Packet } from "../netfilter/packet.ts";
+import { isAddress, Sender } from "../netfilter/sender.ts";
 import type { AskedChains } from "./resting.ts";
-import { isLocal, linkTo, type World } from "./world.ts";
+import { isLocal, linkTo, type World } from "../netfilter/world.ts";
 import type { RuleSet, Table } from "./ruleset.ts";
-import { OtherSteps } from "./steps.ts";
-import { Budget, type End, type Path, TableWalk, withStep } from "./walk.ts";
+import { OtherSteps } from "../netfilter/steps.ts";
+import { Budget, type End, type Evaluation, type Path, withStep } from "../netfilter/paths.ts";
+import { TableWalk } from "./walk.ts";
 
-/** Every end that a packet may find, and the rules that could not be decided. */
-export interface Evaluation {
-  readonly accepted: readonly Path[];
-  readonly ended: readonly End[];
-  readonly unknown: readonly UnknownRule[];
-  /** What it all rests on of who sends. */
-  readonly sender: SenderQuestions;
-}
-
-/** The same by iptables rules. */
+/** What becomes of a packet, and what of the rules that rests on. */
 export interface EvaluatedRules extends Evaluation {
   readonly asked: AskedChains;
 }

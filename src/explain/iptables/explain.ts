@@ -13,11 +13,12 @@ import {
 } from "../../dataplane/iptables/save_text.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import type { Answer, Answered, Flow } from "../answer.ts";
-import { answerOf } from "./answer_of.ts";
-import type { Balancer } from "./balancer.ts";
+import { answerOf } from "../netfilter/answer_of.ts";
+import type { Balancer } from "../netfilter/balancer.ts";
 import { evaluate } from "./evaluator.ts";
-import type { IpSet } from "./ipset.ts";
-import type { InterfaceRoute, RecentEntry, World } from "./world.ts";
+import type { IpSet } from "../netfilter/ipset.ts";
+import type { InterfaceRoute, RecentEntry, World } from "../netfilter/world.ts";
+import { serviceOf } from "./service.ts";
 import type { AskedChains } from "./resting.ts";
 import { RuleSet, type TableSource } from "./ruleset.ts";
 
@@ -82,7 +83,7 @@ export function answerer(node: NodeState): (flow: Flow) => AnsweredByRules {
     const balancer = node.balancers?.[family] ?? null;
     const evaluation = evaluate(flow, rules[family], world, balancer);
     const { sender, asked } = evaluation;
-    return { answer: answerOf(flow.name, evaluation), sender, asked };
+    return { answer: answerOf(flow.name, evaluation, serviceOf), sender, asked };
   };
 }
 

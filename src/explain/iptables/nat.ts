@@ -7,7 +7,7 @@
 import { addressBytes, familyOf, formatAddress, parseAddress } from "../../net/address.ts";
 import type { Masked } from "./matches/base.ts";
 import { NotUnderstood } from "./matches/result.ts";
-import { type Ip, ip } from "./packet.ts";
+import { type Ip, ip } from "../netfilter/packet.ts";
 
 /** Beyond this many possible results a range is not written out. */
 const MOST = 1024;

@@ -40,18 +40,17 @@ export function renderedSources(
 /** Services whose chains are kept rendered: all of them would be many times the plan. */
 const MOST_SERVICES = 4;
 
-/** A Service's chains, from this line on. */
-interface Service {
-  readonly fragment: Fragment;
-  readonly line: number;
-}
-
 /** Rules that stand together. */
 export interface Place {
   /** The same object as long as they are the same rules, whatever their lines. */
   readonly content: object;
   /** The line of the first one; 0: there is none. */
   readonly line: number;
+}
+
+/** A Service's chains. */
+interface Service extends Place {
+  readonly content: Fragment;
 }
 
 /** A chain that parts share. */
@@ -85,7 +84,7 @@ export class RenderedSource implements TableSource {
     }
     line = this.#putChains(rules.head, shared, line, before);
     for (const fragment of rules.services.values()) {
-      const service = { fragment, line };
+      const service = { content: fragment, line };
       for (const { spec } of fragment.shared[name]) {
         const target = jumpTarget(spec);
         if (target !== null && !shared.has(target)) this.#services.set(target, service);
@@ -114,13 +113,11 @@ export class RenderedSource implements TableSource {
    * or would only from a chain that has not been asked for.
    */
   place(chain: string): Place | null {
-    const service = this.#services.get(chain);
-    if (service === undefined) return this.#shared.get(chain) ?? null;
-    return { content: service.fragment, line: service.line };
+    return this.#services.get(chain) ?? this.#shared.get(chain) ?? null;
   }
 
   #render(service: Service): ReadonlyMap<string, readonly RenderedRule[]> {
-    const { fragment, line } = service;
+    const { content: fragment, line } = service;
     const own = collectChains([fragment], this.name);
     for (const { chain } of fragment.shared[this.name]) own.delete(chain);
     const chains = new Map<string, readonly RenderedRule[]>();

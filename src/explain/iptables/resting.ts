@@ -34,20 +34,29 @@ export function restingOn(sources: readonly RenderedSource[], asked: AskedChains
   return places.sort((a, b) => a.line - b.line);
 }
 
-/** The same in rules that were rendered later; null when they are others. */
+/**
+ * The same in rules that were rendered later: the same list where no line is another; null when any
+ * of the rules are.
+ */
 export function restingIn(sources: readonly RenderedSource[], then: Resting): Resting | null {
-  const now: AskedPlace[] = [];
-  for (const { table, chain, content } of then) {
-    const place = sources.find(({ name }) => name === table)?.place(chain) ?? null;
-    if (place?.content !== content) return null;
-    now.push({ table, chain, content, line: place.line });
+  let moved = false;
+  for (const asked of then) {
+    const place = placeOf(sources, asked);
+    if (place?.content !== asked.content) return null;
+    if (place.line !== asked.line) moved = true;
   }
-  return now;
+  if (!moved) return then;
+  return then.map((asked) => ({ ...asked, line: placeOf(sources, asked)!.line }));
+}
+
+function placeOf(sources: readonly RenderedSource[], { table, chain }: AskedPlace): Place | null {
+  for (const source of sources) if (source.name === table) return source.place(chain);
+  return null;
 }
 
 /** Where lines have gone; null: nowhere. */
 export function lineMoves(then: Resting, now: Resting): ((line: number) => number) | null {
-  if (then.every(({ line }, i) => line === now[i].line)) return null;
+  if (then === now) return null;
   return (line) => {
     const at = then.findLastIndex((place) => place.line <= line);
     return at < 0 ? line : line + now[at].line - then[at].line;

@@ -7,8 +7,8 @@
 import { joinWords, type SaveRule } from "../../dataplane/iptables/save_text.ts";
 import type { Step } from "../answer.ts";
 import type { Meaning } from "./meaning.ts";
-import type { Hook } from "./packet.ts";
-import type { OtherSteps } from "./steps.ts";
+import type { Hook } from "../netfilter/packet.ts";
+import type { OtherSteps } from "../netfilter/steps.ts";
 
 /** What may be known of a rule beside its words. */
 export interface KnownRule extends SaveRule {

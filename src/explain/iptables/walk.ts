@@ -6,58 +6,17 @@
  */
 
 import type { UnknownRule } from "../answer.ts";
-import { add, complement, exceeds, type Fraction, multiply, toNumber } from "../fraction.ts";
+import { complement, type Fraction, multiply, toNumber } from "../fraction.ts";
 import { applyMarking, applyTranslation, type Change } from "./apply.ts";
-import type { Packet } from "./packet.ts";
+import type { Packet } from "../netfilter/packet.ts";
 import type { Chain } from "./chain.ts";
 import type { Rule } from "./rule.ts";
 import type { Table } from "./ruleset.ts";
-import type { Address } from "./sender.ts";
-import type { OtherSteps, Trail } from "./steps.ts";
+import type { Address } from "../netfilter/sender.ts";
+import { type Budget, type End, merge, type Path, withStep } from "../netfilter/paths.ts";
+import type { OtherSteps } from "../netfilter/steps.ts";
 import type { Target } from "./targets.ts";
-import type { World } from "./world.ts";
-
-/** One of the ways that the packet may have gone so far. */
-export interface Path {
-  readonly packet: Packet;
-  readonly probability: Fraction;
-  readonly trail: Trail | null;
-}
-
-/** A path that a table ended. */
-export interface End {
-  readonly path: Path;
-  readonly verdict: "DROP" | "REJECT";
-}
-
-/** Rules whose chances and jumps multiply without end are given up. */
-export class TooManyWays extends Error {
-  override readonly name = "TooManyWays";
-}
-
-/** How many ways a packet may have come to one rule. */
-const MOST_PATHS = 65536;
-
-/** What one flow may cost. */
-export class Budget {
-  #rules = 20_000_000;
-  #steps = 1_000_000;
-
-  /** Takes so many paths to ask one rule about. Throws {@link TooManyWays}. */
-  ask(paths: number, chain: string): void {
-    this.#rules -= paths;
-    if (this.#rules < 0 || paths > MOST_PATHS) this.#refuse(chain);
-  }
-
-  /** Takes one step. Throws {@link TooManyWays}. */
-  step(chain: string): void {
-    if (--this.#steps < 0) this.#refuse(chain);
-  }
-
-  #refuse(chain: string): never {
-    throw new TooManyWays(`chain ${chain}: the flow can take too many ways to follow them all`);
-  }
-}
+import type { World } from "../netfilter/world.ts";
 
 /** The target kinds that leave a packet as it is whether they are reached or not. */
 const HARMLESS: readonly Target["kind"][] = ["none", "aside"];
@@ -293,6 +252,7 @@ export class TableWalk {
     return this.#step(chain, rule, path, `${assumption}: ${reason}`, null);
   }
 }
+
 /** The rules that any of the paths may match: where they go to stays the same within a table. */
 function rulesFor(chain: Chain, paths: readonly Path[]): readonly Rule[] {
   if (paths.length === 1) return paths[0].packet.dest.ask(rulesTo, chain);
@@ -312,14 +272,6 @@ function withPacket(path: Path, packet: Packet): Path {
   return path.packet === packet ? path : { ...path, packet };
 }
 
-/** A path with one step more. */
-export function withStep(
-  { packet, probability, trail }: Path,
-  { step, comment }: Omit<Trail, "before">,
-): Path {
-  return { packet, probability, trail: { step, comment, before: trail } };
-}
-
 /** What goes on to the next rule, and nothing else. */
 function goesOn(path: Path, packet: Packet): Split {
   return { matched: null, rest: withPacket(path, packet), notes: NO_NOTES };
@@ -327,42 +279,6 @@ function goesOn(path: Path, packet: Packet): Split {
 
 function changed({ trail, probability }: Path, { packet, share }: Change): Path {
   return { packet, probability: multiply(probability, share), trail };
-}
-
-/** Makes one of paths that differ in nothing but how they came about; the likeliest trail stays. */
-export function merge(paths: readonly Path[]): readonly Path[] {
-  if (paths.length < 2 || differInDest(paths)) return paths;
-  const distinct = new Map<string, Path>();
-  for (const path of paths) {
-    const key = keyOf(path.packet);
-    const other = distinct.get(key);
-    if (other === undefined) {
-      distinct.set(key, path);
-      continue;
-    }
-    const likelier = exceeds(path.probability, other.probability) ? path : other;
-    distinct.set(key, { ...likelier, probability: add(path.probability, other.probability) });
-  }
-  return [...distinct.values()];
-}
-
-/** Whether no two go to the same address, as the ways to a Service's endpoints do. */
-function differInDest(paths: readonly Path[]): boolean {
-  const dests = new Set<string>();
-  for (const { packet } of paths) dests.add(packet.dest.text);
-  return dests.size === paths.length;
-}
-
-/** Everything that rules can change in a packet. */
-function keyOf(packet: Packet): string {
-  const { source, dest, destPort, mark, connectionMark, remembered } = packet;
-  const { state, redirected, masqueraded, intercepted, virtual } = packet;
-  return [
-    [source.id, dest.text, destPort, mark, connectionMark],
-    [state, redirected, masqueraded, intercepted],
-    [virtual?.address.text, virtual?.port],
-    remembered,
-  ].join(" ");
 }
 
 function isCertain({ numerator, denominator }: Fraction): boolean {

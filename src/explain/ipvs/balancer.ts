@@ -10,8 +10,8 @@ import { serverName } from "../../dataplane/ipvs/state.ts";
 import { formatSocketAddress } from "../../net/address.ts";
 import type { UnknownRule } from "../answer.ts";
 import { toNumber } from "../fraction.ts";
-import type { BalancedWay, Balancer, BalancerStep, Scheduled } from "../iptables/balancer.ts";
-import type { Packet } from "../iptables/packet.ts";
+import type { BalancedWay, Balancer, BalancerStep, Scheduled } from "../netfilter/balancer.ts";
+import type { Packet } from "../netfilter/packet.ts";
 import { type Choice, choose } from "./schedulers.ts";
 import type { Method, RealServer, VirtualServer, VirtualServers } from "./servers.ts";
 

@@ -12,7 +12,7 @@ import type { FrontendIndex } from "../../plan/frontend_index.ts";
 import { servicePortName } from "../../plan/plan.ts";
 import type { Answer, Answered, Flow } from "../answer.ts";
 import { answerer, explainer, type NodeState, type NodeTables } from "../iptables/explain.ts";
-import { IpSet } from "../iptables/ipset.ts";
+import { IpSet } from "../netfilter/ipset.ts";
 import { chainTables } from "../iptables/rendered.ts";
 import { type BalancerKnowledge, VirtualServerBalancer } from "./balancer.ts";
 import type { SavedServers } from "./save_text.ts";

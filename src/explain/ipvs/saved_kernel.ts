@@ -17,7 +17,7 @@ import type {
   VirtualServerId,
 } from "../../netlink/generic/ipvs.ts";
 import { NO_STATISTICS, serverFamily } from "../../netlink/generic/ipvs_server.ts";
-import { parseIpSets } from "../iptables/ipset.ts";
+import { parseIpSets } from "../netfilter/ipset.ts";
 import type { SavedServers } from "./save_text.ts";
 import type { RealServer, VirtualServer } from "./servers.ts";
 

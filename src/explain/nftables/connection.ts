@@ -5,8 +5,8 @@
  */
 
 import type { ConnectionTracking } from "../../dataplane/nftables/language/ast.ts";
-import { isTracked, type Packet } from "../iptables/packet.ts";
-import { isAddress } from "../iptables/sender.ts";
+import { isTracked, type Packet } from "../netfilter/packet.ts";
+import { isAddress } from "../netfilter/sender.ts";
 import { bitOf } from "./numbers.ts";
 import { ABSENT, known, PROTOCOLS, type Reading, unknown } from "./reading.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import type { Statement, Verdict } from "../../dataplane/nftables/language/ast.ts";
-import type { Packet } from "../iptables/packet.ts";
+import type { Packet } from "../netfilter/packet.ts";
 import { type Surroundings, test } from "./match.ts";
 import type { PlacedRule } from "./tables.ts";
 

@@ -7,12 +7,11 @@
 
 import type { Flow, Step, UnknownRule } from "../answer.ts";
 import { ONE } from "../fraction.ts";
-import type { Evaluation } from "../iptables/evaluator.ts";
-import { firstPacket, moveTo, routingStep, track } from "../iptables/journey.ts";
-import { LOOPBACK, type Packet } from "../iptables/packet.ts";
-import { Sender } from "../iptables/sender.ts";
-import { Budget, type End, type Path, withStep } from "../iptables/walk.ts";
-import { isLocal, linkTo, type World } from "../iptables/world.ts";
+import { firstPacket, moveTo, routingStep, track } from "../netfilter/journey.ts";
+import { LOOPBACK, type Packet } from "../netfilter/packet.ts";
+import { Sender } from "../netfilter/sender.ts";
+import { Budget, type End, type Evaluation, type Path, withStep } from "../netfilter/paths.ts";
+import { isLocal, linkTo, type World } from "../netfilter/world.ts";
 import { type HookedChain, type Hooks, isForLink, type LinkHook } from "./hooks.ts";
 import type { Journal } from "./notes.ts";
 import type { PlacedRule } from "./tables.ts";

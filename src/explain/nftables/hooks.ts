@@ -10,7 +10,7 @@
 
 import type { Chain, HookName, TableFamily } from "../../dataplane/nftables/language/ast.ts";
 import type { Family } from "../../net/address.ts";
-import type { Hook } from "../iptables/packet.ts";
+import type { Hook } from "../netfilter/packet.ts";
 import type { NodeTable, PlacedChain } from "./tables.ts";
 
 /** A base chain at its place. */

@@ -13,7 +13,7 @@ import type {
 import { selectorText } from "../../dataplane/nftables/language/print.ts";
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
 import { type Fraction, fraction, ONE } from "../fraction.ts";
-import { isTracked, type Packet } from "../iptables/packet.ts";
+import { isTracked, type Packet } from "../netfilter/packet.ts";
 import { nameOf, setOf, type Surroundings } from "./match.ts";
 import { MOST_WAYS } from "./nat.ts";
 import { numberOf } from "./numbers.ts";

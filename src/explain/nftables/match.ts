@@ -13,9 +13,9 @@ import type {
 import { isFlagType, typesOf } from "../../dataplane/nftables/language/types.ts";
 import { fraction } from "../fraction.ts";
 import { invert, NO, type Result, truth, unknown, YES } from "../iptables/matches/result.ts";
-import type { Packet } from "../iptables/packet.ts";
-import type { Address } from "../iptables/sender.ts";
-import type { World } from "../iptables/world.ts";
+import type { Packet } from "../netfilter/packet.ts";
+import type { Address } from "../netfilter/sender.ts";
+import type { World } from "../netfilter/world.ts";
 import { holds } from "./compare.ts";
 import { numberOf } from "./numbers.ts";
 import type { Reading } from "./reading.ts";

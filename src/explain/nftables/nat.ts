@@ -18,7 +18,7 @@ import { type Fraction, fraction, ONE } from "../fraction.ts";
 import type { Translation } from "../iptables/apply.ts";
 import { NotUnderstood } from "../iptables/matches/result.ts";
 import { type NatRange, parseNatRange } from "../iptables/nat.ts";
-import type { Packet } from "../iptables/packet.ts";
+import type { Packet } from "../netfilter/packet.ts";
 import { nameOf, setOf, type Surroundings } from "./match.ts";
 import { addressNumber, numberAddress } from "./numbers.ts";
 import { read, settle } from "./readings.ts";

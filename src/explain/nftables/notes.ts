@@ -5,7 +5,7 @@
  */
 
 import type { Step, UnknownRule } from "../answer.ts";
-import { type Budget, type Path, withStep } from "../iptables/walk.ts";
+import { type Budget, type Path, withStep } from "../netfilter/paths.ts";
 import type { LinkHook } from "./hooks.ts";
 import type { NodeTable, PlacedChain, PlacedRule } from "./tables.ts";
 

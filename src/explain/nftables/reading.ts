@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Ip } from "../iptables/packet.ts";
-import type { SourcePort } from "../iptables/sender.ts";
+import type { Ip } from "../netfilter/packet.ts";
+import type { SourcePort } from "../netfilter/sender.ts";
 import type { Known } from "./compare.ts";
 
 /** What a selector comes to. */

@@ -5,7 +5,7 @@
  */
 
 import type { SetUpdate } from "../../dataplane/nftables/language/ast.ts";
-import type { Path } from "../iptables/walk.ts";
+import type { Path } from "../netfilter/paths.ts";
 import type { Surroundings } from "./match.ts";
 import type { Notes } from "./notes.ts";
 import { read, settle } from "./readings.ts";

@@ -18,9 +18,9 @@ import { elementText } from "../../dataplane/nftables/language/print_expressions
 import { typesOf } from "../../dataplane/nftables/language/types.ts";
 import { complement, type Fraction, fraction, multiply, toNumber } from "../fraction.ts";
 import { applyTranslation } from "../iptables/apply.ts";
-import type { Packet } from "../iptables/packet.ts";
-import { type End, merge, type Path } from "../iptables/walk.ts";
-import type { World } from "../iptables/world.ts";
+import type { Packet } from "../netfilter/packet.ts";
+import { type End, merge, type Path } from "../netfilter/paths.ts";
+import type { World } from "../netfilter/world.ts";
 import { isAside, makesNoDifference } from "./doubt.ts";
 import type { LinkHook } from "./hooks.ts";
 import { atLimit } from "./limits.ts";

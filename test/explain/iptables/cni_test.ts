@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseIpSets } from "../../../src/explain/iptables/ipset.ts";
+import { parseIpSets } from "../../../src/explain/netfilter/ipset.ts";
 import { parseNetwork } from "../../../src/net/address.ts";
 import { ask, balance, CLIENT, dump, endpoints, NODE, type Parts, POD } from "./kube_proxy_dump.ts";
 

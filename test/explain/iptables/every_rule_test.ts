@@ -10,7 +10,7 @@ import { render } from "../../../src/dataplane/iptables/render.ts";
 import type { SaveRule, SaveTable } from "../../../src/dataplane/iptables/save_text.ts";
 import type { Flow } from "../../../src/explain/answer.ts";
 import { explain, type NodeTables } from "../../../src/explain/iptables/explain.ts";
-import type { InterfaceRoute } from "../../../src/explain/iptables/world.ts";
+import type { InterfaceRoute } from "../../../src/explain/netfilter/world.ts";
 import { renderedTables } from "../../../src/explain/iptables/rendered.ts";
 import { parseNetwork } from "../../../src/net/address.ts";
 import type { PlannerConfig } from "../../../src/plan/node.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Flow } from "../../../src/explain/answer.ts";
 import { explain, type NodeState, parseNodeTables } from "../../../src/explain/iptables/explain.ts";
-import { parseIpSets } from "../../../src/explain/iptables/ipset.ts";
+import { parseIpSets } from "../../../src/explain/netfilter/ipset.ts";
 import { parseNetwork } from "../../../src/net/address.ts";
 
 const NODE = "192.168.0.2";

@@ -8,7 +8,7 @@ import {
   type NodeState,
   parseNodeTables,
 } from "../../../src/explain/iptables/explain.ts";
-import { parseIpSets } from "../../../src/explain/iptables/ipset.ts";
+import { parseIpSets } from "../../../src/explain/netfilter/ipset.ts";
 import { renderedSources } from "../../../src/explain/iptables/rendered_source.ts";
 import { VirtualServerBalancer } from "../../../src/explain/ipvs/balancer.ts";
 import { parseIpvsSave } from "../../../src/explain/ipvs/save_text.ts";

@@ -10,7 +10,7 @@ import assert from "node:assert/strict";
 import { parseSave } from "../../../src/dataplane/iptables/save_text.ts";
 import type { Answer } from "../../../src/explain/answer.ts";
 import { parseNodeTables } from "../../../src/explain/iptables/explain.ts";
-import { parseIpSets } from "../../../src/explain/iptables/ipset.ts";
+import { parseIpSets } from "../../../src/explain/netfilter/ipset.ts";
 import { savedExplainer } from "../../../src/explain/ipvs/explain.ts";
 import { parseIpvsSave } from "../../../src/explain/ipvs/save_text.ts";
 import { close, poll, pollSet } from "../../../src/linux/libc.ts";

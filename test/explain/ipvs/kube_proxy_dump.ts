@@ -6,7 +6,7 @@
 
 import type { Answer, Flow } from "../../../src/explain/answer.ts";
 import { parseNodeTables } from "../../../src/explain/iptables/explain.ts";
-import { parseIpSets } from "../../../src/explain/iptables/ipset.ts";
+import { parseIpSets } from "../../../src/explain/netfilter/ipset.ts";
 import { savedExplainer } from "../../../src/explain/ipvs/explain.ts";
 import { parseIpvsSave } from "../../../src/explain/ipvs/save_text.ts";
 

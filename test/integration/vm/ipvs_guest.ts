@@ -14,7 +14,7 @@ import { questionsAbout } from "../../../src/api/witness/questions.ts";
 import { JUMPS } from "../../../src/dataplane/ipvs/jumps.ts";
 import type { Answer } from "../../../src/explain/answer.ts";
 import { parseNodeTables } from "../../../src/explain/iptables/explain.ts";
-import { parseIpSets } from "../../../src/explain/iptables/ipset.ts";
+import { parseIpSets } from "../../../src/explain/netfilter/ipset.ts";
 import { savedExplainer, stateExplainer } from "../../../src/explain/ipvs/explain.ts";
 import { parseIpvsSave } from "../../../src/explain/ipvs/save_text.ts";
 import { familyOf } from "../../../src/net/address.ts";

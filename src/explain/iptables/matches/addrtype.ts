@@ -6,9 +6,9 @@
  */
 
 import type { Option } from "../options.ts";
-import type { Ip, Packet } from "../packet.ts";
-import type { Address } from "../sender.ts";
-import { isOwn, knowsNode, type World } from "../world.ts";
+import type { Ip, Packet } from "../../netfilter/packet.ts";
+import type { Address } from "../../netfilter/sender.ts";
+import { isOwn, knowsNode, type World } from "../../netfilter/world.ts";
 import {
   all,
   invert,

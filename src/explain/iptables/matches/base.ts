@@ -6,8 +6,8 @@
 
 import { addressBytes, parseAddress, parseNetwork } from "../../../net/address.ts";
 import type { Option } from "../options.ts";
-import { type Ip, type Link, type Packet, unknownLink } from "../packet.ts";
-import { type Address, isAddress } from "../sender.ts";
+import { type Ip, type Link, type Packet, unknownLink } from "../../netfilter/packet.ts";
+import { type Address, isAddress } from "../../netfilter/sender.ts";
 import {
   compileEach,
   type MatchModule,

@@ -5,8 +5,8 @@
  */
 
 import type { Option } from "../options.ts";
-import { type Ip, isTracked, type Packet } from "../packet.ts";
-import { isAddress } from "../sender.ts";
+import { type Ip, isTracked, type Packet } from "../../netfilter/packet.ts";
+import { isAddress } from "../../netfilter/sender.ts";
 import { fits, parseMasked, PROTOCOL_NUMBERS, protocolNumber } from "./base.ts";
 import { parseRange, type Range } from "./ports.ts";
 import {

@@ -6,7 +6,7 @@
  */
 
 import type { Option } from "../options.ts";
-import type { Packet, VirtualEnd } from "../packet.ts";
+import type { Packet, VirtualEnd } from "../../netfilter/packet.ts";
 import { fits, parseMasked, PROTOCOL_NUMBERS, protocolNumber } from "./base.ts";
 import {
   all,

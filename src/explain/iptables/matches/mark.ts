@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isTracked } from "../packet.ts";
+import { isTracked } from "../../netfilter/packet.ts";
 import { compileEach, type MatchModule, NO, NotUnderstood, truth, unknown } from "./result.ts";
 
 /** A value under a mask, both 32 bits. */

@@ -6,8 +6,8 @@
 
 import { addressBytes, parseAddress } from "../../../net/address.ts";
 import type { Option } from "../options.ts";
-import type { Ip, Packet } from "../packet.ts";
-import type { Address } from "../sender.ts";
+import type { Ip, Packet } from "../../netfilter/packet.ts";
+import type { Address } from "../../netfilter/sender.ts";
 import {
   compileEach,
   type MatchModule,

@@ -5,7 +5,7 @@
  */
 
 import type { Option } from "../options.ts";
-import type { Packet } from "../packet.ts";
+import type { Packet } from "../../netfilter/packet.ts";
 import {
   compileEach,
   type MatchModule,

@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Ip, Packet } from "../packet.ts";
-import type { World } from "../world.ts";
+import type { Ip, Packet } from "../../netfilter/packet.ts";
+import type { World } from "../../netfilter/world.ts";
 import { invert, type MatchModule, NotUnderstood, type Result } from "./result.ts";
 
 const ACTIONS = ["--set", "--rcheck", "--update", "--remove"];

@@ -6,8 +6,8 @@
 
 import { complement, type Fraction } from "../../fraction.ts";
 import type { Option } from "../options.ts";
-import type { Packet } from "../packet.ts";
-import type { World } from "../world.ts";
+import type { Packet } from "../../netfilter/packet.ts";
+import type { World } from "../../netfilter/world.ts";
 
 /** The answer of one match. */
 export type Result =

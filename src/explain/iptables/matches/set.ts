@@ -5,7 +5,7 @@
  */
 
 import { compileEach, type MatchModule, NotUnderstood, truth, unknown } from "./result.ts";
-import { setHolds, type Side } from "../ipset.ts";
+import { setHolds, type Side } from "../../netfilter/ipset.ts";
 
 export const set: MatchModule = {
   options: {

@@ -8,7 +8,7 @@ import { familyOf } from "../../net/address.ts";
 import type { ConnectionState, Flow, Step } from "../answer.ts";
 import { type Hook, ip, type Packet } from "./packet.ts";
 import type { Sender } from "./sender.ts";
-import type { Path } from "./walk.ts";
+import type { Path } from "./paths.ts";
 import { isLocal, linkTo, type World } from "./world.ts";
 
 /** The first packet of a flow, where it comes to netfilter. */

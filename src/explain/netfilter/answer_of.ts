@@ -6,10 +6,8 @@
 
 import type { Answer, AnswerBackend, Outcome, Step, Verdict } from "../answer.ts";
 import { add, exceeds, type Fraction, toNumber } from "../fraction.ts";
-import type { Evaluation } from "./evaluator.ts";
-import { serviceOf as serviceOfComment } from "./service.ts";
 import type { Trail } from "./steps.ts";
-import type { Path } from "./walk.ts";
+import type { Evaluation, Path } from "./paths.ts";
 
 interface Ending {
   readonly verdict: Verdict;
@@ -23,11 +21,7 @@ interface Ending {
 export type ServiceOf = (chain: string | null, comment: string | null) => string | null;
 
 /** The answer about a flow. */
-export function answerOf(
-  name: string,
-  evaluation: Evaluation,
-  serviceOf: ServiceOf = serviceOfComment,
-): Answer {
+export function answerOf(name: string, evaluation: Evaluation, serviceOf: ServiceOf): Answer {
   const endings = distinctEndings(evaluation);
   const verdict = overall(endings);
   const steps = new StepList();

@@ -10,7 +10,7 @@ import { multiply, ONE } from "../fraction.ts";
 import type { Link, Packet } from "./packet.ts";
 import { AskedAddress } from "./sender.ts";
 import type { Trail } from "./steps.ts";
-import type { End, Path } from "./walk.ts";
+import type { End, Path } from "./paths.ts";
 
 /** Where paths come to. */
 export interface Ends {
