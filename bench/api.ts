@@ -18,7 +18,7 @@ import { comparedRow, median, plainRow, type Row } from "./report.ts";
 
 const CONNECTIONS = 8;
 /** How long everything is asked before it counts. */
-const FIRST_SECONDS = 3;
+const FIRST_SECONDS = 8;
 /** Syncs of one timed part. */
 const SYNCS = 7;
 
