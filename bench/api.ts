@@ -60,13 +60,13 @@ async function measure(bed: Bed, prefix: string, { size, rounds, seconds }: Size
   const quiet: number[] = [];
   const elsewhere: number[] = [];
   const busy = cases.map((): number[] => []);
+  const memory = [await bed.memory()];
   // What runs for the first time is slower.
   await bed.syncs();
   const first: number[] = [];
   for (const { load, worth } of cases) {
     first.push((await bed.load(load, bed.port, FIRST_SECONDS)).rate * worth);
   }
-  const memory = [await bed.memory()];
   for (let round = 0; round < rounds; round++) {
     quiet.push(await bed.syncs());
     const others = bed.load({ path: "/bare" }, bed.otherPort, seconds + 1);
