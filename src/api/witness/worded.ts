@@ -7,6 +7,7 @@
  */
 
 import { getHeapStatistics } from "node:v8";
+import { PROTOCOL_NUMBERS } from "../../engine/abi.ts";
 import type { BasedResult, Basis, PacketQuery } from "../../engine/handle.ts";
 import type { SenderQuestions } from "../../explain/answer.ts";
 import { IdleWatch } from "../../idle.ts";
@@ -52,8 +53,11 @@ export interface Wording {
 export class WordedAnswers {
   readonly #witnesses: Witnesses;
   readonly #wording: Wording;
-  /** By what was dialled, those that were kept first in front. */
-  readonly #kept = new Map<string, Worded>();
+  /**
+   * By port and protocol, then by address, those that were kept first in front: a key of all three
+   * would have to be put together for each question.
+   */
+  readonly #kept = new Map<number, Map<string, Worded>>();
   readonly #mostCharacters: number;
   readonly #idle: IdleWatch;
   #characters = 0;
@@ -97,14 +101,14 @@ export class WordedAnswers {
     if (parts !== null) {
       const { sender, rests } = said;
       const kept = { frontend: frontend!, basis, sender, ...parts, revision, surroundings, rests };
-      this.#keep(dialled(packet), kept);
+      this.#keep(packet, kept);
     }
     return text;
   }
 
   /** What is kept about a packet, as far as it holds of plan and rules. */
   #known(packet: PacketQuery, surroundings: object, revision: number): Worded | null {
-    const known = this.#kept.get(dialled(packet));
+    const known = this.#kept.get(doorOf(packet))?.get(packet.dest);
     if (known === undefined || !known.sender.sameFor(packet.source)) return null;
     if (known.revision !== revision) {
       if (this.#witnesses.frontendOf(packet) !== known.frontend) return null;
@@ -131,20 +135,26 @@ export class WordedAnswers {
     return true;
   }
 
-  #keep(dialled: string, worded: Worded): void {
-    this.#drop(dialled);
-    this.#kept.set(dialled, worded);
+  #keep(packet: PacketQuery, worded: Worded): void {
+    const door = doorOf(packet);
+    let behind = this.#kept.get(door);
+    if (behind === undefined) this.#kept.set(door, behind = new Map());
+    this.#drop(behind, packet.dest);
+    behind.set(packet.dest, worded);
     this.#characters += lengthOf(worded);
-    for (const oldest of this.#kept.keys()) {
-      if (this.#characters <= this.#mostCharacters) break;
-      this.#drop(oldest);
+    for (const [oldest, dropped] of this.#kept) {
+      for (const dest of dropped.keys()) {
+        if (this.#characters <= this.#mostCharacters) return;
+        this.#drop(dropped, dest);
+      }
+      this.#kept.delete(oldest);
     }
   }
 
-  #drop(dialled: string): void {
-    const dropped = this.#kept.get(dialled);
+  #drop(behind: Map<string, Worded>, dest: string): void {
+    const dropped = behind.get(dest);
     if (dropped === undefined) return;
-    this.#kept.delete(dialled);
+    behind.delete(dest);
     this.#characters -= lengthOf(dropped);
   }
 
@@ -154,9 +164,9 @@ export class WordedAnswers {
   }
 }
 
-/** What a packet dials, in a word. */
-function dialled({ dest, port, protocol }: PacketQuery): string {
-  return `${dest} ${port} ${protocol}`;
+/** Port and protocol of what a packet dials. */
+function doorOf({ port, protocol }: PacketQuery): number {
+  return PROTOCOL_NUMBERS[protocol] << 16 | port;
 }
 
 /** A text around the source's name; null: it holds of this source alone. */
