@@ -8,6 +8,7 @@ import type { Answer, Answered, AnswerInShort, Flow } from "../explain/answer.ts
 import { answerByPlan } from "../explain/from_plan.ts";
 import { FrontendIndex } from "../plan/frontend_index.ts";
 import { podsByAddress } from "./conntrack/join.ts";
+import { perRevision } from "./per_revision.ts";
 import type { ApiState } from "./state.ts";
 import { IptablesView, type RestsOn } from "./witness/iptables_view.ts";
 import { IpvsView } from "./witness/ipvs_view.ts";
@@ -96,14 +97,4 @@ export class PlanViews {
         return this.iptables.ask(flow);
     }
   }
-}
-
-/** Makes a value when it is asked for and the plan has changed since. */
-function perRevision<T>(state: ApiState, make: () => T): () => T {
-  let made: { readonly revision: number; readonly value: T } | null = null;
-  return () => {
-    const revision = state.revision();
-    if (made === null || made.revision !== revision) made = { revision, value: make() };
-    return made.value;
-  };
 }

@@ -14,13 +14,7 @@ import { lineMoves, type Resting, restingIn, restingOn } from "../../explain/ipt
 import { type Family, familyOf } from "../../net/address.ts";
 import type { NodeInfo } from "../../plan/plan.ts";
 import type { ApiState } from "../state.ts";
-
-/** Rules that the plan would become, and what of the plan they have not. */
-export interface RenderedRules {
-  readonly rules: ReadonlyMap<Family, RuleSet>;
-  /** One line for each Service that is left out. */
-  readonly problems: readonly string[];
-}
+import { SyncedRules } from "./synced_rules.ts";
 
 /** What an answer rests on. */
 export interface RestsOn {
@@ -44,35 +38,17 @@ interface Evaluated {
 }
 
 /** The rules of all families; what was made of them is kept while they stay. */
-export class IptablesView {
+export class IptablesView extends SyncedRules<RuleSet> {
   readonly #state: ApiState;
   #evaluated: Evaluated | null = null;
-  #rendered: { readonly revision: number; readonly rules: RenderedRules } | null = null;
 
   constructor(state: ApiState) {
+    super(
+      state,
+      (plan, family) => render(plan, family, state.ruleOptions),
+      () => state.node.iptables,
+    );
     this.#state = state;
-  }
-
-  /** The rules that iptables mode would have for the plan. */
-  get rendered(): RenderedRules {
-    const revision = this.#state.revision();
-    if (this.#rendered?.revision !== revision) {
-      this.#rendered = { revision, rules: renderAll(this.#state) };
-    }
-    return this.#rendered!.rules;
-  }
-
-  /** The rules as of the last sync in iptables mode; those of the plan where none were programmed. */
-  rules(family: Family): RuleSet | null {
-    const { iptables } = this.#state.node;
-    return iptables === undefined
-      ? this.rendered.rules.get(family) ?? null
-      : iptables.rules(family);
-  }
-
-  /** What {@link ask} goes by: the rules of all families. */
-  synced(): readonly (RuleSet | null)[] {
-    return this.#state.families.map((family) => this.rules(family));
   }
 
   /** Where a flow goes by {@link rules}, and what of them that rests on. Throws TooManyWays. */
@@ -116,17 +92,4 @@ export class IptablesView {
     const nodeAddresses = this.#state.plan().node.addresses;
     return this.#evaluated = { of, sources, ask: answerer({ tables: sources, nodeAddresses }) };
   }
-}
-
-function renderAll(state: ApiState): RenderedRules {
-  const { families, ruleOptions } = state;
-  const plan = state.plan();
-  const rendered = families.map((family) => render(plan, family, ruleOptions));
-  const problems = rendered.flatMap(({ problems }) =>
-    problems.map(({ service, message }) => `Service ${service}: ${message}`)
-  );
-  return {
-    rules: new Map(rendered.map(({ rules }) => [rules.family, rules])),
-    problems: [...new Set(problems)],
-  };
 }

@@ -15,6 +15,7 @@ import { renderedTables } from "../../explain/nftables/rendered_source.ts";
 import { type TableSource, wholeTable } from "../../explain/nftables/tables.ts";
 import type { Family } from "../../net/address.ts";
 import type { ApiState, NodeTables } from "../state.ts";
+import { SyncedRules } from "./synced_rules.ts";
 
 type Ask = (flow: Flow) => Answered;
 
@@ -26,43 +27,18 @@ interface NodeWitness {
   readonly byOwn: Ask;
 }
 
-/** Rules that the plan would become, and what of the plan they have not. */
-interface RenderedTables {
-  readonly rules: ReadonlyMap<Family, RuleSet>;
-  /** One line for each Service that is left out. */
-  readonly problems: readonly string[];
-}
-
 /** The rules of all families; what was made of them is kept while they stay. */
-export class NftablesView {
+export class NftablesView extends SyncedRules<RuleSet> {
   readonly #state: ApiState;
   #evaluated: { readonly of: readonly (RuleSet | null)[]; readonly ask: Ask } | null = null;
-  #rendered: { readonly revision: number; readonly tables: RenderedTables } | null = null;
 
   constructor(state: ApiState) {
+    super(
+      state,
+      (plan, family) => render(plan, family, state.nftablesOptions ?? DEFAULT_NFTABLES_OPTIONS),
+      () => state.node.nftables,
+    );
     this.#state = state;
-  }
-
-  /** The rules that nftables mode would have for the plan. */
-  get rendered(): RenderedTables {
-    const revision = this.#state.revision();
-    if (this.#rendered?.revision !== revision) {
-      this.#rendered = { revision, tables: renderAll(this.#state) };
-    }
-    return this.#rendered!.tables;
-  }
-
-  /** The rules as of the last sync in nftables mode; those of the plan where none were programmed. */
-  rules(family: Family): RuleSet | null {
-    const { nftables } = this.#state.node;
-    return nftables === undefined
-      ? this.rendered.rules.get(family) ?? null
-      : nftables.rules(family);
-  }
-
-  /** What {@link ask} goes by: the rules of all families. */
-  synced(): readonly (RuleSet | null)[] {
-    return this.#state.families.map((family) => this.rules(family));
   }
 
   /** Where a flow goes by {@link rules}. Throws TooManyWays. */
@@ -92,17 +68,4 @@ export class NftablesView {
   #answerer(tables: readonly TableSource[], unread: readonly UnreadTable[] = []): Ask {
     return answerer({ tables, unread, nodeAddresses: this.#state.plan().node.addresses });
   }
-}
-
-function renderAll(state: ApiState): RenderedTables {
-  const { families, nftablesOptions = DEFAULT_NFTABLES_OPTIONS } = state;
-  const plan = state.plan();
-  const rendered = families.map((family) => render(plan, family, nftablesOptions));
-  const problems = rendered.flatMap(({ problems }) =>
-    problems.map(({ service, message }) => `Service ${service}: ${message}`)
-  );
-  return {
-    rules: new Map(rendered.map(({ rules }) => [rules.family, rules])),
-    problems: [...new Set(problems)],
-  };
 }
