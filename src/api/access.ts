@@ -12,7 +12,7 @@ import { isLoopback } from "../config/values.ts";
 import { parseAddress } from "../net/address.ts";
 import type { Check } from "./checks.ts";
 import { ApiError } from "./errors.ts";
-import { hostOf } from "./host.ts";
+import { oncePerHost } from "./host.ts";
 import { isSameOrigin } from "./page/security.ts";
 import { SESSION_COOKIE, type Sessions } from "./sessions.ts";
 
@@ -62,18 +62,8 @@ function arrivalOf(context: Context): Arrival {
  * loopback address (DNS rebinding) would read the answers otherwise.
  */
 function ownNames(): Check {
-  let known = "";
-  return (context) => {
-    if (!arrivalOf(context).loopback) return null;
-    const { url } = context.req.raw;
-    const host = hostOf(url);
-    // Nearly all requests dial the same name.
-    if (host !== known) {
-      checkHost(url);
-      known = host;
-    }
-    return null;
-  };
+  const check = oncePerHost(checkHost);
+  return (context) => arrivalOf(context).loopback ? check(context) : null;
 }
 
 /** A session counts only for what a page of this origin asks: the cookie alone proves no wish. */
