@@ -103,14 +103,7 @@ for (const { client, service, place } of FAMILIES) {
   /** Sends fragments of one datagram, [from, to) of `total` bytes; which of them went through. */
   const through = (total: number, ranges: readonly (readonly [number, number])[]) => {
     const bench = new Bench([{ protocol: "UDP", address: service, port: 53, backends: [place] }]);
-    const whole = buildPacket({
-      source: client,
-      sourcePort: 5000,
-      dest: service,
-      port: 53,
-      protocol: "UDP",
-      payload: new Uint8Array(total - 8),
-    });
+    const whole = question(client, service, total - 8);
     const datagram = parsePacket(whole).transport;
     const went = ranges.map(([from, to]) => {
       const where = { id: 9, fragmentOffset: from, moreFragments: to < total };
@@ -184,14 +177,7 @@ Deno.test("a fragment that would overwrite TCP's flags is dropped", () => {
 Deno.test("IPv6: options behind the fragment header are the first fragment's alone", () => {
   const [, { client, service, backend, place }] = FAMILIES;
   const bench = new Bench([{ protocol: "UDP", address: service, port: 53, backends: [place] }]);
-  const whole = buildPacket({
-    source: client,
-    sourcePort: 5000,
-    dest: service,
-    port: 53,
-    protocol: "UDP",
-    payload: new Uint8Array(112),
-  });
+  const whole = question(client, service, 112);
   // Destination options, eight bytes of padding, then UDP: later fragments name the options too.
   const options = Uint8Array.of(17, 0, 1, 4, 0, 0, 0, 0);
   const datagram = Uint8Array.of(...options, ...parsePacket(whole).transport);
@@ -211,3 +197,15 @@ Deno.test("IPv6: options behind the fragment header are the first fragment's alo
   assert.equal(send(2, 64, 128), null);
   assert.deepEqual(bench.dropped(), { fragment_unknown: 1 });
 });
+
+/** A client's datagram to port 53 of a Service, with so many bytes behind the header of UDP. */
+function question(client: string, service: string, length: number): Uint8Array {
+  return buildPacket({
+    source: client,
+    sourcePort: 5000,
+    dest: service,
+    port: 53,
+    protocol: "UDP",
+    payload: new Uint8Array(length),
+  });
+}
